@@ -1,0 +1,22 @@
+"""gaze-tf export --checkpoint=runs/gaze --output_dir=runs/saved_model
+
+Writes the newest checkpoint of a `gaze-tf train` run as a SavedModel. Image size and eye box travel inside
+it; `gaze-tf correct` and `gaze-tf animate` need nothing else.
+"""
+from absl import flags
+
+from gaze_tf.errors import GazeError
+
+
+def define_flags(values):
+    flags.DEFINE_string('checkpoint', '', 'Folder of the `gaze-tf train` run.', flag_values=values)
+    flags.DEFINE_string('output_dir', '', 'Folder for the SavedModel; it must not exist yet.', flag_values=values)
+
+
+def run(values):
+    for name in ('checkpoint', 'output_dir'):
+        if not values[name].value:
+            raise GazeError(f'--{name} is needed.')
+    from gaze_tf.serving import export
+    export.export(values.checkpoint, values.output_dir)
+    print(f'SavedModel: {values.output_dir}')

@@ -1,0 +1,73 @@
+"""The console command: `gaze-tf COMMAND --flags`.
+
+Each command is a module of this package with a docstring (its first line is a command that can be
+run), `define_flags(flag_values)` and `run(flag_values)`. It is imported only when it is called, so
+that `gaze-tf --help` answers at once.
+"""
+import importlib
+import os
+import sys
+
+from absl import flags
+
+from gaze_tf.errors import GazeError
+
+COMMANDS = {
+    'prepare': 'pack a folder of faces (CelebAGaze layout) into TFRecords',
+    'pretrain': 'train the content encoder (PAM)',
+    'train': 'train gaze correction (GCM) and gaze animation (GAM)',
+    'export': 'write a SavedModel from a checkpoint',
+    'correct': 'repaint eyes so that they look at the camera',
+    'animate': 'move eyes between where they look and the camera, as a GIF',
+}
+
+
+def usage():
+    rows = '\n'.join(f'  {name:10}{text}' for name, text in COMMANDS.items())
+    return ('Gaze correction and gaze animation for photos of faces.\n\nusage: gaze-tf COMMAND --flags\n\n'
+            f'{rows}\n\ngaze-tf COMMAND --help lists the flags of a command; --flagfile=FILE reads flags from a file.')
+
+
+def parse(command, args):
+    """(module, flag values) of a command line; flag values are None where help was asked for."""
+    module = importlib.import_module(f'gaze_tf.cli.{command}')
+    values = flags.FlagValues()
+    flags.DEFINE_boolean('help', False, 'Show this help.', short_name='h', flag_values=values)
+    module.define_flags(values)
+    if {'--help', '-h', '-help'} & set(args):
+        print(f'{module.__doc__.strip()}\n\nflags of gaze-tf {command}:\n{values.get_help()}')
+        return module, None
+    rest = values([f'gaze-tf {command}', *args])[1:]
+    if rest:
+        raise flags.Error(f'{rest[0]!r} is not a flag: every option is given as --name=value.')
+    return module, values
+
+
+def main(argv=None):
+    """Runs one command; returns its exit status: 0, 1 for bad input, 2 for a bad command line."""
+    args = sys.argv[1:] if argv is None else list(argv)
+    if not args or args[0] in ('--help', '-h', '-help', 'help'):
+        print(usage())
+        return 0 if args else 2
+    command = args[0]
+    if command not in COMMANDS:
+        print(f'gaze-tf: no command {command!r}; the commands are {", ".join(COMMANDS)}.', file=sys.stderr)
+        return 2
+    # before TensorFlow is imported: its start-up chatter (three harmless 'errors') buries our messages
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    try:
+        module, values = parse(command, args[1:])
+        return 0 if values is None else module.run(values) or 0
+    except flags.Error as error:
+        print(f'gaze-tf {command}: {error}\nSee gaze-tf {command} --help.', file=sys.stderr)
+        return 2
+    except GazeError as error:
+        print(f'gaze-tf {command}: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f'gaze-tf {command}: interrupted', file=sys.stderr)
+        return 130
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""gaze-tf prepare --data_dir=CelebAGaze --output_dir=records
+
+Packs a raw folder of faces into TFRecords for training. Every row and every image is checked; what
+is wrong is listed with file, line and reason. Run again after an interruption or a change of the
+source, it does only what is missing.
+
+The raw folder holds 1/<name>.jpg and 1.txt (domain X: eyes at the camera), 0/<name>.jpg and 0.txt
+(domain Y: eyes elsewhere). A row of a .txt is `name left_x left_y right_x right_y`: single spaces,
+pixels, no extension; "left" is the eye with the smaller x in the image.
+"""
+from absl import flags
+
+from gaze_tf.data import celebagaze, records
+
+
+def define_flags(flag_values):
+    flags.DEFINE_string('data_dir', None, 'Raw folder, with 1/, 1.txt, 0/ and 0.txt.', required=True,
+                        flag_values=flag_values)
+    flags.DEFINE_string('output_dir', None, 'Folder for the TFRecords and their manifest.', required=True,
+                        flag_values=flag_values)
+    flags.DEFINE_integer('img_size', 256, 'Side of the stored images, in pixels; images of another size are '
+                         'resized, the others keep their bytes.', lower_bound=8, flag_values=flag_values)
+    flags.DEFINE_integer('test_x', 100, 'The last usable rows of 1.txt that are kept for testing.',
+                         lower_bound=0, flag_values=flag_values)
+    flags.DEFINE_integer('test_y', 300, 'The last usable rows of 0.txt that are kept for testing.',
+                         lower_bound=0, flag_values=flag_values)
+    flags.DEFINE_integer('shard_size', 1024, 'Images in one file, at most.', lower_bound=1,
+                         flag_values=flag_values)
+    flags.DEFINE_boolean('skip_bad', False, 'Leave out bad rows and images, instead of stopping after all '
+                         'are listed.', flag_values=flag_values)
+
+
+def run(flag_values):
+    output_dir = flag_values.output_dir
+    manifest, written, kept = celebagaze.prepare(
+        flag_values.data_dir, output_dir, flag_values.img_size,
+        {'x': flag_values.test_x, 'y': flag_values.test_y}, flag_values.shard_size, flag_values.skip_bad)
+    for domain in records.DOMAINS:
+        bad_images = sum(len(shard.left_out) for shard in manifest.shards if shard.domain == domain)
+        train, test = (manifest.count(domain, split) for split in records.SPLITS)
+        print(f'{domain.upper()}: {train} train, {test} test; '
+              f'{manifest.missing[domain]} rows without an image; left out as bad: '
+              f'{len(manifest.bad_rows[domain])} rows, {bad_images} images')
+    if any(manifest.bad_rows.values()) or any(shard.left_out for shard in manifest.shards):
+        print(f'What was left out is listed in {output_dir}/{records.MANIFEST_NAME}.')
+    if written:
+        print(f'{output_dir} is complete: {written} shards written, {kept} kept.')
+    else:
+        print(f'{output_dir} is complete and unchanged: no shard had to be written.')

@@ -1,0 +1,178 @@
+"""The configuration: frozen dataclasses, one per concern; from flags, to and from JSON, validated.
+
+An option is declared once, as a field: name, type, default, meaning with unit, bounds. The command
+line flags are made from the fields, so `gaze-tf COMMAND --help` and the JSON written beside every
+checkpoint cannot disagree with the code. The defaults are the paper's values.
+"""
+import dataclasses
+import json
+import os
+import pathlib
+
+from absl import flags
+
+from gaze_tf.errors import GazeError
+
+CONFIG_NAME = 'config.json'
+
+
+def option(default, help, low=None, choices=None):
+    """A dataclass field that becomes a flag; `low` is the smallest value allowed."""
+    return dataclasses.field(default=default, metadata={'help': help, 'low': low, 'choices': choices})
+
+
+class _Validated:
+    """Checks every field against its declaration as soon as the object is made."""
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is float and type(value) is int:
+                object.__setattr__(self, field.name, float(value))
+            elif type(value) is not field.type:
+                raise GazeError(f'--{field.name} must be of type {field.type.__name__}, not {value!r}.')
+            low, choices = field.metadata['low'], field.metadata['choices']
+            # `not >=` rather than `<`, so that a NaN is refused too
+            if low is not None and not value >= low:
+                raise GazeError(f'--{field.name} must be at least {low}, not {value}.')
+            if choices and value not in choices:
+                raise GazeError(f'--{field.name} must be one of {", ".join(choices)}, not {value!r}.')
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig(_Validated):
+    """Geometry and the content encoder E_c: what PAM trains with. Travels with the weights."""
+
+    img_size: int = option(256, 'Side of the square face images, in pixels.', low=8)
+    crop_w: int = option(50, 'Width of an eye box, in pixels of the img_size image.', low=2)
+    crop_h: int = option(30, 'Height of an eye box, in pixels of the img_size image.', low=2)
+    crop_px: int = option(64, 'Side to which eye boxes are resampled for the networks, in pixels '
+                              '(the paper: img_size / 4).', low=8)
+    code_size: int = option(256, 'Numbers in the content code of one eye.', low=1)
+    ngf: int = option(16, 'Channels of the first layer of E_c, G_x and G_y.', low=1)
+    n_layers_r: int = option(3, 'Stride-2 convolutions in the content encoder E_c.', low=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._check_multiple('crop_px', 'n_layers_r')
+        if max(self.crop_w, self.crop_h) > self.img_size:
+            raise GazeError(f'An eye box of {self.crop_w}x{self.crop_h} pixels (--crop_w, --crop_h) does not '
+                            f'fit an image of {self.img_size} (--img_size).')
+
+    def _check_multiple(self, size, layers):
+        value, factor = getattr(self, size), 2 ** getattr(self, layers)
+        if value % factor:
+            raise GazeError(f'--{size}={value} must be a multiple of {factor} (2 to the power of --{layers}).')
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(EncoderConfig):
+    """Everything that shapes a weight of the dual in-painting model. Travels with the weights."""
+
+    ndf: int = option(16, 'Base width of the discriminators, in channels.', low=1)
+    nef: int = option(32, 'Channels of the first layer of the angle encoder E_r.', low=1)
+    n_layers_g: int = option(5, 'Stride-2 convolutions in G_x and G_y.', low=1)
+    n_layers_d: int = option(5, 'Stride-2 convolutions in each branch of a discriminator.', low=1)
+    n_layers_e: int = option(3, 'Stride-2 convolutions in the angle encoder E_r.', low=1)
+    use_sp: bool = option(True, 'Spectral normalisation on every layer of the discriminators.')
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._check_multiple('img_size', 'n_layers_g')
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig(_Validated):
+    """Where the training images come from."""
+
+    data_dir: str = option('', 'Folder of TFRecords written by `gaze-tf prepare`.')
+    flip: bool = option(True, 'Mirror a whole batch with probability 1/2, eye positions included.')
+    skip_corrupt: bool = option(False, 'Leave out records that cannot be read, instead of stopping.')
+
+
+@dataclasses.dataclass(frozen=True)
+class PamConfig(_Validated):
+    """Pretraining of the content encoder (PAM)."""
+
+    steps: int = option(100_000, 'Training steps (the paper does not say how many).', low=1)
+    batch_size: int = option(16, 'Faces of each domain in one step.', low=1)
+    lr_r: float = option(5e-4, 'Learning rate of Adam.', low=0)
+    beta1: float = option(0.5, "Adam's decay of the first moment.", low=0)
+    beta2: float = option(0.999, "Adam's decay of the second moment.", low=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class GanConfig(_Validated):
+    """Training of GCM and GAM: optimisation and loss weights."""
+
+    steps: int = option(200_000, 'Training steps.', low=1)
+    batch_size: int = option(16, 'Faces of each domain in one step.', low=1)
+    lr_d: float = option(1e-4, 'Learning rate of Adam for D_x and D_y.', low=0)
+    lr_g: float = option(1e-4, 'Learning rate of Adam for G_x, and for G_y with E_r.', low=0)
+    beta1: float = option(0.5, "Adam's decay of the first moment.", low=0)
+    beta2: float = option(0.999, "Adam's decay of the second moment.", low=0)
+    decay_start: int = option(20_000, 'Step up to which the learning rate is constant; then it falls '
+                                      'linearly to 0 at --steps.', low=0)
+    decay_every: int = option(2_000, 'Steps between two changes of the learning rate.', low=1)
+    loss_type: str = option('softplus', 'Adversarial loss.', choices=('softplus', 'hinge', 'lsgan', 'wgan', 'gan'))
+    lam_r: float = option(1.0, 'Weight of the reconstruction terms (localL1).', low=0)
+    lam_p: float = option(100.0, 'Weight of the perceptual terms; above 0 it needs --vgg_weights.', low=0)
+    lam_gp: float = option(10.0, 'Weight of the gradient penalty, used with --loss_type=wgan only.', low=0)
+    pam_checkpoint: str = option('', 'Folder of the `gaze-tf pretrain` run whose content encoder is used.')
+    vgg_weights: str = option('', 'VGG-16 weights trained on ImageNet, as the Keras .h5 file '
+                                  '(vgg16_weights_tf_dim_ordering_tf_kernels[_notop].h5).')
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig(_Validated):
+    """How a training run goes along: files, cadence, compilation."""
+
+    output_dir: str = option('', 'Folder for checkpoints, configuration and TensorBoard logs; a run found '
+                                 'there is resumed.')
+    seed: int = option(0, 'Seed of initial values, shuffling and flips.', low=0)
+    save_every: int = option(1_000, 'Steps between two checkpoints.', low=1)
+    keep: int = option(3, 'How many of the newest checkpoints are kept.', low=1)
+    log_every: int = option(100, 'Steps between two rows of TensorBoard scalars.', low=1)
+    image_every: int = option(1_000, 'Steps between two TensorBoard image grids.', low=1)
+    xla: str = option('auto', 'Compile the training step with XLA: auto is on for GPUs and off for CPUs.',
+                      choices=('auto', 'on', 'off'))
+
+
+GROUPS = {'encoder': EncoderConfig, 'model': ModelConfig, 'data': DataConfig, 'pam': PamConfig, 'gan': GanConfig, 'run': RunConfig}
+
+_DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_boolean,
+           str: flags.DEFINE_string}
+
+
+def define_flags(flag_values, *classes):
+    """Defines one flag for each field of each class in `flag_values`."""
+    for cls in classes:
+        for field in dataclasses.fields(cls):
+            help, choices = field.metadata['help'], field.metadata['choices']
+            if choices:
+                flags.DEFINE_enum(field.name, field.default, list(choices), help, flag_values=flag_values)
+            else:
+                _DEFINE[field.type](field.name, field.default, help, flag_values=flag_values)
+
+
+def from_flags(cls, flag_values):
+    """A `cls` with the values of the flags that `define_flags` made for it; raises GazeError."""
+    return cls(**{field.name: flag_values[field.name].value for field in dataclasses.fields(cls)})
+
+
+def save(path, **groups):
+    """Writes configurations, by group name (see GROUPS), as JSON; never leaves half a file."""
+    path = pathlib.Path(path)
+    text = json.dumps({name: dataclasses.asdict(config) for name, config in groups.items()}, indent=1)
+    temporary = path.with_name(path.name + '.tmp')
+    temporary.write_text(text + '\n', encoding='utf-8')
+    os.replace(temporary, path)
+
+
+def load(path):
+    """Reads what `save` wrote: {group name: configuration}. Raises GazeError that names the file."""
+    try:
+        groups = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
+        return {name: GROUPS[name](**values) for name, values in groups.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, GazeError) as error:
+        raise GazeError(f'{path} is not a configuration of this version: {error}') from error

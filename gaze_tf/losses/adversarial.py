@@ -1,0 +1,57 @@
+"""Adversarial losses, d(real, fake) for a discriminator and g(fake) for a generator.
+
+Each takes logits [B, 1] and returns a scalar, the mean over the batch. 'lsgan' squares, where the
+original doubles; 'gan' and 'wgan' work, where the original crashes.
+"""
+import tensorflow as tf
+
+
+def _mean(x):
+    return tf.reduce_mean(x)
+
+
+_softplus, _relu = tf.nn.softplus, tf.nn.relu
+
+# name: (d(real, fake), g(fake)); 'gan' is cross-entropy from logits, which is softplus written out
+LOSSES = {
+    'softplus': (lambda real, fake: _mean(_softplus(-real)) + _mean(_softplus(fake)),
+                 lambda fake: _mean(_softplus(-fake))),
+    'hinge': (lambda real, fake: _mean(_relu(1 - real)) + _mean(_relu(1 + fake)),
+              lambda fake: -_mean(fake)),
+    'lsgan': (lambda real, fake: _mean(tf.square(real - 0.9)) + _mean(tf.square(fake)),
+              lambda fake: _mean(tf.square(fake - 0.9))),
+    'wgan': (lambda real, fake: _mean(fake) - _mean(real),
+             lambda fake: -_mean(fake)),
+    'gan': (lambda real, fake: _cross_entropy(real, 1.) + _cross_entropy(fake, 0.),
+            lambda fake: _cross_entropy(fake, 1.)),
+}
+
+
+def _cross_entropy(logits, label):
+    return _mean(tf.nn.sigmoid_cross_entropy_with_logits(tf.fill(tf.shape(logits), label), logits))
+
+
+def discriminator_loss(loss_type, real, fake):
+    """d(real, fake); `loss_type` is a key of LOSSES."""
+    return LOSSES[loss_type][0](real, fake)
+
+
+def generator_loss(loss_type, fake):
+    """g(fake); `loss_type` is a key of LOSSES."""
+    return LOSSES[loss_type][1](fake)
+
+
+def gradient_penalty(discriminator, real, fake, mix):
+    """WGAN-GP: mean of (|gradient| - 1)² at points between real and fake inputs.
+
+    real, fake: matching lists of tensors, the discriminator's inputs; mix: [B, 1, 1, 1] in [0, 1]. The
+    norm is taken over all inputs of one face together. (Gulrajani et al. 2017, eq. 3.)
+    """
+    between = [mix * a + (1 - mix) * b for a, b in zip(real, fake)]
+    with tf.GradientTape() as tape:
+        tape.watch(between)
+        logits = discriminator(between)
+    squares = [tf.reduce_sum(tf.square(g), axis=[1, 2, 3]) for g in tape.gradient(logits, between)]
+    # the derivative of a square root at 0 is infinite
+    norms = tf.sqrt(tf.add_n(squares) + 1e-12)
+    return _mean(tf.square(norms - 1))

@@ -1,0 +1,31 @@
+"""Reconstruction terms: pixels inside the eye boxes, content codes, and PAM's mirror terms."""
+import tensorflow as tf
+
+
+def local_l1(a, b, crop_w, crop_h):
+    """localL1: the mean over the batch of Σ|a − b| / (crop_w · crop_h · 3), for images [B, S, S, 3].
+
+    Both images agree outside the eye boxes, so the sum is over the boxes only.
+    """
+    a.shape.assert_is_compatible_with(b.shape)
+    return tf.reduce_mean(tf.reduce_sum(tf.abs(a - b), axis=[1, 2, 3])) / (crop_w * crop_h * 3)
+
+
+def mean_l1(a, b):
+    """mean|a − b| over all elements of two tensors of the same shape."""
+    a.shape.assert_is_compatible_with(b.shape)
+    return tf.reduce_mean(tf.abs(a - b))
+
+
+def mirror(autoencoder, left, right):
+    """PAM's terms for eye crops [B, c, c, 3]: each eye from itself and from the other one, mirrored.
+
+    A mirrored right eye must come out as the left eye although it looks elsewhere, so the code keeps
+    what both eyes share and drops the gaze. Returns {'self': …, 'mirror': …}.
+    (Paper: PAM, self-supervised mirror learning.)
+    """
+    target = tf.concat([left, right], axis=0)
+    flipped = tf.reverse(tf.concat([right, left], axis=0), axis=[2])
+    from_self, from_mirror = tf.split(autoencoder(tf.concat([target, flipped], axis=0)), 2)
+    # the batch holds both eyes: twice its mean is the sum of the means of each eye
+    return {'self': 2 * mean_l1(from_self, target), 'mirror': 2 * mean_l1(from_mirror, target)}

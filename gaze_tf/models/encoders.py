@@ -1,0 +1,33 @@
+"""The encoders: E_c (content of one eye, original scope `Gr`) and E_r (angle of both, `encode`)."""
+import tensorflow as tf
+
+from gaze_tf.models.layers import conv, dense, instance_norm, lrelu, relu
+
+keras = tf.keras
+
+
+def content_encoder(config):
+    """E_c: one eye crop [B, c, c, 3] in [-1, 1] → (code [B, code_size], activations).
+
+    The activations, one for each stride-2 convolution from fine to coarse, are the skips of PAM's
+    decoder; correction and animation use the code only. (Paper: PAM.)
+    """
+    crop = keras.Input([config.crop_px, config.crop_px, 3], name='crop')
+    x = lrelu(instance_norm(conv(config.ngf, 7, 1)(crop)))
+    activations = []
+    for i in range(config.n_layers_r):
+        x = lrelu(instance_norm(conv(min(config.ngf * 2 ** (i + 1), 128), 4, 2)(x)))
+        activations.append(x)
+    code = dense(config.code_size)(keras.layers.Flatten()(x))
+    return keras.Model(crop, [code, activations], name='content_encoder')
+
+
+def angle_encoder(config):
+    """E_r: left and right eye crop, each [B, c, c, 3] in [-1, 1] → angle code r [B, 2]. (Paper: GAM.)"""
+    left = keras.Input([config.crop_px, config.crop_px, 3], name='left')
+    right = keras.Input([config.crop_px, config.crop_px, 3], name='right')
+    x = keras.layers.Concatenate()([left, right])
+    x = relu(instance_norm(conv(config.nef, 7, 1)(x)))
+    for i in range(config.n_layers_e):
+        x = relu(instance_norm(conv(min(config.nef * 2 ** (i + 1), 128), 4, 2)(x)))
+    return keras.Model([left, right], dense(2)(keras.layers.Flatten()(x)), name='angle_encoder')

@@ -1,0 +1,94 @@
+"""GazeModel: owns the networks of the dual in-painting model and is the one forward pass.
+
+    paper   here               original scope   maps
+    E_c     content_encoder    Gr               one eye crop → content code
+    E_r     angle_encoder      encode           both eye crops → angle code r
+    G_x     g_x                Gx               masked image, mask, c → image (GCM)
+    G_y     g_y                Gy               masked image, mask, r, c → image (GAM)
+    D_x     d_x                Dx               image, eye crops → logit
+    D_y     d_y                Dy               image, eye crops → logit
+"""
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from gaze_tf.models import geometry
+from gaze_tf.models.discriminator import discriminator
+from gaze_tf.models.encoders import angle_encoder, content_encoder
+from gaze_tf.models.inpainting import InpaintingGenerator
+
+
+class Faces(NamedTuple):
+    """A batch of faces, real or painted, with what the networks want to know of them."""
+
+    image: tf.Tensor    # [B, S, S, 3] in [-1, 1]
+    mask: tf.Tensor     # [B, S, S, 3], 1 inside the eye boxes
+    boxes: tf.Tensor    # [B, 2, 4] left and right eye box (y0, x0, y1, x1), whole pixels
+    left: tf.Tensor     # [B, c, c, 3] left eye crop
+    right: tf.Tensor    # [B, c, c, 3] right eye crop
+    content: tf.Tensor  # [B, 2 * code_size] content code c of both eyes
+
+
+class Canvas(NamedTuple):
+    """Faces without their eyes as G_y sees them: encoded once, painted on any number of times."""
+
+    faces: Faces
+    encoded: list       # G_y's bottleneck and skips
+
+
+class GazeModel(tf.Module):
+    """The networks and what they compute together; everything that trains, exports or tests calls this.
+
+    `native_crops`: whether eye crops may use the native operation, which is faster but unknown to XLA.
+    """
+
+    def __init__(self, config, native_crops=True):
+        super().__init__(name='gaze_model')
+        self.config = config
+        self._native_crops = native_crops
+        self.content_encoder = content_encoder(config)
+        self.angle_encoder = angle_encoder(config)
+        self.g_x = InpaintingGenerator(config, (2 * config.code_size,), 'g_x')
+        self.g_y = InpaintingGenerator(config, (2, 2 * config.code_size), 'g_y')
+        self.d_x = discriminator(config, 'd_x')
+        self.d_y = discriminator(config, 'd_y')
+
+    def look(self, image, eyes):
+        """Faces of images [B, S, S, 3] in [-1, 1] with eyes at [B, 4] pixels."""
+        boxes = geometry.eye_boxes(eyes, self.config)
+        mask = geometry.eye_mask(boxes, self.config.img_size)
+        return self._describe(image, mask, boxes)
+
+    def correct(self, faces):
+        """G_x: the faces with eyes that look at the camera (x̃ from x, ỹˣ from y)."""
+        encoded = self.g_x.encode(faces.image * (1 - faces.mask), faces.mask)
+        return self._repainted(faces, self.g_x.paint(encoded, faces.boxes, faces.content))
+
+    def canvas(self, faces):
+        """The faces as G_y's canvas."""
+        return Canvas(faces, self.g_y.encode(faces.image * (1 - faces.mask), faces.mask))
+
+    def animate(self, canvas, like):
+        """G_y: the canvas with the gaze and the content of the eyes of `like` (ỹ from y, ŷ from ỹˣ)."""
+        return self._animate(canvas, self.angle(like), like.content)
+
+    def interpolate(self, canvas, corrected, alpha):
+        """G_y: the canvas with eyes between its own (alpha 0) and `corrected` (1); alpha: scalar or [B, 1]."""
+        faces = canvas.faces
+        return self._animate(canvas, alpha * self.angle(corrected) + (1 - alpha) * self.angle(faces),
+                             alpha * corrected.content + (1 - alpha) * faces.content)
+
+    def angle(self, faces):
+        """E_r: the angle code r [B, 2]."""
+        return self.angle_encoder([faces.left, faces.right])
+
+    def _animate(self, canvas, angle, content):
+        return self._repainted(canvas.faces, self.g_y.paint(canvas.encoded, canvas.faces.boxes, angle, content))
+
+    def _repainted(self, faces, eyes):
+        return self._describe(faces.image * (1 - faces.mask) + eyes, faces.mask, faces.boxes)
+
+    def _describe(self, image, mask, boxes):
+        left, right = geometry.eye_crops(image, boxes, self.config.crop_px, self._native_crops)
+        codes, _ = self.content_encoder(tf.concat([left, right], axis=0))
+        return Faces(image, mask, boxes, left, right, tf.concat(tf.split(codes, 2), axis=1))

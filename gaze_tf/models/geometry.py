@@ -1,0 +1,63 @@
+"""Eye boxes, masks and crops, as tensors: one definition for training, export and evaluation.
+
+Eyes are rows (left_x, left_y, right_x, right_y) in pixels; left is the eye with the smaller x in the image.
+"""
+import tensorflow as tf
+
+
+def eye_boxes(eyes, config):
+    """Boxes of crop_w x crop_h pixels centred on the eyes: [B, 4] pixels → [B, 2, 4] float32.
+
+    A box is (y0, x0, y1, x1) in whole pixels, half-open; the left one first. Edges are truncated as in
+    the original and, unlike there, clipped to the image.
+    """
+    centre_yx = tf.reverse(tf.reshape(eyes, [-1, 2, 2]), axis=[2])
+    half = tf.constant([config.crop_h, config.crop_w], tf.float32) / 2
+    # truncation towards zero and flooring agree after clipping at 0
+    boxes = tf.concat([tf.floor(centre_yx - half), tf.floor(centre_yx + half)], axis=-1)
+    return tf.clip_by_value(boxes, 0., float(config.img_size))
+
+
+def eye_mask(boxes, size):
+    """1 inside the boxes [B, 2, 4] (pixels), 0 elsewhere: [B, size, size, 3] float32."""
+    pixel = tf.range(size, dtype=tf.float32)
+    y0, x0, y1, x1 = tf.unstack(boxes[..., None], axis=2)
+    rows, columns = (pixel >= y0) & (pixel < y1), (pixel >= x0) & (pixel < x1)
+    mask = tf.reduce_any(rows[:, :, :, None] & columns[:, :, None, :], axis=1)
+    return tf.repeat(tf.cast(mask, tf.float32)[..., None], 3, axis=-1)
+
+
+def eye_crops(images, boxes, size, native=True):
+    """(left, right) eye crops, each [B, size, size, C], of images [B, S, S, C] with pixel boxes [B, 2, 4]."""
+    # A hair inside the far edge: the last sample of a box that ends there can round past it to 0.
+    normalized = tf.minimum(boxes / images.shape[1], 1 - 1e-6)
+    return [crop(images, box, size, native) for box in tf.unstack(normalized, axis=1)]
+
+
+def crop(images, boxes, size, native=True):
+    """Resamples one box of each image to size x size, bilinearly; samples outside the image are 0.
+
+    images: [B, H, W, C] float32; boxes: [B, 4] (y0, x0, y1, x1), normalised; → [B, size, size, C].
+    Exactly `tf.image.crop_and_resize`, which XLA does not have: `native=False` gathers instead.
+    """
+    if native:
+        return tf.image.crop_and_resize(images, boxes, tf.range(tf.shape(images)[0]), [size, size])
+
+    def swap(x):
+        return tf.transpose(x, [0, 2, 1, 3])
+
+    y0, x0, y1, x1 = tf.unstack(boxes, axis=1)
+    return swap(_sample_rows(swap(_sample_rows(images, y0, y1, size)), x0, x1, size))
+
+
+def _sample_rows(images, low, high, count):
+    """`count` rows of each image between `low` and `high` (normalised, [B]), linearly interpolated."""
+    last = images.shape[1] - 1
+    step = (high - low) * last / (count - 1)
+    place = low[:, None] * last + tf.range(count, dtype=tf.float32) * step[:, None]
+    upper = tf.clip_by_value(tf.floor(place), 0, last)
+    lower = tf.clip_by_value(tf.math.ceil(place), 0, last)
+    weight = (place - upper)[:, :, None, None]
+    inside = tf.cast((place >= 0) & (place <= last), images.dtype)[:, :, None, None]
+    above, below = (tf.gather(images, tf.cast(row, tf.int32), axis=1, batch_dims=1) for row in (upper, lower))
+    return (above + (below - above) * weight) * inside

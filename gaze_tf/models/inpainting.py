@@ -1,0 +1,60 @@
+"""The in-painting generators G_x (GCM, corrects) and G_y (GAM, animates); original scopes `Gx`, `Gy`.
+
+Each is two functional models, so that one face can be painted on several times for one encoding.
+"""
+import tensorflow as tf
+
+from gaze_tf.models.layers import EyePainter, conv, deconv, dense, instance_norm, lrelu, relu
+
+keras = tf.keras
+
+BOTTLENECK = 256
+
+
+class InpaintingGenerator(tf.Module):
+    """G: a masked image, its mask and codes → the image with painted eyes. (Paper: GCM and GAM.)
+
+    `code_sizes`: the length of each code that joins the bottleneck, in the order in which they are
+    given: (2·code_size,) for G_x (content), (2, 2·code_size) for G_y (angle, content).
+    """
+
+    def __init__(self, config, code_sizes, name):
+        super().__init__(name=name)
+        self.encoder = _encoder(config, f'{name}_encoder')
+        self.decoder = _decoder(config, self.encoder.output, code_sizes, f'{name}_decoder')
+
+    def encode(self, masked_image, mask):
+        """Masked image [B, S, S, 3] in [-1, 1] and mask [B, S, S, 3] → [bottleneck, skips]."""
+        return self.encoder([masked_image, mask])
+
+    def paint(self, encoded, boxes, *codes):
+        """tanh of the painted eyes [B, S, S, 3], 0 outside the boxes [B, 2, 4] (pixels) of the mask."""
+        return self.decoder([encoded, boxes, list(codes)])
+
+
+def _encoder(config, name):
+    masked = keras.Input([config.img_size, config.img_size, 3], name='masked_image')
+    mask = keras.Input([config.img_size, config.img_size, 3], name='mask')
+    x = keras.layers.Concatenate()([masked, mask])
+    x = lrelu(instance_norm(conv(config.ngf, 7, 1)(x)))
+    skips = []
+    for i in range(config.n_layers_g):
+        x = lrelu(instance_norm(conv(min(config.ngf * 2 ** (i + 1), 256), 4, 2)(x)))
+        skips.append(x)
+    return keras.Model([masked, mask], [dense(BOTTLENECK)(keras.layers.Flatten()(x)), skips], name=name)
+
+
+def _decoder(config, encoded, code_sizes, name):
+    bottleneck, skips = tf.nest.map_structure(lambda x: keras.Input(x.shape[1:]), encoded)
+    boxes = keras.Input([2, 4], name='boxes')
+    codes = [keras.Input([size], name=f'code_{size}') for size in code_sizes]
+    _, side, _, width = skips[-1].shape
+
+    x = keras.layers.Concatenate()([bottleneck, *codes])
+    x = lrelu(dense(BOTTLENECK * side * side)(x))
+    x = keras.layers.Reshape([side, side, BOTTLENECK])(x)
+    for i, skip in enumerate(reversed(skips)):
+        x = keras.layers.Concatenate()([x, skip])
+        x = relu(instance_norm(deconv(max(width // 2 ** i, 16))(x)))
+    painted = EyePainter(3, 7, (config.crop_h, config.crop_w))([x, boxes])
+    return keras.Model([[bottleneck, skips], boxes, codes], painted, name=name)

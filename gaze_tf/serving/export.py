@@ -1,0 +1,87 @@
+"""SavedModel export: networks and geometry in one graph, with uint8 images in and out.
+
+Signatures (S: the model's image size; eyes: left_x, left_y, right_x, right_y in pixels of that image):
+
+    correct   images uint8 [B, S, S, 3], eyes float32 [B, 4] → images uint8 [B, S, S, 3]
+    animate   the same and alphas float32 [B, K] → frames uint8 [B, K, S, S, 3]
+
+alpha 0 is the gaze as it was, 1 at the camera. Pixels outside the eye boxes come out as they went in.
+"""
+import os
+import pathlib
+import shutil
+
+import tensorflow as tf
+
+from gaze_tf import config as config_lib
+from gaze_tf.data.pipeline import to_float, to_uint8
+from gaze_tf.errors import GazeError
+from gaze_tf.models.gaze_model import GazeModel
+from gaze_tf.training import checkpoints
+
+
+def serving_module(model):
+    """A tf.Module with the signatures of a GazeModel and the weights that they need, nothing of training."""
+    size = model.config.img_size
+    images = tf.TensorSpec([None, size, size, 3], tf.uint8, name='images')
+    eyes = tf.TensorSpec([None, 4], tf.float32, name='eyes')
+    alphas = tf.TensorSpec([None, None], tf.float32, name='alphas')
+
+    @tf.function(input_signature=[images, eyes])
+    def correct(images, eyes):
+        faces = model.look(to_float(images), eyes)
+        return {'images': _only_eyes(images, faces.mask, model.correct(faces).image)}
+
+    @tf.function(input_signature=[images, eyes, alphas])
+    def animate(images, eyes, alphas):
+        faces = model.look(to_float(images), eyes)
+        corrected, canvas = model.correct(faces), model.canvas(faces)
+
+        def frame(alpha):
+            painted = model.interpolate(canvas, corrected, alpha[:, None])
+            return _only_eyes(images, faces.mask, painted.image)
+
+        frames = tf.map_fn(frame, tf.transpose(alphas), fn_output_signature=tf.uint8)
+        return {'frames': tf.transpose(frames, [1, 0, 2, 3, 4])}
+
+    module = tf.Module()
+    # variables, not Keras models: saving those would trace every layer once more
+    module.weights = [variable for network in (model.content_encoder, model.angle_encoder, model.g_x, model.g_y)
+                      for variable in network.variables]
+    module.correct, module.animate = correct, animate
+    return module
+
+
+def _only_eyes(images, mask, painted):
+    """uint8: what was painted inside the mask, the very pixels of `images` elsewhere."""
+    return tf.where(mask > 0, to_uint8(painted), images)
+
+
+def load_model(checkpoint_dir):
+    """The GazeModel of the newest checkpoint of a `gaze-tf train` run; raises GazeError."""
+    path = checkpoints.latest(checkpoint_dir, '--checkpoint')
+    # TensorFlow warns at each start about the cost of native crops of unknown batch size
+    model = GazeModel(checkpoints.read_config(checkpoint_dir, 'model', '--checkpoint'), native_crops=False)
+    checkpoints.restore_networks(path, model=model)
+    return model
+
+
+def export(checkpoint_dir, output_dir):
+    """Writes the SavedModel of a training run, with its config.json inside; output_dir must not exist yet."""
+    output_dir = pathlib.Path(output_dir)
+    if output_dir.exists():
+        raise GazeError(f'{output_dir} exists already: choose another --output_dir or remove it.')
+    model = load_model(checkpoint_dir)
+    module = serving_module(model)
+    # under another name until it is whole: a server that polls must not see half a model
+    temporary = output_dir.with_name(f'.{output_dir.name}.{os.getpid()}')
+    try:
+        output_dir.parent.mkdir(parents=True, exist_ok=True)
+        tf.saved_model.save(module, str(temporary),
+                            signatures={'correct': module.correct, 'animate': module.animate})
+        config_lib.save(temporary / config_lib.CONFIG_NAME, model=model.config)
+        os.replace(temporary, output_dir)
+    except OSError as error:
+        raise GazeError(f'--output_dir={output_dir} cannot be written: {error.strerror}.') from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

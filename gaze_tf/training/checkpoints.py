@@ -1,0 +1,53 @@
+"""Checkpoints: a folder with `config.json` and the newest few `step-N` files of networks and optimizers."""
+import pathlib
+
+import tensorflow as tf
+
+from gaze_tf import config as config_lib
+from gaze_tf.errors import GazeError
+
+PREFIX = 'step'
+
+
+def manager(directory, step, stage, keep):
+    """A CheckpointManager of the step counter (a variable) and of `stage`, a tf.train.Checkpoint."""
+    return tf.train.CheckpointManager(tf.train.Checkpoint(step=step, stage=stage), str(directory), keep,
+                                      checkpoint_name=PREFIX)
+
+
+def latest(directory, flag):
+    """Path prefix of the newest checkpoint in a folder; raises GazeError that names the flag to mend."""
+    found = tf.train.latest_checkpoint(str(directory))
+    if not found:
+        raise GazeError(f'{flag}: there is no checkpoint in {directory}.')
+    return found
+
+
+def read_config(directory, group, flag):
+    """The configuration `group` of the run in a folder; raises GazeError that names the flag to mend."""
+    path = pathlib.Path(directory) / config_lib.CONFIG_NAME
+    if not path.is_file():
+        raise GazeError(f'{flag}: there is no training run in {directory} ({path.name} is missing).')
+    groups = config_lib.load(path)
+    if group not in groups:
+        raise GazeError(f'{flag}: {path} belongs to another kind of run (it has no {group!r} part).')
+    return groups[group]
+
+
+def restore_all(checkpoint, path):
+    """Restores a checkpoint completely: nothing in it, and none of ours, may be left over."""
+    _matched(path, lambda: checkpoint.restore(path).assert_consumed())
+
+
+def restore_networks(path, **networks):
+    """Restores some of the networks of a checkpoint; each of their variables must be in it."""
+    target = tf.train.Checkpoint(stage=tf.train.Checkpoint(**networks))
+    _matched(path, lambda: target.read(path).assert_existing_objects_matched().expect_partial())
+
+
+def _matched(path, restore):
+    try:
+        restore()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0]
+        raise GazeError(f'The checkpoint {path} cannot be restored: {reason}') from error

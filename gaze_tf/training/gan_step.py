@@ -1,0 +1,98 @@
+"""The training step of GCM and GAM: four updates, each with the parameters that those before it left."""
+import tensorflow as tf
+
+from gaze_tf.losses.perceptual import vgg16
+from gaze_tf.models.gaze_model import GazeModel
+from gaze_tf.models.layers import spectral_layers
+from gaze_tf.training.objectives import Objectives
+from gaze_tf.training.schedule import LinearDecay, adam
+
+
+class GanStep:
+    """The dual in-painting model with its four optimizers; `train_step` is one step of the paper.
+
+    `model.content_encoder` (from PAM) and VGG are never updated.
+    """
+
+    def __init__(self, model_config, config, xla=False):
+        self.model = model = GazeModel(model_config, native_crops=not xla)
+        self.objectives = Objectives(model, config, vgg16(config.vgg_weights) if config.lam_p else None)
+        self.variables = {'d_x': model.d_x.trainable_variables,
+                          'd_y': model.d_y.trainable_variables,
+                          'g_x': model.g_x.trainable_variables,
+                          'g_y': [*model.g_y.trainable_variables, *model.angle_encoder.trainable_variables]}
+        rates = {name: LinearDecay(rate, config.steps, config.decay_start, config.decay_every)
+                 for name, rate in zip(self.variables, (config.lr_d, config.lr_d, config.lr_g, config.lr_g))}
+        self.optimizers = {name: adam(rates[name], config.beta1, config.beta2, variables)
+                           for name, variables in self.variables.items()}
+        self._spectral = spectral_layers(model.d_x) + spectral_layers(model.d_y)
+        self.train_step = tf.function(self._train_step, jit_compile=xla)
+        self.checkpoint = tf.train.Checkpoint(
+            model=model, **{f'{name}_optimizer': optimizer for name, optimizer in self.optimizers.items()})
+
+    def _train_step(self, x, y):
+        """One step on one Batch of each domain; returns the unweighted loss terms, scalars by name.
+
+        What an update needs of networks that have not moved since is reused: x̃ and ỹ serve both a
+        discriminator and their generator; ỹˣ and ŷ are painted anew once G_x has moved.
+        """
+        model, objectives = self.model, self.objectives
+        step = self.optimizers['d_x'].iterations
+        x, y = model.look(*x), model.look(*y)
+
+        gx_tape, gy_tape = self._tape('g_x'), self._tape('g_y')
+        with gx_tape:
+            x_rec = model.correct(x)                                # x̃
+        with gy_tape:
+            canvas = model.canvas(y)
+            y_rec = model.animate(canvas, like=y)                   # ỹ
+        y_hat = model.animate(canvas, like=model.correct(y))        # ŷ
+
+        with self._tape('d_x') as tape:
+            loss, dx_terms = objectives.d_x(x, x_rec, y_hat, step)
+        self._update('d_x', tape, loss)
+
+        with self._tape('d_y') as tape:
+            loss, dy_terms = objectives.d_y(y, y_rec, step)
+        self._update('d_y', tape, loss)
+
+        with gx_tape:
+            loss, gx_terms = objectives.g_x(x, x_rec)
+        self._update('g_x', gx_tape, loss)
+
+        y_cor = model.correct(y)                                    # ỹˣ
+        with gy_tape:
+            y_hat = model.animate(canvas, like=y_cor)
+            loss, gy_terms = objectives.g_y(y, y_rec, y_cor, y_hat)
+        self._update('g_y', gy_tape, loss)
+
+        for layer in self._spectral:
+            layer.advance()
+        return {**dx_terms, **dy_terms, **gx_terms, **gy_terms}
+
+    def _tape(self, name):
+        """A tape that watches the variables of one update and nothing else."""
+        tape = tf.GradientTape(watch_accessed_variables=False)
+        with tape:
+            for variable in self.variables[name]:
+                tape.watch(variable)
+        return tape
+
+    def _update(self, name, tape, loss):
+        variables = self.variables[name]
+        self.optimizers[name].apply_gradients(zip(tape.gradient(loss, variables), variables))
+
+    @tf.function
+    def pictures(self, x, y):
+        """For the summaries: what each module makes of fixed faces, as columns of a grid."""
+        x, y = self.model.look(*x), self.model.look(*y)
+        y_cor, canvas = self.model.correct(y), self.model.canvas(y)
+        return {'X: input, masked, GCM': [x.image, x.image * (1 - x.mask), self.model.correct(x).image],
+                'Y: input, masked, corrected by GCM, repainted by GAM, animated to the camera by GAM':
+                    [y.image, y.image * (1 - y.mask), y_cor.image, self.model.animate(canvas, like=y).image,
+                     self.model.animate(canvas, like=y_cor).image]}
+
+    @property
+    def learning_rate(self):
+        """The learning rate of G_x in the next step."""
+        return float(self.optimizers['g_x'].learning_rate)

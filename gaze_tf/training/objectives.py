@@ -1,0 +1,86 @@
+"""What D_x, D_y, G_x and G_y minimise: the paper's weighted sums, each as (total, unweighted terms)."""
+import tensorflow as tf
+
+from gaze_tf.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty
+from gaze_tf.losses.perceptual import perceptual
+from gaze_tf.losses.reconstruction import local_l1, mean_l1
+
+
+class Objectives:
+    """The four objectives over Faces; `model` gives D_x and D_y, `vgg` is None where lam_p is 0."""
+
+    def __init__(self, model, config, vgg):
+        self._model, self._config, self._vgg = model, config, vgg
+
+    def d_x(self, x, x_rec, y_hat, step):
+        """L(D_x) = d(D_x(x), D_x(x̃)) + d(D_x(x), D_x(ŷ))."""
+        real, rec, hat = _logits(self._model.d_x, x, x_rec, y_hat)
+        on_rec = discriminator_loss(self._config.loss_type, real, rec)
+        on_hat = discriminator_loss(self._config.loss_type, real, hat)
+        penalty = self._penalty(self._model.d_x, x, x_rec, [0, step]) + self._penalty(self._model.d_x, x, y_hat, [1, step])
+        total = on_rec + on_hat + self._config.lam_gp * penalty
+        return total, {'d_x/rec': on_rec, 'd_x/hat': on_hat, 'd_x/penalty': penalty}
+
+    def d_y(self, y, y_rec, step):
+        """L(D_y) = d(D_y(y), D_y(ỹ))."""
+        on_rec = discriminator_loss(self._config.loss_type, *_logits(self._model.d_y, y, y_rec))
+        penalty = self._penalty(self._model.d_y, y, y_rec, [2, step])
+        return on_rec + self._config.lam_gp * penalty, {'d_y/rec': on_rec, 'd_y/penalty': penalty}
+
+    def g_x(self, x, x_rec):
+        """L(G_x) = g(D_x(x̃)) + λr·localL1(x̃, x) + λp·percep(x, x̃)."""
+        adversarial = generator_loss(self._config.loss_type, *_logits(self._model.d_x, x_rec))
+        reconstruction = self._local_l1(x_rec, x)
+        perception = self._perceptual((x, x_rec))
+        total = adversarial + self._config.lam_r * reconstruction + self._config.lam_p * perception
+        return total, {'g_x/adversarial': adversarial, 'g_x/reconstruction': reconstruction,
+                       'g_x/perceptual': perception}
+
+    def g_y(self, y, y_rec, y_cor, y_hat):
+        """L(G_y) = g(D_y(ỹ)) + g(D_x(ŷ)) + λr·[localL1(ỹ, y) + localL1(ỹˣ, ŷ)]
+        + mean|c(ỹˣ) − c(ŷ)| + mean|c(y) − c(ỹ)| + λp·[percep(y, ỹ) + percep(ỹˣ, ŷ)]."""
+        terms = {'g_y/adversarial': generator_loss(self._config.loss_type, *_logits(self._model.d_y, y_rec)),
+                 'g_y/adversarial_hat': generator_loss(self._config.loss_type, *_logits(self._model.d_x, y_hat)),
+                 'g_y/reconstruction': self._local_l1(y_rec, y),
+                 'g_y/reconstruction_hat': self._local_l1(y_cor, y_hat),
+                 'g_y/content': mean_l1(y.content, y_rec.content),
+                 'g_y/content_hat': mean_l1(y_cor.content, y_hat.content),
+                 'g_y/perceptual': self._perceptual((y, y_rec), (y_cor, y_hat))}
+        total = (terms['g_y/adversarial'] + terms['g_y/adversarial_hat']
+                 + self._config.lam_r * (terms['g_y/reconstruction'] + terms['g_y/reconstruction_hat'])
+                 + terms['g_y/content'] + terms['g_y/content_hat']
+                 + self._config.lam_p * terms['g_y/perceptual'])
+        return total, terms
+
+    def _local_l1(self, a, b):
+        return local_l1(a.image, b.image, self._model.config.crop_w, self._model.config.crop_h)
+
+    def _perceptual(self, *pairs):
+        """percep of left + right crops, summed over the pairs (target, painted) of Faces."""
+        if not self._vgg:
+            return tf.constant(0.)
+        # targets apart from paintings: they need features, but no gradients
+        target, painted = (self._vgg(_stack(faces)) for faces in zip(*pairs))
+        return perceptual(target, painted, tf.cast(tf.shape(pairs[0][0].image)[0], tf.float32))
+
+    def _penalty(self, discriminator, real, fake, seed):
+        if self._config.loss_type != 'wgan':
+            return tf.constant(0.)
+        mix = tf.random.stateless_uniform([tf.shape(real.image)[0], 1, 1, 1], seed, alg='philox')
+        return gradient_penalty(discriminator, _views(real), _views(fake), mix)
+
+
+def _views(faces):
+    """What a discriminator sees of Faces."""
+    return [faces.image, faces.left, faces.right]
+
+
+def _logits(discriminator, *faces):
+    """The logits [B, 1] of each of several Faces, from one call."""
+    stacked = [tf.concat(views, axis=0) for views in zip(*map(_views, faces))]
+    return tf.split(discriminator(stacked), len(faces))
+
+
+def _stack(faces):
+    """Left and right crops of several Faces on one batch axis."""
+    return tf.concat([crop for f in faces for crop in (f.left, f.right)], axis=0)

@@ -1,0 +1,54 @@
+"""PAM pretraining: the content encoder learns by mirroring what both eyes of a face share."""
+import tensorflow as tf
+
+from gaze_tf.losses import reconstruction
+from gaze_tf.models import geometry
+from gaze_tf.models.autoencoder import pam_autoencoder
+from gaze_tf.models.encoders import content_encoder
+from gaze_tf.models.layers import spectral_layers
+from gaze_tf.training.schedule import adam
+
+
+class PamStep:
+    """The PAM networks with their optimizer; `train_step` is one update."""
+
+    def __init__(self, encoder_config, config, xla=False):
+        self.config = encoder_config
+        self._native_crops = not xla
+        self.content_encoder = content_encoder(encoder_config)
+        self.autoencoder = pam_autoencoder(self.content_encoder)
+        self.variables = {'autoencoder': self.autoencoder.trainable_variables}
+        self.optimizer = adam(config.lr_r, config.beta1, config.beta2, self.autoencoder.trainable_variables)
+        self.train_step = tf.function(self._train_step, jit_compile=xla)
+        self.checkpoint = tf.train.Checkpoint(
+            content_encoder=self.content_encoder, autoencoder=self.autoencoder, optimizer=self.optimizer)
+
+    def _eyes(self, batch):
+        """Left and right eye crops [B, c, c, 3] of a Batch."""
+        boxes = geometry.eye_boxes(batch.eyes, self.config)
+        return geometry.eye_crops(batch.image, boxes, self.config.crop_px, self._native_crops)
+
+    def _train_step(self, x, y):
+        """One update on one Batch of each domain; returns the loss terms, scalars by name."""
+        left, right = (tf.concat(pair, axis=0) for pair in zip(self._eyes(x), self._eyes(y)))
+        with tf.GradientTape() as tape:
+            terms = reconstruction.mirror(self.autoencoder, left, right)
+            loss = tf.add_n(list(terms.values()))
+        variables = self.autoencoder.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+        for layer in spectral_layers(self.autoencoder):
+            layer.advance()
+        return {**terms, 'loss': loss}
+
+    @tf.function
+    def pictures(self, x, y):
+        """For the summaries: eye, its reconstruction, the other eye mirrored, and the eye made of that."""
+        left, right = (tf.concat(pair, axis=0) for pair in zip(self._eyes(x), self._eyes(y)))
+        flipped = tf.reverse(right, axis=[2])
+        return {'eye, reconstruction, mirrored other eye, eye from it':
+                [left, self.autoencoder(left), flipped, self.autoencoder(flipped)]}
+
+    @property
+    def learning_rate(self):
+        """The learning rate of the next step."""
+        return float(self.optimizer.learning_rate)

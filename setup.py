@@ -1,0 +1,36 @@
+"""Packaging of gaze_tf: `pip install .` gives the library and the `gaze-tf` command."""
+import pathlib
+
+from setuptools import find_packages, setup
+
+EXTRAS = {
+    # Finding faces and eyes in photos; the last mediapipe releases that carry their models.
+    'faces': ['mediapipe>=0.10.14,<0.10.22', 'jax<=0.4.34', 'jaxlib<=0.4.34', 'opencv-contrib-python<4.12'],
+    'video': ['imageio-ffmpeg>=0.4.9,<0.7'],
+    'serving': ['tensorflow-serving-api>=2.15.1,<2.16'],
+    'gpu': ['tensorflow[and-cuda]>=2.15.1,<2.16'],
+    'dev': ['pytest>=7.4,<9'],
+}
+
+setup(
+    name='gaze_tf',
+    version='0.1.0',
+    description='Gaze correction and gaze animation for ordinary photos, in TensorFlow 2 / Keras.',
+    long_description=pathlib.Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    packages=find_packages(include=['gaze_tf', 'gaze_tf.*']),
+    # tensorflow-addons 0.23, the last one, works with TensorFlow 2.15 at the latest.
+    python_requires='>=3.9,<3.12',
+    install_requires=[
+        'tensorflow>=2.15.1,<2.16',
+        'tensorflow-addons>=0.23,<0.24',
+        'numpy>=1.23.5,<2',
+        'scipy>=1.10,<2',
+        'imageio>=2.31,<3',
+        'pillow>=10,<13',
+        'absl-py>=1.4,<3',
+        'tqdm>=4.65,<5',
+    ],
+    extras_require=EXTRAS,
+    entry_points={'console_scripts': ['gaze-tf = gaze_tf.cli.main:main']},
+)

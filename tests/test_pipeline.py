@@ -1,0 +1,225 @@
+"""The training streams."""
+import io
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from gaze_tf.data import pipeline, records
+from gaze_tf.errors import GazeError
+
+SIZE = 32
+COUNTS = {('x', 'train'): 21, ('x', 'test'): 3, ('y', 'train'): 17}
+# 21 images in shards of 6, as far apart as 8-bit grey levels allow
+STEP = 10
+
+
+def jpeg(number):
+    """A face whose left half is grey of level STEP * number and whose right half is white."""
+    pixels = np.full((SIZE, SIZE, 3), 255, np.uint8)
+    pixels[:, :SIZE // 2] = STEP * number
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, 'JPEG', quality=100)
+    return data.getvalue()
+
+
+def write(folder, replaced=()):
+    """Writes a records folder; `replaced` maps (domain, number) of training images to other bytes."""
+    shards = []
+    for (domain, split), count in COUNTS.items():
+        faces = [records.Record(dict(replaced).get((domain, i), jpeg(i)), (i, 5, 30, 7), str(i))
+                 for i in range(count)]
+        pieces = [faces[start:start + 6] for start in range(0, count, 6)]
+        for index, piece in enumerate(pieces):
+            name = records.shard_name(domain, split, index, len(pieces))
+            written = records.write_shard(folder / name, piece)
+            shards.append(records.Shard(name, domain, split, *written, 'key'))
+    records.save_manifest(folder, records.Manifest(SIZE, True, {}, {}, tuple(shards)))
+    return folder
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return write(tmp_path_factory.mktemp('records'))
+
+
+def stream(folder, domain='x', batch_size=4, seed=3, **options):
+    return pipeline.train_stream(folder, domain, SIZE, batch_size, seed, **options)
+
+
+def take(dataset, count):
+    return [pipeline.Batch(batch.image.numpy(), batch.eyes.numpy()) for batch in dataset.take(count)]
+
+
+def flipped(batch):
+    """Whether a batch is mirrored; it must be so as a whole."""
+    by_image = batch.image[:, 0, 0, 0] > batch.image[:, 0, -1, 0]
+    by_eyes = batch.eyes[:, 1] == 7
+    assert (by_image == by_eyes[0]).all() and (by_eyes == by_eyes[0]).all()
+    return bool(by_eyes[0])
+
+
+def numbers(batches):
+    """The numbers of the images in a list of batches that may be mirrored."""
+    dark = [batch.image.min(axis=(1, 2, 3)) for batch in batches]
+    return [int(round(v)) for v in (np.concatenate(dark) + 1) * 127.5 / STEP]
+
+
+def same(batches, others):
+    return len(batches) == len(others) and all(
+        np.array_equal(a.image, b.image) and np.array_equal(a.eyes, b.eyes) for a, b in zip(batches, others))
+
+
+def test_shapes_ranges_and_contents(folder):
+    dataset = stream(folder)
+    assert dataset.element_spec == pipeline.Batch(tf.TensorSpec([4, SIZE, SIZE, 3], tf.float32),
+                                                  tf.TensorSpec([4, 4], tf.float32))
+    for batch in take(stream(folder, flip=False), 6):
+        assert batch.image.max() == 1 and batch.image.min() >= -1
+        found = numbers([batch])
+        np.testing.assert_array_equal(batch.eyes, [[i, 5, 30, 7] for i in found])
+        decoded = [np.asarray(Image.open(io.BytesIO(jpeg(i)))) for i in found]
+        np.testing.assert_allclose(batch.image, pipeline.to_float(decoded), atol=2e-7)
+
+
+def test_range_conversions_invert_each_other():
+    levels = tf.range(256)
+    image = pipeline.to_float(tf.cast(levels, tf.uint8))
+    assert image.dtype == tf.float32 and image[0] == -1 and image[-1] == 1
+    np.testing.assert_array_equal(pipeline.to_uint8(image), levels)
+    rounded = pipeline.to_uint8(tf.constant([-1.2, 1.2, 0.0032, 0.0046]))
+    np.testing.assert_array_equal(rounded, [0, 255, 128, 128])
+    np.testing.assert_array_equal(pipeline.to_uint8(image + 0.4 / 127.5), levels)
+
+
+def test_mirror():
+    rng = np.random.default_rng(0)
+    batch = pipeline.Batch(tf.constant(rng.uniform(-1, 1, (2, 6, 8, 3)), tf.float32),
+                           tf.constant([[1, 2, 5, 3], [0, 1, 7.5, 4]], tf.float32))
+    mirrored = pipeline.mirror(batch)
+    np.testing.assert_array_equal(mirrored.image, batch.image.numpy()[:, :, ::-1])
+    np.testing.assert_array_equal(mirrored.eyes, [[3, 3, 7, 2], [0.5, 4, 8, 1]])
+    assert same([pipeline.Batch(*(value.numpy() for value in pipeline.mirror(mirrored)))],
+                [pipeline.Batch(*(value.numpy() for value in batch))])
+
+
+def test_flips_half_of_the_batches_by_seed(folder):
+    flips = {seed: [flipped(batch) for batch in take(stream(folder, seed=seed), 200)] for seed in (3, 4)}
+    for seed in flips:
+        assert 70 <= sum(flips[seed]) <= 130
+    assert flips[3] != flips[4]
+    assert flips[3] != [flipped(batch) for batch in take(stream(folder, 'y', seed=3), 200)]
+    assert not any(flipped(batch) for batch in take(stream(folder, flip=False), 20))
+
+
+def test_mirrored_batches_are_mirrors_of_the_plain_ones(folder):
+    plain, augmented = take(stream(folder, flip=False), 12), take(stream(folder), 12)
+    for a, b in zip(plain, augmented):
+        if flipped(b):
+            a = pipeline.Batch(*(value.numpy() for value in pipeline.mirror(a)))
+        assert same([a], [b])
+
+
+def test_every_image_once_in_an_epoch_and_epochs_differ(folder):
+    # 21 batches of 4: 4 epochs of 21, with batches across their borders
+    found = numbers(take(stream(folder), 21))
+    epochs = [found[start:start + 21] for start in range(0, 84, 21)]
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(21))
+    for a, b in itertools.combinations(epochs + [list(range(21))], 2):
+        assert a != b
+
+
+def test_order_depends_on_seed_and_domain_only(folder):
+    first = take(stream(folder), 10)
+    tf.random.set_seed(1234)
+    again = take(stream(folder), 10)
+    assert same(first, again)
+    assert numbers(first) != numbers(take(stream(folder, seed=4), 10))
+    shared = [i for i in numbers(first)[:21] if i < 17]
+    assert shared != numbers(take(stream(folder, 'y'), 5))[:17]
+
+
+@pytest.mark.parametrize('start_step', [1, 5, 6, 20, 37])
+def test_resumed_is_uninterrupted(folder, start_step):
+    whole = take(stream(folder), 45)
+    assert same(whole[start_step:], take(stream(folder, start_step=start_step), 45 - start_step))
+
+
+def test_resuming_far_out_reads_no_earlier_epochs(folder):
+    start_step = 21 * 10 ** 9
+    assert sorted(numbers(take(stream(folder, start_step=start_step, batch_size=1), 21))) == list(range(21))
+
+
+def test_batch_larger_than_the_domain(folder):
+    batch, = take(stream(folder, batch_size=50), 1)
+    assert batch.image.shape[0] == 50 and set(numbers([batch])) == set(range(21))
+
+
+def test_fixed_batch(folder):
+    batch = pipeline.fixed_batch(folder, 'x', 'train', SIZE, 8)
+    assert batch.image.shape == [8, SIZE, SIZE, 3]
+    assert numbers([pipeline.Batch(batch.image.numpy(), batch.eyes.numpy())]) == list(range(8))
+    assert pipeline.fixed_batch(folder, 'x', 'test', SIZE, 8).eyes.shape == [3, 4]
+    with pytest.raises(GazeError, match='has no test images of domain Y'):
+        pipeline.fixed_batch(folder, 'y', 'test', SIZE, 8)
+
+
+def test_other_size_is_refused(folder):
+    with pytest.raises(GazeError, match='are 32 pixels wide, not 64: use --img_size=32'):
+        pipeline.train_stream(folder, 'x', 64, 4, seed=0)
+
+
+def flip_bytes(folder, name):
+    """Damages the second record of a shard; its size stays."""
+    path = folder / name
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 6 + len(data) // 12
+    data[middle:middle + 3] = bytes(value ^ 255 for value in data[middle:middle + 3])
+    path.write_bytes(bytes(data))
+
+
+def test_damaged_shard_stops_with_its_name(tmp_path):
+    write(tmp_path)
+    flip_bytes(tmp_path, 'x-train-00001-of-00004.tfrecord')
+    with pytest.raises(tf.errors.DataLossError) as caught:
+        take(stream(tmp_path), 6)
+    message = str(pipeline.explain_corruption(tmp_path, caught.value))
+    assert f'{tmp_path / "x-train-00001-of-00004.tfrecord"}: record 2 of 6 cannot be read' in message
+    assert 'checksum' in message and '`gaze-tf prepare`' in message and '--skip_corrupt' in message
+    assert message.count('cannot be read (') == 1
+    assert len(take(stream(tmp_path, 'y'), 6)) == 6
+
+
+def test_damaged_shard_is_skipped(tmp_path):
+    write(tmp_path)
+    flip_bytes(tmp_path, 'x-train-00001-of-00004.tfrecord')
+    found = numbers(take(stream(tmp_path, skip_corrupt=True, batch_size=1), 64))
+    # records 2 to 6 of that shard are lost, in every epoch of the 16 that remain
+    assert {i: found.count(i) for i in set(found)} == {i: 4 for i in range(21) if i not in range(7, 12)}
+
+
+@pytest.mark.parametrize('bad', [b'garbage', jpeg(1)[:-150], b''], ids=['garbage', 'truncated', 'empty'])
+def test_garbage_image_stops_with_its_shard(tmp_path, bad):
+    write(tmp_path, {('x', 9): bad})
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        take(stream(tmp_path), 6)
+    message = str(pipeline.explain_corruption(tmp_path, caught.value))
+    assert f'{tmp_path / "x-train-00001-of-00004.tfrecord"}: record 4 of 6 cannot be read' in message
+    assert 'not a JPEG of 32x32 pixels' in message
+    with pytest.raises(GazeError, match='x-train-00001-of-00004.tfrecord: record 4'):
+        pipeline.fixed_batch(tmp_path, 'x', 'train', SIZE, 21)
+
+
+def test_garbage_image_is_skipped(tmp_path):
+    write(tmp_path, {('x', 9): b'garbage', ('x', 20): jpeg(1)[:-150]})
+    found = numbers(take(stream(tmp_path, skip_corrupt=True, batch_size=1), 57))
+    assert {i: found.count(i) for i in set(found)} == {i: 3 for i in range(21) if i not in (9, 20)}
+
+
+def test_error_without_damage_is_passed_on(folder):
+    error = tf.errors.DataLossError(None, None, 'the disk was away')
+    message = str(pipeline.explain_corruption(folder, error))
+    assert 'every record can be read now: the disk was away' in message

@@ -1,0 +1,93 @@
+"""The TFRecord schema and the manifest."""
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gaze_tf.data import records
+from gaze_tf.errors import GazeError
+
+RECORD = records.Record(b'\xff\xd8 any bytes \x00', (1.5, 2.0, 30.25, 4.0), 'gesicht_ä')
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A finished records folder with one shard of two records."""
+    name = records.shard_name('x', 'train', 0, 1)
+    count, size, checksum = records.write_shard(tmp_path / name, [RECORD, RECORD])
+    shard = records.Shard(name, 'x', 'train', count, size, checksum, 'key', ('what was wrong',))
+    manifest = records.Manifest(32, True, {'x': 1, 'y': 0}, {'x': ('row',), 'y': ()}, (shard,))
+    records.save_manifest(tmp_path, manifest)
+    return tmp_path
+
+
+def test_round_trip(folder):
+    stored = list(tf.data.TFRecordDataset(str(folder / 'x-train-00000-of-00001.tfrecord')))
+    assert len(stored) == 2
+    for parse in (records.parse, tf.function(records.parse)):
+        record = parse(stored[1])
+        assert record.image.numpy() == RECORD.image
+        assert record.eyes.dtype == tf.float32 and record.eyes.shape == [4]
+        np.testing.assert_array_equal(record.eyes, RECORD.eyes)
+        assert record.name.numpy().decode('utf-8') == RECORD.name
+
+
+def test_equal_records_give_equal_bytes():
+    assert records.encode(RECORD) == records.encode(records.Record(*RECORD))
+
+
+def test_failing_source_leaves_no_file(tmp_path):
+    def failing():
+        yield RECORD
+        raise RuntimeError('no more')
+
+    with pytest.raises(RuntimeError):
+        records.write_shard(tmp_path / 'shard', failing())
+    assert not list(tmp_path.iterdir())
+
+
+def test_folder_that_cannot_be_written(tmp_path):
+    with pytest.raises(GazeError, match='Cannot write .*shard'):
+        records.write_shard(tmp_path / 'missing' / 'shard', [RECORD])
+
+
+def test_manifest_round_trip(folder):
+    manifest = records.load_manifest(folder)
+    assert manifest.count('x', 'train') == 2 and manifest.count('y', 'train') == 0
+    assert manifest.shards[0].left_out == ('what was wrong',) and manifest.bad_rows['x'] == ('row',)
+    records.save_manifest(folder, manifest)
+    assert records.load_manifest(folder) == manifest
+    other = dataclasses.replace(manifest, shards=(dataclasses.replace(manifest.shards[0], sha256='0' * 64),))
+    assert other.fingerprint != manifest.fingerprint
+
+
+def test_no_manifest(tmp_path):
+    with pytest.raises(GazeError, match='has no manifest.json'):
+        records.load_manifest(tmp_path)
+    with pytest.raises(GazeError, match='has no manifest.json'):
+        records.load_manifest(tmp_path / 'nowhere')
+
+
+@pytest.mark.parametrize('text', ['{"version": 1', '[]', '{"version": 99}', '{"version": 1}'])
+def test_unreadable_manifest(tmp_path, text):
+    (tmp_path / 'manifest.json').write_text(text)
+    with pytest.raises(GazeError, match='manifest.json cannot be read .*run `gaze-tf prepare` again'):
+        records.load_manifest(tmp_path)
+
+
+def test_unfinished_manifest(folder):
+    records.save_manifest(folder, dataclasses.replace(records.load_manifest(folder), complete=False))
+    with pytest.raises(GazeError, match='is not complete: run `gaze-tf prepare` again'):
+        records.load_manifest(folder)
+
+
+def test_missing_and_cut_shards_are_named(folder):
+    path = folder / 'x-train-00000-of-00001.tfrecord'
+    data = path.read_bytes()
+    path.write_bytes(data[:-1])
+    with pytest.raises(GazeError, match=f'{path.name} has {len(data) - 1} bytes instead of {len(data)}'):
+        records.load_manifest(folder)
+    path.unlink()
+    with pytest.raises(GazeError, match=f'{path.name} is missing'):
+        records.load_manifest(folder)
