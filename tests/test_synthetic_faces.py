@@ -1,4 +1,4 @@
-'''Tests of tools/synthetic_faces.py: what it draws and what it writes.'''
+"""Tests of tools/synthetic_faces.py: what it draws and what it writes."""
 import csv
 import dataclasses
 import sys

@@ -1,4 +1,4 @@
-'''Draws the eyes of a synthetic face; units, frames and signs as in face_model.'''
+"""Draws the eyes of a synthetic face; units, frames and signs as in face_model."""
 import numpy as np
 from scipy import ndimage
 
@@ -6,9 +6,9 @@ from face_model import EYEBALL, F32, bump, cover, flat_light, gaze_vector, linea
 
 
 def lid_curves(identity, view, nasal):
-    '''Heights v of the upper and the lower lid from the eye's centre, at places `nasal` (positive: nose).
+    """Heights v of the upper and the lower lid from the eye's centre, at places `nasal` (positive: nose).
 
-    The upper lid follows a gaze downwards half way and upwards a little; the lower lid gives way less.'''
+    The upper lid follows a gaze downwards half way and upwards a little; the lower lid gives way less."""
     _, drop, _ = EYEBALL * gaze_vector(view.yaw, view.pitch)
     up = min(identity.lid_up * view.openness - (0.5 if drop > 0 else 0.25) * drop, 13.3)
     low = identity.lid_low * view.openness + (0.3 if drop > 0 else 0.1) * drop
@@ -21,7 +21,7 @@ def lid_curves(identity, view, nasal):
 
 
 def _iris(identity, view, dx, dy, rng, pixel):
-    '''Albedo and coverage of iris and pupil at places dx, dy from the iris centre.'''
+    """Albedo and coverage of iris and pupil at places dx, dy from the iris centre."""
     gaze = gaze_vector(view.yaw, view.pitch)
     slant = np.hypot(gaze[0], gaze[1])
     radius = identity.iris_radius
@@ -44,7 +44,7 @@ def _iris(identity, view, dx, dy, rng, pixel):
 
 
 def _eyeball(identity, view, side, x, y, lids, rng, pixel):
-    '''Light from the open part of the eye, [3, h, w].'''
+    """Light from the open part of the eye, [3, h, w]."""
     upper, lower = lids
     nasal = -side * x / (identity.eye_width / 2)
     s = np.minimum(np.abs(nasal), 1)
@@ -75,7 +75,7 @@ def _eyeball(identity, view, side, x, y, lids, rng, pixel):
 
 
 def _lashes(identity, rng, nasal, height, length, spacing, pixel):
-    '''Coverage of lashes that grow outwards from a lid; height is the distance from its edge.'''
+    """Coverage of lashes that grow outwards from a lid; height is the distance from its edge."""
     s = nasal / (identity.eye_width / 2)
     place = (nasal + (0.3 - 0.6 * s) * np.clip(height, 0, None)) / spacing + 64
     cell = place.astype(np.int32) % 128
@@ -87,7 +87,7 @@ def _lashes(identity, rng, nasal, height, length, spacing, pixel):
 
 
 def _lid_shade(identity, view, nasal, y):
-    '''[3, h, w] factor on the skin around the eye: crease, fold and make-up; the gaze does not change it.'''
+    """[3, h, w] factor on the skin around the eye: crease, fold and make-up; the gaze does not change it."""
     s = np.clip(nasal / (identity.eye_width * 0.55), -1, 1)
     up = identity.lid_up * view.openness
     arch = np.clip(1 - (s - 0.6 * identity.lid_peak * (1 - s * s)) ** 2, 0, 1) ** 0.75
@@ -103,7 +103,7 @@ def _lid_shade(identity, view, nasal, y):
 
 
 def _eye_layers(identity, view, side, x, y, pixel):
-    '''Light of the eyeball [3, h, w] and coverages [4, h, w]: lid edge, eyeball over it, lid line, lashes.'''
+    """Light of the eyeball [3, h, w] and coverages [4, h, w]: lid edge, eyeball over it, lid line, lashes."""
     rng = np.random.default_rng((identity.seed, side + 1))
     nasal, half = -side * x, identity.eye_width / 2
     upper, lower = lids = lid_curves(identity, view, nasal)
@@ -121,13 +121,13 @@ def _eye_layers(identity, view, side, x, y, pixel):
 
 
 def _shrink(fine_planes, fine):
-    '''Mean over blocks of fine x fine.'''
+    """Mean over blocks of fine x fine."""
     rows = sum(fine_planes[:, k::fine] for k in range(fine))
     return sum(rows[:, :, k::fine] for k in range(fine)) * F32(1 / fine ** 2)
 
 
 def draw_eye(identity, view, canvas, side):
-    '''Draws an eye (side: -1 at smaller x, 1); returns its label and its iris centre, pixels of the image.'''
+    """Draws an eye (side: -1 at smaller x, 1); returns its label and its iris centre, pixels of the image."""
     middle_u = side * identity.eye_distance / 2
     label = np.rint(canvas.to_image(middle_u, 0)).astype(int)
     box = canvas.box(middle_u, -3, 36, 26)

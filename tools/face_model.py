@@ -1,4 +1,4 @@
-'''Synthetic faces: who is drawn (Identity), in which photo (View), and the canvas and the light.
+"""Synthetic faces: who is drawn (Identity), in which photo (View), and the canvas and the light.
 
 Lengths are in face units: one pixel of a 256-pixel image at scale 1. The face frame has its origin midway
 between the eyes, u to larger image x, v down. Colours are linear light (the square of sRGB / 255), with
@@ -6,7 +6,7 @@ planes first: [3, h, w]. Light vectors point from the face to the light: x to la
 camera.
 Gaze: yaw positive = towards larger image x, pitch positive = up, both in degrees and in the frame of the
 head, which `roll` then turns; (0, 0) looks at the camera. Pixel i of an image has its centre at i.
-'''
+"""
 import dataclasses
 import functools
 
@@ -27,17 +27,17 @@ IRISES = (((66, 38, 22), (104, 62, 32), 3), ((40, 24, 17), (62, 37, 24), 3),
 
 
 def linear(rgb):
-    '''A colour given in sRGB 0..255.'''
+    """A colour given in sRGB 0..255."""
     return tuple(float(max(value, 0) / 255) ** 2 for value in rgb)
 
 
 def planes(colour):
-    '''[3, 1, 1] float32, to go with planes first.'''
+    """[3, 1, 1] float32, to go with planes first."""
     return np.asarray(colour, F32).reshape(3, 1, 1)
 
 
 def _normal(rng, mean, std, limit=2.4):
-    '''A normal draw, redrawn until within `limit` standard deviations.'''
+    """A normal draw, redrawn until within `limit` standard deviations."""
     while True:
         draw = rng.standard_normal()
         if abs(draw) <= limit:
@@ -46,7 +46,7 @@ def _normal(rng, mean, std, limit=2.4):
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    '''What stays the same over the photos of one person. Lengths in face units, strengths in 0..1.'''
+    """What stays the same over the photos of one person. Lengths in face units, strengths in 0..1."""
     seed: int               # of the textures
     skin: tuple
     hair: tuple
@@ -122,7 +122,7 @@ class Identity:
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    '''What differs from photo to photo. Angles in degrees; centre in pixels of a 256-pixel image.'''
+    """What differs from photo to photo. Angles in degrees; centre in pixels of a 256-pixel image."""
     seed: int               # of background, noise and the like
     yaw: float
     pitch: float
@@ -169,7 +169,7 @@ class View:
 
 
 def gaze_vector(yaw, pitch):
-    '''Unit vector (x, y down, z to the camera) of a gaze given in degrees.'''
+    """Unit vector (x, y down, z to the camera) of a gaze given in degrees."""
     yaw, pitch = np.radians(yaw), np.radians(pitch)
     return np.array((np.sin(yaw) * np.cos(pitch), -np.sin(pitch), np.cos(yaw) * np.cos(pitch)))
 
@@ -180,7 +180,7 @@ def smooth(low, high, x):
 
 
 def cover(distance, pixel):
-    '''Antialiased coverage of the side where `distance` (face units) is positive.'''
+    """Antialiased coverage of the side where `distance` (face units) is positive."""
     return np.clip(distance / pixel + 0.5, 0, 1)
 
 
@@ -190,7 +190,7 @@ def bump(u, v, u0, v0, width, height):
 
 @functools.lru_cache(maxsize=32)
 def _spline_basis(size, cells):
-    '''[size, cells + 3] cubic B-spline weights, rows of unit length, so that noise keeps unit variance.'''
+    """[size, cells + 3] cubic B-spline weights, rows of unit length, so that noise keeps unit variance."""
     place = (np.arange(size) + 0.5) * cells / size
     t = np.abs(place[:, None] + 1 - np.arange(cells + 3))
     weights = np.where(t < 1, 2 / 3 - t * t + t ** 3 / 2, np.clip(2 - t, 0, None) ** 3 / 6)
@@ -198,20 +198,20 @@ def _spline_basis(size, cells):
 
 
 def noise(rng, size, cells):
-    '''[size, size] smooth noise of unit variance with `cells` bumps along a side.'''
+    """[size, size] smooth noise of unit variance with `cells` bumps along a side."""
     basis = _spline_basis(size, cells)
     return basis @ rng.standard_normal((cells + 3, cells + 3), F32) @ basis.T
 
 
 def strands(rng, place, per_unit, pixel):
-    '''Random values in 0..1 that depend on `place` alone: hair along its strands, no finer than a pixel.'''
+    """Random values in 0..1 that depend on `place` alone: hair along its strands, no finer than a pixel."""
     table = ndimage.gaussian_filter1d(rng.uniform(0, 1, 2048), max(1.2, 2 * pixel * per_unit), mode='wrap')
     table = np.clip(0.5 + 1.8 * (table - 0.5), 0, 1).astype(F32)
     return table[(place * (4 * per_unit)).astype(np.int32) & 2047]
 
 
 class Canvas:
-    '''The picture in linear light with the face coordinates of its pixels.'''
+    """The picture in linear light with the face coordinates of its pixels."""
 
     def __init__(self, view, size):
         self.view, self.size = view, size
@@ -230,14 +230,14 @@ class Canvas:
         return cos * x + sin * y, cos * y - sin * x
 
     def to_image(self, u, v):
-        '''Pixel coordinates of a place of the face.'''
+        """Pixel coordinates of a place of the face."""
         angle, scale = np.radians(self.view.roll), self.view.scale
         x = self.view.centre[0] + scale * (np.cos(angle) * u - np.sin(angle) * v)
         y = self.view.centre[1] + scale * (np.sin(angle) * u + np.cos(angle) * v)
         return (x + 0.5) * self.size / 256 - 0.5, (y + 0.5) * self.size / 256 - 0.5
 
     def box(self, u, v, width, height):
-        '''Slices of the pixels around a place of the face; width and height are half sizes.'''
+        """Slices of the pixels around a place of the face; width and height are half sizes."""
         x, y = self.to_image(u, v)
         scale = self.size / 256
         spans = []
@@ -251,12 +251,12 @@ class Canvas:
 
 
 def shade(view, nx, ny, nz):
-    '''[3, h, w] light that reaches surfaces with these normals; soft, as from a large lamp.'''
+    """[3, h, w] light that reaches surfaces with these normals; soft, as from a large lamp."""
     facing = nx * F32(view.light[0]) + ny * F32(view.light[1]) + nz * F32(view.light[2])
     key = np.clip((facing + F32(0.3)) / F32(1.3), 0, None)
     return key * (planes(view.key) * F32(1.25)) + (F32(0.8) - F32(0.2) * ny) * planes(view.ambient)
 
 
 def flat_light(view, facing):
-    '''[3, 1, 1] light on things too small to be shaded, with this part of the lamp.'''
+    """[3, 1, 1] light on things too small to be shaded, with this part of the lamp."""
     return planes(view.ambient) + F32(facing) * planes(view.key)

@@ -1,7 +1,7 @@
-'''Draws one synthetic face photo: `image, info = render(Identity.sample(rng), View.sample(rng), 256)`.
+"""Draws one synthetic face photo: `image, info = render(Identity.sample(rng), View.sample(rng), 256)`.
 
 Units, frames and signs are those of face_model.
-'''
+"""
 import functools
 
 import numpy as np
@@ -15,7 +15,7 @@ __all__ = ['Identity', 'View', 'render']
 
 
 def _draw_background(canvas, rng):
-    '''Out-of-focus room: a gradient, soft blobs and a few blurred edges.'''
+    """Out-of-focus room: a gradient, soft blobs and a few blurred edges."""
     colours = []
     for _ in range(2):
         grey = rng.uniform(25, 225)
@@ -30,7 +30,7 @@ def _draw_background(canvas, rng):
 
 
 def _relief(identity, view, u, v):
-    '''Height of the face towards the camera, and the sideways place that follows a turn of the head.'''
+    """Height of the face towards the camera, and the sideways place that follows a turn of the head."""
     width, length, rise = identity.nose
     mouth, chin = identity.mouth[1], identity.face[1]
     eye, a = identity.eye_distance / 2, np.abs(u)
@@ -61,7 +61,7 @@ def _relief(identity, view, u, v):
 
 
 def _wrinkles(identity, view, a, v):
-    '''Lines across the forehead and crow's feet.'''
+    """Lines across the forehead and crow's feet."""
     lines = np.sin((v + 5 * np.cos(a / 28)) * 0.62 + identity.seed % 7)
     forehead = 0.55 * (1 + 0.3 * view.brow_raise) * lines * bump(a, v, 0, -62, 52, 15)
     outer = a - identity.eye_distance / 2 - 24
@@ -70,7 +70,7 @@ def _wrinkles(identity, view, a, v):
 
 
 def _skin(identity, canvas, n, rng):
-    '''Albedo of the skin with its blemishes, redness and beard.'''
+    """Albedo of the skin with its blemishes, redness and beard."""
     u, v, size = canvas.u, canvas.v, canvas.size
     a, (width, length, _) = np.abs(u), identity.nose
     eye = identity.eye_distance / 2
@@ -93,7 +93,7 @@ def _skin(identity, canvas, n, rng):
 
 
 def _draw_mouth(identity, view, canvas, albedo, n):
-    '''Paints the lips on the albedo; returns box, colour and coverage of the inside of the mouth.'''
+    """Paints the lips on the albedo; returns box, colour and coverage of the inside of the mouth."""
     half, low, full = identity.mouth
     half = half * (1 + 0.12 * view.smile)
     box = canvas.box(view.turn, low, 48, 32)
@@ -117,7 +117,7 @@ def _draw_mouth(identity, view, canvas, albedo, n):
 
 
 def _draw_head(identity, canvas):
-    '''Neck and ears.'''
+    """Neck and ears."""
     a, v = np.abs(canvas.u), canvas.v
     half, skin = identity.face[0], planes(identity.skin) * flat_light(canvas.view, 0.4)
     canvas.paint(skin * F32(0.5), cover(66 - 0.1 * (v - 150) - a, 3) * cover(v - 110, 20))
@@ -161,7 +161,7 @@ def _draw_face(identity, view, canvas, rng):
 
 
 def _hair(identity, view, canvas):
-    '''Colour of the hair, its coverage behind the head and in front of it, and its shade on the skin.'''
+    """Colour of the hair, its coverage behind the head and in front of it, and its shade on the skin."""
     u, v, a = canvas.u, canvas.v, np.abs(canvas.u)
     height, power, overlap, long = identity.hairline
     half = identity.face[0]
@@ -227,12 +227,12 @@ def _draw_glasses(identity, view, canvas):
 
 @functools.lru_cache(maxsize=1)
 def _grain():
-    '''Normal numbers that all images cut their sensor noise from: drawing them anew is slow.'''
+    """Normal numbers that all images cut their sensor noise from: drawing them anew is slow."""
     return np.random.default_rng(0).standard_normal(2 ** 21, F32)
 
 
 def _photograph(view, rgb, rng):
-    '''Exposure, lens and sensor: linear light [3, h, w] to uint8 [h, w, 3].'''
+    """Exposure, lens and sensor: linear light [3, h, w] to uint8 [h, w, 3]."""
     sigma = view.blur * rgb.shape[-1] / 256
     radius = max(1, int(np.ceil(2.5 * sigma)))
     for axis in (1, 2):
@@ -246,10 +246,10 @@ def _photograph(view, rgb, rng):
 
 
 def render(identity, view, img_size=256):
-    '''Draws a face; the same arguments give the same bytes.
+    """Draws a face; the same arguments give the same bytes.
 
     Returns the image, uint8 [img_size, img_size, 3] sRGB, and a dict in pixels of it, rows left eye (smaller
-    x) then right: `eyes` int [2, 2] (x, y) midway between the corners, `iris` float [2, 2], `iris_radius`.'''
+    x) then right: `eyes` int [2, 2] (x, y) midway between the corners, `iris` float [2, 2], `iris_radius`."""
     canvas = Canvas(view, img_size)
     rngs = [np.random.default_rng((view.seed, part)) for part in range(3)]
     _draw_background(canvas, rngs[0])

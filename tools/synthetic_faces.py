@@ -1,4 +1,4 @@
-'''python tools/synthetic_faces.py --output_dir=/tmp/faces --num_x=200 --num_y=100
+"""python tools/synthetic_faces.py --output_dir=/tmp/faces --num_x=200 --num_y=100
 
 Renders synthetic face photos for learning gaze correction: domain X looks at the camera (within 3 degrees),
 domain Y elsewhere (10 to 35 degrees away, in any direction). Writes
@@ -15,7 +15,7 @@ identities do not occur in training. In truth.csv yaw is positive for a gaze tow
 pitch is positive upwards, in degrees and in the frame of the head (which is rolled by a few degrees at most);
 positions of the irises are in pixels, pixel i having its centre at i. The same flags give the same bytes,
 whatever --workers.
-'''
+"""
 import os
 
 # The workers share the cores already; this must be set before numpy is first loaded.
@@ -47,11 +47,11 @@ OPTIONS = ('img_size', 'num_x', 'num_y', 'test_x', 'test_y', 'seed')
 
 
 class BadInput(Exception):
-    '''What a user can put right; its text is one sentence.'''
+    """What a user can put right; its text is one sentence."""
 
 
 def sample_gaze(rng, domain):
-    '''Yaw and pitch in degrees: X uniform over a disc around the camera, Y uniform in angle and direction.'''
+    """Yaw and pitch in degrees: X uniform over a disc around the camera, Y uniform in angle and direction."""
     if domain == 'X':
         angle = X_LIMIT * np.sqrt(rng.uniform())
     else:
@@ -63,7 +63,7 @@ def sample_gaze(rng, domain):
 
 
 def sample_image(seed, domain, index, identity):
-    '''Identity, View and JPEG quality of image `index` of a domain (test images count on from training).'''
+    """Identity, View and JPEG quality of image `index` of a domain (test images count on from training)."""
     rng = np.random.default_rng((seed, ord(domain), index))
     person = face_renderer.Identity.sample(np.random.default_rng((seed, 0, identity)))
     yaw, pitch = sample_gaze(rng, domain)
@@ -71,7 +71,7 @@ def sample_image(seed, domain, index, identity):
 
 
 def plan(options):
-    '''[(domain, index, split, identity)] of all images, about IMAGES_PER_IDENTITY an identity.'''
+    """[(domain, index, split, identity)] of all images, about IMAGES_PER_IDENTITY an identity."""
     jobs, first = [], 0
     for split in ('train', 'test'):
         counts = [options[('num_' if split == 'train' else 'test_') + domain] for domain in 'xy']
@@ -90,7 +90,7 @@ def _iris_fields(info):
 
 
 def draw(task):
-    '''Renders a job of `plan` to its file; task is (output_dir, options, job). Returns both rows.'''
+    """Renders a job of `plan` to its file; task is (output_dir, options, job). Returns both rows."""
     output_dir, options, (domain, index, split, identity) = task
     person, view, quality = sample_image(options['seed'], domain, index, identity)
     name = f'{domain.lower()}{index:06d}'
@@ -109,14 +109,14 @@ def draw(task):
 
 
 def _write(path, text):
-    '''Writes a file so that it is there whole or not at all.'''
+    """Writes a file so that it is there whole or not at all."""
     unfinished = path.with_name(path.name + '.tmp')
     unfinished.write_text(text)
     os.replace(unfinished, path)
 
 
 def prepare(output_dir, options):
-    '''True if the data set is still to be made; raises BadInput if the folder holds anything else.'''
+    """True if the data set is still to be made; raises BadInput if the folder holds anything else."""
     note = output_dir / 'options.json'
     try:
         if not note.exists():
@@ -138,7 +138,7 @@ def prepare(output_dir, options):
 
 
 def generate(output_dir, options, workers=None):
-    '''Makes the data set; options has the keys OPTIONS. Returns False if it was there already.'''
+    """Makes the data set; options has the keys OPTIONS. Returns False if it was there already."""
     output_dir = Path(output_dir)
     if not prepare(output_dir, options):
         return False
@@ -169,7 +169,7 @@ def check(options, workers):
 
 
 def define_flags():
-    '''Not at import, so that importing this module cannot clash with the flags of another.'''
+    """Not at import, so that importing this module cannot clash with the flags of another."""
     flags.DEFINE_string('output_dir', None, 'Folder to write to; made where missing.', required=True)
     flags.DEFINE_integer('img_size', 256, 'Side of the images in pixels, a multiple of 8, at least 32.')
     flags.DEFINE_integer('num_x', 5000, 'Number of training images that look at the camera (domain X).')

@@ -5,7 +5,7 @@ it; `gaze-tf correct` and `gaze-tf animate` need nothing else.
 """
 from absl import flags
 
-from gaze_tf.errors import GazeError
+from gaze_tf.cli.main import require
 
 
 def define_flags(values):
@@ -14,9 +14,7 @@ def define_flags(values):
 
 
 def run(values):
-    for name in ('checkpoint', 'output_dir'):
-        if not values[name].value:
-            raise GazeError(f'--{name} is needed.')
+    require(values, 'checkpoint', 'output_dir')
     from gaze_tf.serving import export
     export.export(values.checkpoint, values.output_dir)
     print(f'SavedModel: {values.output_dir}')

@@ -5,6 +5,7 @@ import sys
 from absl import flags
 from tqdm import tqdm
 
+from gaze_tf.cli.main import require
 from gaze_tf.errors import GazeError
 
 
@@ -23,9 +24,7 @@ def define_flags(values):
 
 def each_batch(values, suffixes, folder_suffix):
     """Yields (editor, sources, images, eyes); `suffixes` are those a result may have. Raises GazeError."""
-    for name in ('model', 'input', 'output'):
-        if not values[name].value:
-            raise GazeError(f'--{name} is needed.')
+    require(values, 'model', 'input', 'output')
     try:
         eyes = tuple(float(number) for number in values.eyes)
     except ValueError as error:

@@ -28,6 +28,13 @@ def usage():
             f'{rows}\n\ngaze-tf COMMAND --help lists the flags of a command; --flagfile=FILE reads flags from a file.')
 
 
+def require(values, *names):
+    """Raises GazeError unless each of these flags was given a value."""
+    for name in names:
+        if not values[name].value:
+            raise GazeError(f'--{name} is needed.')
+
+
 def parse(command, args):
     """(module, flag values) of a command line; flag values are None where help was asked for."""
     module = importlib.import_module(f'gaze_tf.cli.{command}')

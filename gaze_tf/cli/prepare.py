@@ -10,31 +10,31 @@ pixels, no extension; "left" is the eye with the smaller x in the image.
 """
 from absl import flags
 
+from gaze_tf.cli.main import require
 from gaze_tf.data import celebagaze, records
 
 
-def define_flags(flag_values):
-    flags.DEFINE_string('data_dir', None, 'Raw folder, with 1/, 1.txt, 0/ and 0.txt.', required=True,
-                        flag_values=flag_values)
-    flags.DEFINE_string('output_dir', None, 'Folder for the TFRecords and their manifest.', required=True,
-                        flag_values=flag_values)
+def define_flags(values):
+    flags.DEFINE_string('data_dir', '', 'Raw folder, with 1/, 1.txt, 0/ and 0.txt.', flag_values=values)
+    flags.DEFINE_string('output_dir', '', 'Folder for the TFRecords and their manifest.', flag_values=values)
     flags.DEFINE_integer('img_size', 256, 'Side of the stored images, in pixels; images of another size are '
-                         'resized, the others keep their bytes.', lower_bound=8, flag_values=flag_values)
+                         'resized, the others keep their bytes.', lower_bound=8, flag_values=values)
     flags.DEFINE_integer('test_x', 100, 'The last usable rows of 1.txt that are kept for testing.',
-                         lower_bound=0, flag_values=flag_values)
+                         lower_bound=0, flag_values=values)
     flags.DEFINE_integer('test_y', 300, 'The last usable rows of 0.txt that are kept for testing.',
-                         lower_bound=0, flag_values=flag_values)
+                         lower_bound=0, flag_values=values)
     flags.DEFINE_integer('shard_size', 1024, 'Images in one file, at most.', lower_bound=1,
-                         flag_values=flag_values)
+                         flag_values=values)
     flags.DEFINE_boolean('skip_bad', False, 'Leave out bad rows and images, instead of stopping after all '
-                         'are listed.', flag_values=flag_values)
+                         'are listed.', flag_values=values)
 
 
-def run(flag_values):
-    output_dir = flag_values.output_dir
+def run(values):
+    require(values, 'data_dir', 'output_dir')
+    output_dir = values.output_dir
     manifest, written, kept = celebagaze.prepare(
-        flag_values.data_dir, output_dir, flag_values.img_size,
-        {'x': flag_values.test_x, 'y': flag_values.test_y}, flag_values.shard_size, flag_values.skip_bad)
+        values.data_dir, output_dir, values.img_size,
+        {'x': values.test_x, 'y': values.test_y}, values.shard_size, values.skip_bad)
     for domain in records.DOMAINS:
         bad_images = sum(len(shard.left_out) for shard in manifest.shards if shard.domain == domain)
         train, test = (manifest.count(domain, split) for split in records.SPLITS)

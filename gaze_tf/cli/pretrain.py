@@ -4,6 +4,7 @@ Trains the content encoder by self-supervised mirror learning (PAM), which `gaze
 again with the same --output_dir, it goes on where it was; SIGINT and SIGTERM save before they stop.
 """
 from gaze_tf import config
+from gaze_tf.cli.main import require
 
 
 def define_flags(values):
@@ -11,6 +12,7 @@ def define_flags(values):
 
 
 def run(values):
+    require(values, 'data_dir', 'output_dir')
     groups = {name: config.from_flags(config.GROUPS[name], values) for name in ('encoder', 'pam', 'data', 'run')}
     # TensorFlow takes seconds to import: after the flags are known to be good
     from gaze_tf.training import pam_step, trainer

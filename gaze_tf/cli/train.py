@@ -8,6 +8,7 @@ SIGTERM save before they stop.
 import dataclasses
 
 from gaze_tf import config
+from gaze_tf.cli.main import require
 from gaze_tf.errors import GazeError
 
 
@@ -16,6 +17,7 @@ def define_flags(values):
 
 
 def run(values):
+    require(values, 'data_dir', 'output_dir')
     groups = {name: config.from_flags(config.GROUPS[name], values) for name in ('gan', 'data', 'run')}
     gan = groups['gan']
     if not gan.pam_checkpoint:

@@ -39,9 +39,6 @@ def train(make_stage, groups, show):
     """
     run, data = groups['run'], groups['data']
     geometry, schedule = groups.get('model') or groups['encoder'], groups.get('gan') or groups['pam']
-    for name, value in (('--output_dir', run.output_dir), ('--data_dir', data.data_dir)):
-        if not value:
-            raise GazeError(f'{name} is needed.')
     # before the networks are built: bad data should be known at once
     fixed = [pipeline.fixed_batch(data.data_dir, domain, split, geometry.img_size, PICTURES)
              for domain, split in _picture_splits(data.data_dir)]

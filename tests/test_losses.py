@@ -1,0 +1,247 @@
+"""Loss values against formulas written out in numpy."""
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gaze_tf.errors import GazeError
+from gaze_tf.losses import adversarial, perceptual, reconstruction
+
+RNG = np.random.default_rng(1)
+REAL, FAKE = RNG.normal(0, 2, (2, 7, 1)).astype(np.float32)
+
+
+def softplus(x):
+    return np.log(1 + np.exp(np.float64(x)))
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-np.float64(x)))
+
+
+# (d(real, fake), g(fake)) per face
+EXPECTED = {
+    'softplus': (softplus(-REAL) + softplus(FAKE), softplus(-FAKE)),
+    'hinge': (np.maximum(1 - REAL, 0) + np.maximum(1 + FAKE, 0), -FAKE),
+    'lsgan': ((REAL - 0.9) ** 2 + FAKE ** 2, (FAKE - 0.9) ** 2),
+    'wgan': (-REAL + FAKE, -FAKE),
+    'gan': (-np.log(sigmoid(REAL)) - np.log(1 - sigmoid(FAKE)), -np.log(sigmoid(FAKE))),
+}
+
+
+def test_every_loss_is_covered():
+    assert set(EXPECTED) == set(adversarial.LOSSES)
+
+
+@pytest.mark.parametrize('name', EXPECTED)
+def test_adversarial(name):
+    on_discriminator, on_generator = EXPECTED[name]
+    d = adversarial.discriminator_loss(name, tf.constant(REAL), tf.constant(FAKE))
+    g = adversarial.generator_loss(name, tf.constant(FAKE))
+    assert d.shape == g.shape == ()
+    np.testing.assert_allclose(d, on_discriminator.mean(), rtol=1e-5)
+    np.testing.assert_allclose(g, on_generator.mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize('name', EXPECTED)
+def test_losses_pull_the_right_way(name):
+    real, fake = tf.constant([[-0.5]]), tf.constant([[0.5]])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([real, fake])
+        d = adversarial.discriminator_loss(name, real, fake)
+        g = adversarial.generator_loss(name, fake)
+    assert tape.gradient(d, real) < 0 < tape.gradient(d, fake)
+    assert tape.gradient(g, fake) < 0
+
+
+def test_gradient_penalty_of_a_linear_discriminator():
+    weights = [RNG.normal(0, 0.1, shape).astype(np.float32) for shape in ((6, 6, 3), (4, 4, 3), (4, 4, 3))]
+    norm = np.sqrt(sum((w.astype(np.float64) ** 2).sum() for w in weights))
+
+    def discriminator(views):
+        return tf.add_n([tf.reduce_sum(x * w, axis=[1, 2, 3]) for x, w in zip(views, weights)])[:, None]
+
+    real, fake = ([tf.constant(RNG.normal(size=(3, *w.shape)), tf.float32) for w in weights] for _ in range(2))
+    penalty = adversarial.gradient_penalty(discriminator, real, fake, tf.random.stateless_uniform([3, 1, 1, 1], [1, 2]))
+    np.testing.assert_allclose(penalty, (norm - 1) ** 2, rtol=1e-4)
+
+
+def test_gradient_penalty_between_real_and_fake():
+    # of a square the gradient is 2x, so its norm tells where between the two it was taken
+    def discriminator(views):
+        return tf.reduce_sum(tf.square(views[0]), axis=[1, 2, 3])[:, None]
+
+    real, fake = tf.fill([2, 1, 1, 1], 3.), tf.fill([2, 1, 1, 1], 1.)
+    mix = tf.reshape([0.25, 1.], [2, 1, 1, 1])
+    penalty = adversarial.gradient_penalty(discriminator, [real], [fake], mix)
+    places = np.array([0.25 * 3 + 0.75 * 1, 3.])
+    np.testing.assert_allclose(penalty, np.mean((2 * places - 1) ** 2), rtol=1e-5)
+
+
+def test_gradient_penalty_has_finite_gradients_where_the_discriminator_is_flat():
+    scale = tf.Variable(0.)
+    image = tf.ones([2, 4, 4, 3])
+    with tf.GradientTape() as tape:
+        penalty = adversarial.gradient_penalty(lambda views: scale * tf.reduce_sum(views[0], axis=[1, 2, 3])[:, None],
+                                               [image], [-image], tf.fill([2, 1, 1, 1], 0.5))
+    assert np.isfinite(tape.gradient(penalty, scale))
+    np.testing.assert_allclose(penalty, 1, atol=1e-5)
+
+
+def test_local_l1():
+    a, b = RNG.uniform(-1, 1, (2, 3, 8, 8, 3)).astype(np.float32)
+    expected = np.mean([np.abs(a[i] - b[i]).sum() / (5 * 4 * 3) for i in range(3)])
+    np.testing.assert_allclose(reconstruction.local_l1(tf.constant(a), tf.constant(b), 5, 4), expected, rtol=1e-5)
+
+
+def test_mean_l1():
+    a, b = RNG.normal(size=(2, 3, 5)).astype(np.float32)
+    np.testing.assert_allclose(reconstruction.mean_l1(tf.constant(a), tf.constant(b)), np.abs(a - b).mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize('loss', [lambda a, b: reconstruction.local_l1(a, b, 2, 2), reconstruction.mean_l1])
+def test_shapes_that_would_broadcast_are_refused(loss):
+    with pytest.raises(ValueError):
+        loss(tf.zeros([2, 4, 4, 3]), tf.zeros([2, 4, 4, 1]))
+
+
+def test_mirror():
+    left, right = RNG.uniform(-1, 1, (2, 3, 6, 6, 3)).astype(np.float32)
+
+    def autoencoder(x):
+        return 0.5 * x ** 2 - 0.1
+
+    def error(source, target):
+        return np.abs(autoencoder(source) - target).mean()
+
+    terms = reconstruction.mirror(autoencoder, tf.constant(left), tf.constant(right))
+    assert set(terms) == {'self', 'mirror'}
+    np.testing.assert_allclose(terms['self'], error(left, left) + error(right, right), rtol=1e-5)
+    np.testing.assert_allclose(terms['mirror'], error(right[:, :, ::-1], left) + error(left[:, :, ::-1], right),
+                               rtol=1e-5)
+
+
+def features(rng, count):
+    """Five feature tensors of `count` crops, of sizes all different."""
+    return [rng.normal(size=(count, *shape)).astype(np.float32)
+            for shape in ((8, 6, 2), (4, 3, 3), (4, 2, 5), (2, 2, 4), (2, 3, 6))]
+
+
+def expected_perceptual(a, b):
+    """Style + content of one batch of crops, image by image."""
+    total = 0
+    for x, y in zip(a[:-1], b[:-1]):
+        grams = []
+        for tensor in (x, y):
+            _, height, width, channels = tensor.shape
+            flat = tensor.astype(np.float64).reshape(len(tensor), -1, channels)
+            grams.append([f.T @ f / (height * width * channels) for f in flat])
+        total += ((np.array(grams[0]) - np.array(grams[1])) ** 2).sum() / x.size
+    return total + ((np.float64(a[-1]) - b[-1]) ** 2).sum() / a[-1].size
+
+
+def test_perceptual_of_one_eye():
+    a, b = features(RNG, 3), features(RNG, 3)
+    value = perceptual.perceptual([*map(tf.constant, a)], [*map(tf.constant, b)], 3.)
+    np.testing.assert_allclose(value, expected_perceptual(a, b), rtol=1e-4)
+
+
+def test_perceptual_of_both_eyes_is_the_sum_of_each():
+    left_a, left_b, right_a, right_b = (features(RNG, 3) for _ in range(4))
+    stacked = [[tf.constant(np.concatenate(pair)) for pair in zip(left, right)]
+               for left, right in ((left_a, right_a), (left_b, right_b))]
+    value = perceptual.perceptual(*stacked, 3.)
+    np.testing.assert_allclose(value, expected_perceptual(left_a, left_b) + expected_perceptual(right_a, right_b),
+                               rtol=1e-4)
+
+
+@pytest.fixture(scope='module')
+def reference_vgg():
+    """Keras' own VGG-16 of known weights, without its top."""
+    tf.keras.utils.set_random_seed(3)
+    return tf.keras.applications.VGG16(include_top=False, weights=None)
+
+
+@pytest.fixture(scope='module')
+def notop(reference_vgg, tmp_path_factory):
+    path = tmp_path_factory.mktemp('vgg') / 'notop.h5'
+    reference_vgg.save_weights(path)
+    return path
+
+
+def features_by_hand(vgg, image):
+    """The five features, from the convolutions' weights: conv, relu; pool between blocks."""
+    found, x = [], image
+    for block, count in enumerate((2, 2, 3, 3, 3), start=1):
+        for i in range(1, count + 1):
+            kernel, bias = vgg.get_layer(f'block{block}_conv{i}').get_weights()
+            x = np.maximum(tf.nn.conv2d(x, kernel, 1, 'SAME') + bias, 0)
+        found.append(x)
+        x = tf.nn.max_pool2d(x, 2, 2, 'VALID')
+    return found
+
+
+def test_vgg_features(reference_vgg, notop):
+    vgg = perceptual.vgg16(str(notop))
+    assert vgg.count_params() == 14_714_688 and vgg.trainable_weights == []
+    image = RNG.uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32)
+    found, expected = vgg(image), features_by_hand(reference_vgg, image)
+    assert len(found) == 5
+    for a, b in zip(found, expected):
+        assert np.min(a) >= 0 < np.max(a)
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.max(b))
+
+
+def test_vgg_with_top_gives_the_same(reference_vgg, notop, tmp_path):
+    import h5py
+
+    # Keras' with-top file: the layers of the other one, and three dense ones (tiny here, nobody reads them)
+    path = tmp_path / 'with_top.h5'
+    with h5py.File(notop, 'r') as source, h5py.File(path, 'w') as target:
+        for name in source:
+            source.copy(source[name], target, name)
+        for name in ('flatten', 'fc1', 'fc2', 'predictions'):
+            target.create_group(name).attrs['weight_names'] = []
+        target.attrs['layer_names'] = [*source.attrs['layer_names'], 'flatten', 'fc1', 'fc2', 'predictions']
+    vgg = perceptual.vgg16(str(path))
+    for layer in vgg.layers:
+        for mine, theirs in zip(layer.get_weights(), reference_vgg.get_layer(layer.name).get_weights()):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_vgg_without_weights_is_random(reference_vgg):
+    kernels = [model.get_layer('block3_conv2').get_weights()[0] for model in (perceptual.vgg16(), reference_vgg)]
+    assert kernels[0].std() > 0 and not np.allclose(*kernels)
+
+
+def test_vgg_weights_that_are_not_there(tmp_path):
+    with pytest.raises(GazeError, match='nowhere.h5'):
+        perceptual.vgg16(str(tmp_path / 'nowhere.h5'))
+
+
+def test_vgg_weights_that_are_no_h5(tmp_path):
+    path = tmp_path / 'text.h5'
+    path.write_text('not weights')
+    with pytest.raises(GazeError, match='text.h5'):
+        perceptual.vgg16(str(path))
+
+
+def test_vgg_weights_of_another_network(tmp_path):
+    path = tmp_path / 'other.h5'
+    tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=[3])]).save_weights(path)
+    with pytest.raises(GazeError, match='other.h5'):
+        perceptual.vgg16(str(path))
+
+
+def test_vgg_weights_of_other_shapes(notop, tmp_path):
+    import h5py
+    import shutil
+
+    path = tmp_path / 'shapes.h5'
+    shutil.copy(notop, path)
+    with h5py.File(path, 'r+') as file:
+        group = file['block1_conv1']
+        name = group.attrs['weight_names'][0]
+        del group[name]
+        group[name] = np.zeros([5, 5, 3, 64], np.float32)
+    with pytest.raises(GazeError, match='shapes.h5'):
+        perceptual.vgg16(str(path))

@@ -1,0 +1,74 @@
+"""Tiny models and data that the tests share."""
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from gaze_tf.config import EncoderConfig, ModelConfig
+from gaze_tf.data.pipeline import Batch
+
+SIZE = 32
+# Shallow, because instance normalisation makes a constant of a map of one pixel, and nothing before it would
+# learn; odd boxes, because even ones hide rounding.
+MODEL = ModelConfig(img_size=SIZE, crop_w=13, crop_h=9, crop_px=8, code_size=4, ngf=2, ndf=2, nef=2, n_layers_g=2,
+                    n_layers_d=2, n_layers_e=1, n_layers_r=1)
+ENCODER = EncoderConfig(**{field.name: getattr(MODEL, field.name) for field in dataclasses.fields(EncoderConfig)})
+
+
+def arguments(**options):
+    """--name=value for each option."""
+    return [f'--{name}={value}' for name, value in options.items()]
+
+
+def model_arguments(config, **changes):
+    """The flags of a configuration."""
+    return arguments(**{**dataclasses.asdict(config), **changes})
+
+
+def smooth_image(rng, size=SIZE):
+    """uint8 [size, size, 3] with broad blotches of colour, which JPEG and GIF hardly change."""
+    blotches = rng.integers(0, 256, (4, 4, 3), np.uint8)
+    return np.array(Image.fromarray(blotches).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def eyes_of(rng, count):
+    """float32 [count, 4]: whole pixels near (9, 12) and (22, 12)."""
+    return np.array([9, 12, 22, 12], np.float32) + rng.integers(-2, 3, (count, 4)).astype(np.float32)
+
+
+def batch(seed, count=2):
+    """A Batch of noise with eyes whose boxes lie in the image."""
+    rng = np.random.default_rng(seed)
+    image = rng.uniform(-1, 1, (count, SIZE, SIZE, 3)).astype(np.float32)
+    return Batch(tf.constant(image), tf.constant(eyes_of(rng, count)))
+
+
+def write_faces(folder, counts):
+    """A raw folder in CelebAGaze's layout; counts: {'1': images, '0': images}."""
+    rng = np.random.default_rng(7)
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        rows = []
+        for i, eyes in enumerate(eyes_of(rng, count)):
+            Image.fromarray(smooth_image(rng)).save(folder / name / f'f{i}.jpg', quality=95)
+            rows.append(' '.join([f'f{i}', *(f'{value:g}' for value in eyes)]))
+        (folder / f'{name}.txt').write_text('\n'.join(rows) + '\n')
+    return folder
+
+
+def inside_boxes(eyes, config):
+    """bool [S, S]: the mask of one face, box by box, in whole numbers."""
+    mask = np.zeros([config.img_size] * 2, bool)
+    for x, y in (eyes[:2], eyes[2:]):
+        x0, x1 = (int(x + sign * config.crop_w / 2) for sign in (-1, 1))
+        y0, y1 = (int(y + sign * config.crop_h / 2) for sign in (-1, 1))
+        mask[max(y0, 0):max(y1, 0), max(x0, 0):max(x1, 0)] = True
+    return mask
+
+
+def randomize(variables, seed, scale=0.3):
+    """Gives variables other values than their initial ones, biases too."""
+    rng = np.random.default_rng(seed)
+    for variable in variables:
+        variable.assign_add(rng.normal(0, scale, variable.shape).astype(np.float32))
