@@ -6,6 +6,7 @@ checkpoint cannot disagree with the code. The defaults are the paper's values.
 """
 import dataclasses
 import json
+import math
 import os
 import pathlib
 
@@ -16,9 +17,10 @@ from gaze_tf.errors import GazeError
 CONFIG_NAME = 'config.json'
 
 
-def option(default, help, low=None, choices=None):
-    """A dataclass field that becomes a flag; `low` is the smallest value allowed."""
-    return dataclasses.field(default=default, metadata={'help': help, 'low': low, 'choices': choices})
+def option(default, help, low=None, below=None, choices=None):
+    """A dataclass field that becomes a flag; `low` is its smallest value, `below` what it must stay below."""
+    return dataclasses.field(default=default,
+                             metadata={'help': help, 'low': low, 'below': below, 'choices': choices})
 
 
 class _Validated:
@@ -31,10 +33,13 @@ class _Validated:
                 object.__setattr__(self, field.name, float(value))
             elif type(value) is not field.type:
                 raise GazeError(f'--{field.name} must be of type {field.type.__name__}, not {value!r}.')
-            low, choices = field.metadata['low'], field.metadata['choices']
-            # `not >=` rather than `<`, so that a NaN is refused too
-            if low is not None and not value >= low:
+            low, below, choices = (field.metadata[key] for key in ('low', 'below', 'choices'))
+            if field.type is float and not math.isfinite(value):
+                raise GazeError(f'--{field.name} must be finite, not {value}.')
+            if low is not None and value < low:
                 raise GazeError(f'--{field.name} must be at least {low}, not {value}.')
+            if below is not None and value >= below:
+                raise GazeError(f'--{field.name} must be below {below}, not {value}.')
             if choices and value not in choices:
                 raise GazeError(f'--{field.name} must be one of {", ".join(choices)}, not {value!r}.')
 
@@ -97,8 +102,8 @@ class PamConfig(_Validated):
     steps: int = option(100_000, 'Training steps (the paper does not say how many).', low=1)
     batch_size: int = option(16, 'Faces of each domain in one step.', low=1)
     lr_r: float = option(5e-4, 'Learning rate of Adam.', low=0)
-    beta1: float = option(0.5, "Adam's decay of the first moment.", low=0)
-    beta2: float = option(0.999, "Adam's decay of the second moment.", low=0)
+    beta1: float = option(0.5, "Adam's decay of the first moment.", low=0, below=1)
+    beta2: float = option(0.999, "Adam's decay of the second moment.", low=0, below=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,8 +114,8 @@ class GanConfig(_Validated):
     batch_size: int = option(16, 'Faces of each domain in one step.', low=1)
     lr_d: float = option(1e-4, 'Learning rate of Adam for D_x and D_y.', low=0)
     lr_g: float = option(1e-4, 'Learning rate of Adam for G_x, and for G_y with E_r.', low=0)
-    beta1: float = option(0.5, "Adam's decay of the first moment.", low=0)
-    beta2: float = option(0.999, "Adam's decay of the second moment.", low=0)
+    beta1: float = option(0.5, "Adam's decay of the first moment.", low=0, below=1)
+    beta2: float = option(0.999, "Adam's decay of the second moment.", low=0, below=1)
     decay_start: int = option(20_000, 'Step up to which the learning rate is constant; then it falls '
                                       'linearly to 0 at --steps.', low=0)
     decay_every: int = option(2_000, 'Steps between two changes of the learning rate.', low=1)

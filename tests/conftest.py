@@ -8,9 +8,10 @@ import pytest
 import tiny
 from gaze_tf.cli.main import main
 
-TRAIN = {'steps': 6, 'batch_size': 2, 'lr_d': 1e-3, 'lr_g': 1e-3, 'decay_start': 2, 'decay_every': 1, 'lam_p': 0,
-         'save_every': 2, 'keep': 2, 'log_every': 2, 'image_every': 3, 'xla': 'off'}
-PRETRAIN = {'steps': 4, 'batch_size': 2, 'save_every': 2, 'keep': 2, 'log_every': 2, 'image_every': 2, 'xla': 'off'}
+TRAIN = {'steps': 6, 'batch_size': 2, 'lr_d': 1e-3, 'lr_g': 1e-3, 'decay_start': 2, 'decay_every': 1,
+         'lam_p': 0, 'save_every': 2, 'keep': 2, 'log_every': 2, 'image_every': 3, 'xla': 'off'}
+PRETRAIN = {'steps': 4, 'batch_size': 2, 'save_every': 2, 'keep': 2, 'log_every': 2, 'image_every': 2,
+            'xla': 'off'}
 
 
 @pytest.fixture(scope='session')
@@ -23,8 +24,8 @@ def faces_dir(tmp_path_factory):
 def records_dir(tmp_path_factory, faces_dir):
     """It, prepared: 6 + 5 faces to train on, 2 + 2 to test."""
     folder = tmp_path_factory.mktemp('records')
-    assert main(['prepare', *tiny.arguments(data_dir=faces_dir, output_dir=folder, img_size=tiny.SIZE, test_x=2,
-                                            test_y=2)]) == 0
+    options = tiny.arguments(data_dir=faces_dir, output_dir=folder, img_size=tiny.SIZE, test_x=2, test_y=2)
+    assert main(['prepare', *options]) == 0
     return folder
 
 

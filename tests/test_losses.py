@@ -1,4 +1,7 @@
 """Loss values against formulas written out in numpy."""
+import shutil
+
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -60,8 +63,10 @@ def test_gradient_penalty_of_a_linear_discriminator():
     def discriminator(views):
         return tf.add_n([tf.reduce_sum(x * w, axis=[1, 2, 3]) for x, w in zip(views, weights)])[:, None]
 
-    real, fake = ([tf.constant(RNG.normal(size=(3, *w.shape)), tf.float32) for w in weights] for _ in range(2))
-    penalty = adversarial.gradient_penalty(discriminator, real, fake, tf.random.stateless_uniform([3, 1, 1, 1], [1, 2]))
+    real, fake = ([tf.constant(RNG.normal(size=(3, *w.shape)), tf.float32) for w in weights]
+                  for _ in range(2))
+    mix = tf.reshape([0.1, 0.5, 0.9], [3, 1, 1, 1])
+    penalty = adversarial.gradient_penalty(discriminator, real, fake, mix)
     np.testing.assert_allclose(penalty, (norm - 1) ** 2, rtol=1e-4)
 
 
@@ -80,9 +85,12 @@ def test_gradient_penalty_between_real_and_fake():
 def test_gradient_penalty_has_finite_gradients_where_the_discriminator_is_flat():
     scale = tf.Variable(0.)
     image = tf.ones([2, 4, 4, 3])
+
+    def discriminator(views):
+        return scale * tf.reduce_sum(views[0], axis=[1, 2, 3])[:, None]
+
     with tf.GradientTape() as tape:
-        penalty = adversarial.gradient_penalty(lambda views: scale * tf.reduce_sum(views[0], axis=[1, 2, 3])[:, None],
-                                               [image], [-image], tf.fill([2, 1, 1, 1], 0.5))
+        penalty = adversarial.gradient_penalty(discriminator, [image], [-image], tf.fill([2, 1, 1, 1], 0.5))
     assert np.isfinite(tape.gradient(penalty, scale))
     np.testing.assert_allclose(penalty, 1, atol=1e-5)
 
@@ -90,12 +98,14 @@ def test_gradient_penalty_has_finite_gradients_where_the_discriminator_is_flat()
 def test_local_l1():
     a, b = RNG.uniform(-1, 1, (2, 3, 8, 8, 3)).astype(np.float32)
     expected = np.mean([np.abs(a[i] - b[i]).sum() / (5 * 4 * 3) for i in range(3)])
-    np.testing.assert_allclose(reconstruction.local_l1(tf.constant(a), tf.constant(b), 5, 4), expected, rtol=1e-5)
+    found = reconstruction.local_l1(tf.constant(a), tf.constant(b), 5, 4)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_mean_l1():
     a, b = RNG.normal(size=(2, 3, 5)).astype(np.float32)
-    np.testing.assert_allclose(reconstruction.mean_l1(tf.constant(a), tf.constant(b)), np.abs(a - b).mean(), rtol=1e-5)
+    found = reconstruction.mean_l1(tf.constant(a), tf.constant(b))
+    np.testing.assert_allclose(found, np.abs(a - b).mean(), rtol=1e-5)
 
 
 @pytest.mark.parametrize('loss', [lambda a, b: reconstruction.local_l1(a, b, 2, 2), reconstruction.mean_l1])
@@ -116,8 +126,8 @@ def test_mirror():
     terms = reconstruction.mirror(autoencoder, tf.constant(left), tf.constant(right))
     assert set(terms) == {'self', 'mirror'}
     np.testing.assert_allclose(terms['self'], error(left, left) + error(right, right), rtol=1e-5)
-    np.testing.assert_allclose(terms['mirror'], error(right[:, :, ::-1], left) + error(left[:, :, ::-1], right),
-                               rtol=1e-5)
+    mirrored = error(right[:, :, ::-1], left) + error(left[:, :, ::-1], right)
+    np.testing.assert_allclose(terms['mirror'], mirrored, rtol=1e-5)
 
 
 def features(rng, count):
@@ -150,8 +160,8 @@ def test_perceptual_of_both_eyes_is_the_sum_of_each():
     stacked = [[tf.constant(np.concatenate(pair)) for pair in zip(left, right)]
                for left, right in ((left_a, right_a), (left_b, right_b))]
     value = perceptual.perceptual(*stacked, 3.)
-    np.testing.assert_allclose(value, expected_perceptual(left_a, left_b) + expected_perceptual(right_a, right_b),
-                               rtol=1e-4)
+    expected = expected_perceptual(left_a, left_b) + expected_perceptual(right_a, right_b)
+    np.testing.assert_allclose(value, expected, rtol=1e-4)
 
 
 @pytest.fixture(scope='module')
@@ -191,25 +201,30 @@ def test_vgg_features(reference_vgg, notop):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.max(b))
 
 
-def test_vgg_with_top_gives_the_same(reference_vgg, notop, tmp_path):
-    import h5py
-
-    # Keras' with-top file: the layers of the other one, and three dense ones (tiny here, nobody reads them)
+def test_official_file_with_top(reference_vgg, tmp_path):
+    # written by hand in the layout of vgg16_weights_tf_dim_ordering_tf_kernels.h5 (its three dense layers
+    # tiny, as nothing reads them)
     path = tmp_path / 'with_top.h5'
-    with h5py.File(notop, 'r') as source, h5py.File(path, 'w') as target:
-        for name in source:
-            source.copy(source[name], target, name)
-        for name in ('flatten', 'fc1', 'fc2', 'predictions'):
-            target.create_group(name).attrs['weight_names'] = []
-        target.attrs['layer_names'] = [*source.attrs['layer_names'], 'flatten', 'fc1', 'fc2', 'predictions']
-    vgg = perceptual.vgg16(str(path))
-    for layer in vgg.layers:
-        for mine, theirs in zip(layer.get_weights(), reference_vgg.get_layer(layer.name).get_weights()):
+    weights = {layer.name: layer.get_weights() for layer in reference_vgg.layers[1:]}
+    weights['flatten'] = []
+    weights.update({name: [np.zeros([2, 2]), np.zeros(2)] for name in ('fc1', 'fc2', 'predictions')})
+    with h5py.File(path, 'w') as file:
+        file.attrs['layer_names'] = [name.encode() for name in weights]
+        for name, values in weights.items():
+            group = file.create_group(name)
+            group.attrs['weight_names'] = [f'{name}_{kind}_1:0'.encode() for kind, _ in zip('Wb', values)]
+            for weight_name, value in zip(group.attrs['weight_names'], values):
+                group[weight_name] = value
+    convolutions = [layer for layer in perceptual.vgg16(str(path)).layers if layer.weights]
+    assert len(convolutions) == 13
+    for layer in convolutions:
+        for mine, theirs in zip(layer.get_weights(), weights[layer.name]):
             np.testing.assert_array_equal(mine, theirs)
 
 
 def test_vgg_without_weights_is_random(reference_vgg):
-    kernels = [model.get_layer('block3_conv2').get_weights()[0] for model in (perceptual.vgg16(), reference_vgg)]
+    kernels = [model.get_layer('block3_conv2').get_weights()[0]
+               for model in (perceptual.vgg16(), reference_vgg)]
     assert kernels[0].std() > 0 and not np.allclose(*kernels)
 
 
@@ -233,9 +248,6 @@ def test_vgg_weights_of_another_network(tmp_path):
 
 
 def test_vgg_weights_of_other_shapes(notop, tmp_path):
-    import h5py
-    import shutil
-
     path = tmp_path / 'shapes.h5'
     shutil.copy(notop, path)
     with h5py.File(path, 'r+') as file:

@@ -21,9 +21,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 IMG_SIZE, NUM_X, NUM_Y, TEST_X, TEST_Y = 128, 2500, 1500, 20, 100
 ANIMATED = 8
 
-flags.DEFINE_string('output_dir', 'runs/demo', 'Folder for everything that the demo makes.')
-
-
 def stages(out):
     """(headline, command line) of each stage."""
     gaze_tf = [sys.executable, '-m', 'gaze_tf.cli.main']
@@ -89,4 +86,5 @@ def main(argv):
 
 
 if __name__ == '__main__':
+    flags.DEFINE_string('output_dir', 'runs/demo', 'Folder for everything that the demo makes.')
     app.run(main)

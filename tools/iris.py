@@ -8,7 +8,7 @@ from scipy import ndimage, signal
 
 _FINE = 4           # samples a pixel
 _RADII = np.array([8.3, 9.2, 10.1]) / 256       # of an iris, as a fraction of the image's side
-_REACH = np.array([0.5, 0.95])                  # the part of the box, down and across, that is searched
+_REACH = np.array([0.65, 0.95])                  # the part of the box, down and across, that is searched
 
 
 def locate(image, box):

@@ -3,6 +3,8 @@
 Moves the eyes of aligned faces from where they look (alpha 0) to the camera (alpha 1) and back, as a GIF.
 Beyond 0 and 1 it extrapolates (the paper goes to 1.4).
 """
+import math
+
 from absl import flags
 import numpy as np
 
@@ -24,6 +26,10 @@ def run(values):
         first, last = (float(number) for number in values.alpha)
     except ValueError as error:
         raise GazeError(f'--alpha={",".join(values.alpha)} must be two numbers.') from error
+    # absl's bounds let NaN through
+    for name, value in (('alpha', first), ('alpha', last), ('fps', values.fps)):
+        if not math.isfinite(value):
+            raise GazeError(f'--{name} must be finite, not {value}.')
     alphas = np.linspace(first, last, values.frames)
     for editor, sources, images, eyes in faces.each_batch(values, ('.gif',), '.gif'):
         from gaze_tf.editing.editor import write_gif

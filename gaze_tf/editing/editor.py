@@ -79,9 +79,10 @@ def _write(path, pixels, options):
     temporary = path.with_name(f'.{path.name}.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        iio.imwrite(temporary, pixels, extension=path.suffix, **options)
-        temporary.replace(path)
+        try:
+            iio.imwrite(temporary, pixels, extension=path.suffix.lower(), **options)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise GazeError(f'--output: {path} cannot be written ({error}).') from error
-    finally:
-        temporary.unlink(missing_ok=True)

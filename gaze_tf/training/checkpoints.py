@@ -46,8 +46,9 @@ def restore_networks(path, **networks):
 
 
 def _matched(path, restore):
+    # a file cut short raises IndexError or RuntimeError in TensorFlow's reader
     try:
         restore()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
+    except (AssertionError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
         raise GazeError(f'The checkpoint {path} cannot be restored: {reason}') from error

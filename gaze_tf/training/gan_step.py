@@ -94,5 +94,5 @@ class GanStep:
 
     @property
     def learning_rate(self):
-        """The learning rate of G_x in the next step."""
+        """The learning rate of G_x."""
         return float(self.optimizers['g_x'].learning_rate)

@@ -50,5 +50,5 @@ class PamStep:
 
     @property
     def learning_rate(self):
-        """The learning rate of the next step."""
+        """The learning rate."""
         return float(self.optimizer.learning_rate)

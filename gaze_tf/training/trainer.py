@@ -43,7 +43,7 @@ def train(make_stage, groups, show):
     fixed = [pipeline.fixed_batch(data.data_dir, domain, split, geometry.img_size, PICTURES)
              for domain, split in _picture_splits(data.data_dir)]
     directory = pathlib.Path(run.output_dir)
-    _check_folder(directory, groups)
+    _check_same_model(directory, groups)
     tf.keras.utils.set_random_seed(run.seed)
 
     def batches(first):
@@ -56,7 +56,10 @@ def train(make_stage, groups, show):
         except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
             raise pipeline.explain_corruption(data.data_dir, error) from error
 
-    loop = _Loop(make_stage(use_xla(run.xla)), directory, run, show, fixed)
+    stage = make_stage(use_xla(run.xla))
+    # only now: a start that failed must not claim the folder
+    _write_config(directory, groups)
+    loop = _Loop(stage, directory, run, show, fixed)
     return loop.run(batches, schedule.steps, 2 * schedule.batch_size)
 
 
@@ -66,8 +69,8 @@ def _picture_splits(records_dir):
     return [(domain, 'test' if manifest.count(domain, 'test') else 'train') for domain in 'xy']
 
 
-def _check_folder(directory, groups):
-    """Makes the output folder, or makes sure that the run in it has the same model; writes config.json."""
+def _check_same_model(directory, groups):
+    """Raises GazeError if the folder holds a run with another model."""
     path = directory / config_lib.CONFIG_NAME
     if path.is_file():
         earlier = config_lib.load(path)
@@ -75,9 +78,12 @@ def _check_folder(directory, groups):
         if earlier.get(shape) != groups[shape]:
             raise GazeError(f'{directory} holds a run with another model (see {path.name}): train with its model '
                             'flags, or choose another --output_dir.')
+
+
+def _write_config(directory, groups):
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        config_lib.save(path, **groups)
+        config_lib.save(directory / config_lib.CONFIG_NAME, **groups)
     except OSError as error:
         raise GazeError(f'--output_dir={directory} cannot be written: {error.strerror}.') from error
 
@@ -134,7 +140,8 @@ class _Loop:
                 self._draw()
             if last or step % self.config.save_every == 0:
                 self._save()
-            if self.signal:
+            # a signal since then is for the next step, which saves
+            if last:
                 return
 
     def _resume(self):

@@ -1,0 +1,89 @@
+"""Imports of the package go one way: cli → (training | serving | editing) → models, losses, data → config."""
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import gaze_tf
+
+PACKAGE = pathlib.Path(gaze_tf.__file__).parent
+MODULES = sorted(PACKAGE.rglob('*.py'))
+
+# for each part, the other parts that it may import
+ALLOWED = {
+    'errors': set(),
+    'config': {'errors'},
+    'data': {'config', 'errors'},
+    'losses': {'config', 'errors'},
+    'models': {'config', 'errors'},
+    'training': {'models', 'losses', 'data', 'config', 'errors'},
+    'serving': {'models', 'losses', 'data', 'config', 'errors', 'training.checkpoints'},
+    'editing': {'data', 'config', 'errors'},
+    'cli': {'training', 'serving', 'editing', 'models', 'losses', 'data', 'config', 'errors'},
+}
+
+
+def imports(path):
+    """Full names of all that a module imports, `from a import b` as a.b."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f'{path} imports relatively'
+            found |= {f'{node.module}.{alias.name}' for alias in node.names}
+    return found
+
+
+def within(name, parents):
+    return any(name == parent or name.startswith(f'{parent}.') for parent in parents)
+
+
+def part_of(path):
+    """'models' of gaze_tf/models/layers.py, 'config' of gaze_tf/config.py."""
+    return path.relative_to(PACKAGE).with_suffix('').parts[0]
+
+
+@pytest.mark.parametrize('path', MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    ours = {name for name in imports(path) if within(name, ['gaze_tf'])}
+    part = part_of(path)
+    if part == '__init__':
+        assert not ours
+    else:
+        allowed = {f'gaze_tf.{other}' for other in ALLOWED[part] | {part}}
+        assert {name for name in ours if not within(name, allowed)} == set()
+
+
+def importers(*packages):
+    return {str(path.relative_to(PACKAGE)) for path in MODULES
+            if any(within(name, packages) for name in imports(path))}
+
+
+def test_only_config_and_commands_know_absl():
+    found = importers('absl')
+    assert 'config.py' in found and {name for name in found if not name.startswith('cli/')} == {'config.py'}
+
+
+def test_one_module_imports_tensorflow_addons():
+    assert importers('tensorflow_addons') == {'models/layers.py'}
+
+
+def test_nothing_imports_tools_or_tests():
+    tools = {path.stem for path in (PACKAGE.parent / 'tools').glob('*.py')}
+    tests = {path.stem for path in (PACKAGE.parent / 'tests').glob('*.py')}
+    assert tools and importers('tools', 'tests', *tools, *tests) == set()
+
+
+@pytest.mark.parametrize('module, unwanted', [
+    ('gaze_tf.cli.main', ['tensorflow', 'numpy']),
+    ('gaze_tf.cli.pretrain', ['tensorflow']), ('gaze_tf.cli.train', ['tensorflow']),
+    ('gaze_tf.cli.export', ['tensorflow']), ('gaze_tf.cli.correct', ['tensorflow']),
+    ('gaze_tf.cli.animate', ['tensorflow']),
+    ('gaze_tf.editing.editor', ['gaze_tf.models', 'tensorflow_addons'])])
+def test_imports_at_start(module, unwanted):
+    code = f'import sys, {module}; print([name for name in {unwanted} if name in sys.modules])'
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == '[]'
