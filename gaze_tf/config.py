@@ -119,7 +119,8 @@ class GanConfig(_Validated):
     decay_start: int = option(20_000, 'Step up to which the learning rate is constant; then it falls '
                                       'linearly to 0 at --steps.', low=0)
     decay_every: int = option(2_000, 'Steps between two changes of the learning rate.', low=1)
-    loss_type: str = option('softplus', 'Adversarial loss.', choices=('softplus', 'hinge', 'lsgan', 'wgan', 'gan'))
+    loss_type: str = option('softplus', 'Adversarial loss.',
+                            choices=('softplus', 'hinge', 'lsgan', 'wgan', 'gan'))
     lam_r: float = option(1.0, 'Weight of the reconstruction terms (localL1).', low=0)
     lam_p: float = option(100.0, 'Weight of the perceptual terms; above 0 it needs --vgg_weights.', low=0)
     lam_gp: float = option(10.0, 'Weight of the gradient penalty, used with --loss_type=wgan only.', low=0)
@@ -143,7 +144,8 @@ class RunConfig(_Validated):
                       choices=('auto', 'on', 'off'))
 
 
-GROUPS = {'encoder': EncoderConfig, 'model': ModelConfig, 'data': DataConfig, 'pam': PamConfig, 'gan': GanConfig, 'run': RunConfig}
+GROUPS = {'encoder': EncoderConfig, 'model': ModelConfig, 'data': DataConfig, 'pam': PamConfig,
+          'gan': GanConfig, 'run': RunConfig}
 
 _DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_boolean,
            str: flags.DEFINE_string}

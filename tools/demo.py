@@ -18,7 +18,7 @@ from absl import app, flags
 import demo_report
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-IMG_SIZE, NUM_X, NUM_Y, TEST_X, TEST_Y = 128, 2500, 1500, 20, 100
+IMG_SIZE, NUM_X, NUM_Y, TEST_X, TEST_Y = 128, 3500, 1500, 20, 100
 ANIMATED = 8
 
 def stages(out):

@@ -10,11 +10,13 @@ from gaze_tf.cli import faces
 
 def define_flags(values):
     faces.define_flags(values)
-    flags.DEFINE_enum('format', 'png', ['png', 'jpg'], 'Of a folder: the format of the results.', flag_values=values)
+    flags.DEFINE_enum('format', 'png', ['png', 'jpg'], 'Of a folder: the format of the results.',
+                      flag_values=values)
 
 
 def run(values):
-    for editor, sources, images, eyes in faces.each_batch(values, ('.png', '.jpg', '.jpeg'), f'.{values.format}'):
+    suffixes = '.png', '.jpg', '.jpeg'
+    for editor, sources, images, eyes in faces.each_batch(values, suffixes, f'.{values.format}'):
         from gaze_tf.editing.editor import write_image
         for source, image in zip(sources, editor.correct(images, eyes)):
             write_image(source.output, image)

@@ -10,7 +10,8 @@ from gaze_tf.cli.main import require
 
 def define_flags(values):
     flags.DEFINE_string('checkpoint', '', 'Folder of the `gaze-tf train` run.', flag_values=values)
-    flags.DEFINE_string('output_dir', '', 'Folder for the SavedModel; it must not exist yet.', flag_values=values)
+    flags.DEFINE_string('output_dir', '', 'Folder for the SavedModel; it must not exist yet.',
+                        flag_values=values)
 
 
 def run(values):

@@ -14,12 +14,12 @@ def define_flags(values):
     flags.DEFINE_string('input', '', "An aligned face image, as large as the model's images, or a folder in "
                                      "CelebAGaze's layout.", flag_values=values)
     flags.DEFINE_string('output', '', 'The file to write, or the folder if --input is one.', flag_values=values)
-    flags.DEFINE_list('eyes', [], 'Eye centres of an image file: left_x,left_y,right_x,right_y in pixels, the eye '
-                                  'with the smaller x first.', flag_values=values)
+    flags.DEFINE_list('eyes', [], 'Eye centres of an image file: left_x,left_y,right_x,right_y in pixels, the '
+                                  'eye with the smaller x first.', flag_values=values)
     flags.DEFINE_enum('domain', 'y', ['x', 'y'], 'Of a folder: the domain, x (1.txt, eyes at the camera) or '
                                                  'y (0.txt, eyes elsewhere).', flag_values=values)
-    flags.DEFINE_integer('last', 0, 'Of a folder: only so many of the last rows (the test split is last); 0: all.',
-                         lower_bound=0, flag_values=values)
+    flags.DEFINE_integer('last', 0, 'Of a folder: only so many of the last rows (the test split is last); 0: '
+                                    'all.', lower_bound=0, flag_values=values)
 
 
 def each_batch(values, suffixes, folder_suffix):

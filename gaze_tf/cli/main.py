@@ -25,7 +25,8 @@ COMMANDS = {
 def usage():
     rows = '\n'.join(f'  {name:10}{text}' for name, text in COMMANDS.items())
     return ('Gaze correction and gaze animation for photos of faces.\n\nusage: gaze-tf COMMAND --flags\n\n'
-            f'{rows}\n\ngaze-tf COMMAND --help lists the flags of a command; --flagfile=FILE reads flags from a file.')
+            f'{rows}\n\ngaze-tf COMMAND --help lists the flags of a command; --flagfile=FILE reads flags '
+            'from a file.')
 
 
 def require(values, *names):

@@ -23,11 +23,12 @@ def run(values):
     if not gan.pam_checkpoint:
         raise GazeError('--pam_checkpoint is needed: run `gaze-tf pretrain` first and give its --output_dir.')
     if gan.lam_p and not gan.vgg_weights:
-        raise GazeError(f'--lam_p={gan.lam_p:g} needs the VGG-16 weights that --vgg_weights names (or --lam_p=0 to '
-                        'train without the perceptual loss).')
+        raise GazeError(f'--lam_p={gan.lam_p:g} needs the VGG-16 weights that --vgg_weights names (or --lam_p=0 '
+                        'to train without the perceptual loss).')
     from gaze_tf.training import checkpoints, gan_step, trainer
     pam = checkpoints.latest(gan.pam_checkpoint, '--pam_checkpoint')
-    groups['model'] = _with_encoder(values, checkpoints.read_config(gan.pam_checkpoint, 'encoder', '--pam_checkpoint'))
+    encoder = checkpoints.read_config(gan.pam_checkpoint, 'encoder', '--pam_checkpoint')
+    groups['model'] = _with_encoder(values, encoder)
 
     def make_stage(xla):
         stage = gan_step.GanStep(groups['model'], gan, xla)
@@ -40,10 +41,10 @@ def run(values):
 
 
 def _with_encoder(values, encoder):
-    """The ModelConfig of the flags with the encoder's part taken from PAM; raises GazeError where flags differ."""
+    """The ModelConfig of the flags, the encoder's part from PAM; raises GazeError where flags differ."""
     for name, trained in dataclasses.asdict(encoder).items():
         if values[name].present and values[name].value != trained:
-            raise GazeError(f'--{name}={values[name].value}, but the content encoder of --pam_checkpoint was trained '
-                            f'with {trained}: leave the flag out, or pretrain again.')
+            raise GazeError(f'--{name}={values[name].value}, but the content encoder of --pam_checkpoint was '
+                            f'trained with {trained}: leave the flag out, or pretrain again.')
         values[name].value = trained
     return config.from_flags(config.ModelConfig, values)

@@ -8,8 +8,6 @@ from PIL import Image, UnidentifiedImageError
 
 from gaze_tf.errors import GazeError
 
-STILL = ('.png', '.jpg', '.jpeg')
-
 
 class Editor:
     """The signatures of a SavedModel written by `gaze-tf export`, for numpy arrays."""
@@ -19,8 +17,9 @@ class Editor:
         if not (pathlib.Path(path) / 'saved_model.pb').is_file():
             raise GazeError(f'--model: there is no SavedModel in {path}; `gaze-tf export` writes one.')
         try:
-            self._signatures = tf.saved_model.load(str(path)).signatures
-            self._correct, self._animate = self._signatures['correct'], self._signatures['animate']
+            # kept, because the signatures alone do not keep its variables alive
+            self._model = tf.saved_model.load(str(path))
+            self._correct, self._animate = (self._model.signatures[name] for name in ('correct', 'animate'))
         except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
             raise GazeError(f'--model: {path} cannot be used: {str(error).splitlines()[0]}') from error
         # side of the images that the model takes, in pixels

@@ -17,7 +17,8 @@ class Objectives:
         real, rec, hat = _logits(self._model.d_x, x, x_rec, y_hat)
         on_rec = discriminator_loss(self._config.loss_type, real, rec)
         on_hat = discriminator_loss(self._config.loss_type, real, hat)
-        penalty = self._penalty(self._model.d_x, x, x_rec, [0, step]) + self._penalty(self._model.d_x, x, y_hat, [1, step])
+        penalty = (self._penalty(self._model.d_x, x, x_rec, [0, step])
+                   + self._penalty(self._model.d_x, x, y_hat, [1, step]))
         total = on_rec + on_hat + self._config.lam_gp * penalty
         return total, {'d_x/rec': on_rec, 'd_x/hat': on_hat, 'd_x/penalty': penalty}
 
