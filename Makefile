@@ -15,7 +15,7 @@ venv: $(BIN)/.installed
 
 # the newest Python that runs and can make environments: a name on the PATH may be an empty shim
 $(BIN)/.installed: setup.py
-	@set -e; rm -rf .venv; \
+	@set -e; rm -rf .venv; found=; \
 	for python in python3.11 python3.10 python3.9 python3 python; do \
 	  if $$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info < (3, 12))' 2>/dev/null; \
 	  then found=$$python; break; fi; \

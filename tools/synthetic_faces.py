@@ -41,7 +41,7 @@ Y_RANGE = (10.0, 35.0)      # the same in domain Y
 # Error of the eye positions in x and y, in pixels of a 256-pixel image: standard deviation and greatest.
 # Without it every iris of domain X would sit in the very middle of its box, and whoever learns from X which
 # colour an iris has would look there, also in Y, where the white of the eye is.
-LABEL_ERROR = ((3.0, 4.0), (5.5, 8.0))
+LABEL_ERROR = ((2.0, 2.5), (4.0, 5.0))
 IMAGES_PER_IDENTITY = 4
 FOLDERS = {'X': '1', 'Y': '0'}
 COLUMNS = ('domain', 'name', 'split', 'identity', 'yaw_deg', 'pitch_deg', 'left_iris_x', 'left_iris_y',
