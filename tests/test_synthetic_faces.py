@@ -91,14 +91,14 @@ def test_eye_statistics():
     for index in range(3000):
         identity, view = sample(index)
         canvas = face_model.Canvas(view, 8)
-        true = np.array([canvas.to_image(side * identity.eye_distance / 2, 0) for side in (-1, 1)])
-        true = (true + 0.5) * 32 - 0.5      # of a 256-pixel image
-        places.append(synthetic_faces.label_eyes(np.random.default_rng((1, index)), true, 256))
+        places.append([canvas.to_image(side * identity.eye_distance / 2, 0) for side in (-1, 1)])
         openings.append((identity.eye_width * view.scale, identity.iris_radius * view.scale,
-                         identity.eye_distance * view.scale))
-    np.testing.assert_allclose(np.mean(places, axis=0), [(78.6, 92.9), (177.8, 92.7)], atol=0.7)
-    np.testing.assert_allclose(np.std(places, axis=0), [(7.8, 5.2), (8.1, 5.3)], atol=0.45)
-    assert np.all(np.min(openings, axis=0) >= (40, 8.5, 84)) and np.all(np.max(openings, axis=0) <= (49, 10.1, 114))
+                         places[-1][1][0] - places[-1][0][0]))
+    places = (np.array(places) + 0.5) * 32 - 0.5       # of a 256-pixel image
+    openings = np.array(openings) * (1, 1, 32)
+    np.testing.assert_allclose(places.mean(0), [(78.6, 92.9), (177.8, 92.7)], atol=0.7)
+    np.testing.assert_allclose(places.std(0), [(7.8, 5.2), (8.1, 5.3)], atol=0.45)
+    assert np.all(openings.min(0) >= (40, 8.5, 84)) and np.all(openings.max(0) <= (49, 10.1, 114))
 
 
 @pytest.mark.parametrize('size', [128, 256])

@@ -157,7 +157,7 @@ class View:
         size = rng.uniform(0.8, 1.55)
         return cls(
             seed=int(rng.integers(2 ** 31)), yaw=float(yaw), pitch=float(pitch),
-            openness=rng.uniform(0.9, 1.08), centre=(_normal(rng, 128.2, 7.95), _normal(rng, 92.8, 4.5)),
+            openness=rng.uniform(0.9, 1.08), centre=(_normal(rng, 128.2, 8.2), _normal(rng, 92.8, 5.14)),
             scale=_normal(rng, 1, 0.0205), roll=_normal(rng, 0, 2.45),
             light=tuple((light / np.linalg.norm(light)).tolist()),
             key=tuple((tint * strength).tolist()), ambient=tuple(((1.12 - strength) * (2 - tint)).tolist()),

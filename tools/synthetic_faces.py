@@ -10,8 +10,8 @@ domain Y elsewhere (10 to 35 degrees away, in any direction). Writes
     <output_dir>/options.json           the flags it was made with
 
 Rows of 1.txt and 0.txt are `name left_x left_y right_x right_y`: the middles of the two eye openings (left:
-the one at smaller x) in integer pixels, as inexact as those of a landmark detector. The last --test_x and
---test_y rows are the test split, whose identities do not occur in training. In truth.csv yaw is positive for a gaze towards larger image x and
+the one at smaller x) in integer pixels. The last --test_x and --test_y rows are the
+test split, whose identities do not occur in training. In truth.csv yaw is positive for a gaze towards larger image x and
 pitch is positive upwards, in degrees and in the frame of the head (which is rolled by a few degrees at most);
 positions of the irises are in pixels, pixel i having its centre at i. The same flags give the same bytes,
 whatever --workers.
@@ -38,10 +38,6 @@ import face_renderer
 
 X_LIMIT = 3.0               # greatest angle between gaze and camera axis in domain X, degrees
 Y_RANGE = (10.0, 35.0)      # the same in domain Y
-# Error of the eye positions in x and y, in pixels of a 256-pixel image: standard deviation and greatest.
-# Without it every iris of domain X would sit in the very middle of its box, and whoever learns from X which
-# colour an iris has would look there, also in Y, where the white of the eye is.
-LABEL_ERROR = ((2.0, 2.5), (4.0, 5.0))
 IMAGES_PER_IDENTITY = 4
 FOLDERS = {'X': '1', 'Y': '0'}
 COLUMNS = ('domain', 'name', 'split', 'identity', 'yaw_deg', 'pitch_deg', 'left_iris_x', 'left_iris_y',
@@ -72,13 +68,6 @@ def sample_image(seed, domain, index, identity):
     person = face_renderer.Identity.sample(np.random.default_rng((seed, 0, identity)))
     yaw, pitch = sample_gaze(rng, domain)
     return person, face_renderer.View.sample(rng, yaw, pitch), int(rng.integers(85, 98))
-
-
-def label_eyes(rng, eyes, img_size):
-    """The labels of true eye positions, int [2, 2] pixels (x, y): off by LABEL_ERROR."""
-    spread, greatest = np.array(LABEL_ERROR)
-    error = np.clip(rng.normal(0, spread, [2, 2]), -greatest, greatest) * img_size / 256
-    return np.clip(np.rint(eyes + error), 0, img_size - 1).astype(int)
 
 
 def plan(options):
@@ -113,9 +102,7 @@ def draw(task):
         image, twin_info = face_renderer.render(person, at_camera, options['img_size'])
         Image.fromarray(image).save(Path(output_dir, 'twins', name + '.png'), compress_level=3)
         twin = [f'twins/{name}.png'] + _iris_fields(twin_info)
-    eyes = label_eyes(np.random.default_rng((options['seed'], ord(domain), index, 1)), info['eyes'],
-                      options['img_size'])
-    label = ' '.join([name] + [str(value) for value in eyes.ravel()])
+    label = ' '.join([name] + [str(value) for value in info['eyes'].ravel()])
     truth = [domain, name, split, identity, f'{view.yaw:.4f}', f'{view.pitch:.4f}', *_iris_fields(info),
              f'{info["iris_radius"]:.3f}', *twin]
     return label, truth
