@@ -22,14 +22,15 @@ def define_flags(values):
 
 
 def run(values):
+    alpha = ','.join(values.alpha)
     try:
         first, last = (float(number) for number in values.alpha)
     except ValueError as error:
-        raise GazeError(f'--alpha={",".join(values.alpha)} must be two numbers.') from error
+        raise GazeError(f'--alpha={alpha} must be two numbers.') from error
     # absl's bounds let NaN through
-    for name, value in (('alpha', first), ('alpha', last), ('fps', values.fps)):
-        if not math.isfinite(value):
-            raise GazeError(f'--{name} must be finite, not {value}.')
+    for name, text, numbers in (('alpha', alpha, (first, last)), ('fps', values.fps, (values.fps,))):
+        if not all(math.isfinite(number) for number in numbers):
+            raise GazeError(f'--{name}={text} must be finite.')
     alphas = np.linspace(first, last, values.frames)
     for editor, sources, images, eyes in faces.each_batch(values, ('.gif',), '.gif'):
         from gaze_tf.editing.editor import write_gif
