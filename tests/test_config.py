@@ -94,7 +94,7 @@ def test_a_configuration_cannot_be_changed():
 CHANGED = {
     'encoder': config.EncoderConfig(img_size=128, crop_w=30),
     'model': config.ModelConfig(img_size=128, use_sp=False),
-    'data': config.DataConfig(data_dir='/tmp/Gesichter äöü', flip=False),
+    'data': config.DataConfig(data_dir='Gesichter äöü', flip=False),
     'pam': config.PamConfig(lr_r=1.234567890123e-7),
     'gan': config.GanConfig(loss_type='wgan', lam_p=0.1),
     'run': config.RunConfig(output_dir='here', seed=2 ** 40, xla='on'),

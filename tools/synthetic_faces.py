@@ -1,4 +1,4 @@
-"""python tools/synthetic_faces.py --output_dir=/tmp/faces --num_x=200 --num_y=100
+"""python tools/synthetic_faces.py --output_dir=runs/faces --num_x=200 --num_y=100
 
 Renders synthetic face photos for learning gaze correction: domain X looks at the camera (within 3 degrees),
 domain Y elsewhere (10 to 35 degrees away, in any direction). Writes
@@ -10,8 +10,8 @@ domain Y elsewhere (10 to 35 degrees away, in any direction). Writes
     <output_dir>/options.json           the flags it was made with
 
 Rows of 1.txt and 0.txt are `name left_x left_y right_x right_y`: the middles of the two eye openings (left:
-the one at smaller x) in integer pixels. The last --test_x and --test_y rows are the
-test split, whose identities do not occur in training. In truth.csv yaw is positive for a gaze towards larger image x and
+the one at smaller x) in integer pixels. The last --test_x and --test_y rows are the test split, whose
+identities do not occur in training. In truth.csv yaw is positive for a gaze towards larger image x and
 pitch is positive upwards, in degrees and in the frame of the head (which is rolled by a few degrees at most);
 positions of the irises are in pixels, pixel i having its centre at i. The same flags give the same bytes,
 whatever --workers.
