@@ -6,6 +6,7 @@ measures the result. Every stage is the command that anybody would type; an inte
 was when it is started again.
 """
 import json
+import os
 import pathlib
 import resource
 import shutil
@@ -14,6 +15,9 @@ import sys
 import time
 
 from absl import app, flags
+
+# before TensorFlow is imported, here and in every stage: its start-up chatter buries the progress
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import demo_report
 
