@@ -119,14 +119,15 @@ class GanConfig(_Validated):
     decay_start: int = option(20_000, 'Step up to which the learning rate is constant; then it falls '
                                       'linearly to 0 at --steps.', low=0)
     decay_every: int = option(2_000, 'Steps between two changes of the learning rate.', low=1)
-    loss_type: str = option('softplus', 'Adversarial loss.',
-                            choices=('softplus', 'hinge', 'lsgan', 'wgan', 'gan'))
+    loss_type: str = option('softplus', 'Adversarial loss; lsgan_original is the faulty lsgan of the original '
+                                        'code, for comparisons.',
+                            choices=('softplus', 'hinge', 'lsgan', 'lsgan_original', 'wgan', 'gan'))
     lam_r: float = option(1.0, 'Weight of the reconstruction terms (localL1).', low=0)
     lam_p: float = option(100.0, 'Weight of the perceptual terms; above 0 it needs --vgg_weights.', low=0)
     lam_gp: float = option(10.0, 'Weight of the gradient penalty, used with --loss_type=wgan only.', low=0)
     pam_checkpoint: str = option('', 'Folder of the `gaze-tf pretrain` run whose content encoder is used.')
-    vgg_weights: str = option('', 'VGG-16 weights trained on ImageNet, as the Keras .h5 file '
-                                  '(vgg16_weights_tf_dim_ordering_tf_kernels[_notop].h5).')
+    vgg_weights: str = option('', 'VGG-16 weights trained on ImageNet: the slim checkpoint (vgg_16.ckpt), or the '
+                                  'Keras file (vgg16_weights_tf_dim_ordering_tf_kernels[_notop].h5).')
 
 
 @dataclasses.dataclass(frozen=True)

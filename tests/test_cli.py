@@ -27,7 +27,7 @@ def run(capsys, *args):
 
 def defined(command):
     values = flags.FlagValues()
-    importlib.import_module(f'gaze_tf.cli.{command}').define_flags(values)
+    importlib.import_module(f'gaze_tf.cli.{command.replace("-", "_")}').define_flags(values)
     return values
 
 
@@ -72,7 +72,7 @@ def test_defaults_in_the_help_are_the_configurations(capsys):
 
 @pytest.mark.parametrize('args, message', [
     (['frobnicate'], "no command 'frobnicate'"),
-    (['frobnicate'], 'prepare, pretrain, train, export, correct, animate'),
+    (['frobnicate'], 'prepare, pretrain, train, export, import-official, correct, animate'),
     (['train', '--frobnicate=1'], "Unknown command line flag 'frobnicate'"),
     (['train', 'something'], "'something' is not a flag"),
     (['train', '--loss_type=mse'], 'softplus'),

@@ -49,6 +49,12 @@ def test_eye_boxes_of_the_paper():
     np.testing.assert_array_equal(found, boxes_by_hand(eyes, 50, 30, 256))
 
 
+def test_eye_boxes_with_fractions():
+    config = ModelConfig(img_size=32, crop_w=13, crop_h=9, crop_px=8)
+    found = geometry.eye_boxes(tf.constant([[10., 12, 22.25, 2]]), config, whole=False)
+    np.testing.assert_allclose(found, [[[7.5, 3.5, 16.5, 16.5], [0, 15.75, 6.5, 28.75]]])
+
+
 def test_eye_mask_is_half_open():
     boxes = tf.constant([[[1., 2, 3, 5], [2, 4, 6, 8]], [[0, 0, 2, 3], [0, 5, 8, 8]]])
     mask = geometry.eye_mask(boxes, 8)

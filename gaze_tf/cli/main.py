@@ -17,13 +17,14 @@ COMMANDS = {
     'pretrain': 'train the content encoder (PAM)',
     'train': 'train gaze correction (GCM) and gaze animation (GAM)',
     'export': 'write a SavedModel from a checkpoint',
+    'import-official': 'turn a checkpoint of the original TensorFlow 1 code into ours',
     'correct': 'repaint eyes so that they look at the camera',
     'animate': 'move eyes between where they look and the camera, as a GIF',
 }
 
 
 def usage():
-    rows = '\n'.join(f'  {name:10}{text}' for name, text in COMMANDS.items())
+    rows = '\n'.join(f'  {name:17}{text}' for name, text in COMMANDS.items())
     return ('Gaze correction and gaze animation for photos of faces.\n\nusage: gaze-tf COMMAND --flags\n\n'
             f'{rows}\n\ngaze-tf COMMAND --help lists the flags of a command; --flagfile=FILE reads flags '
             'from a file.')
@@ -38,7 +39,7 @@ def require(values, *names):
 
 def parse(command, args):
     """(module, flag values) of a command line; flag values are None where help was asked for."""
-    module = importlib.import_module(f'gaze_tf.cli.{command}')
+    module = importlib.import_module(f'gaze_tf.cli.{command.replace("-", "_")}')
     values = flags.FlagValues()
     flags.DEFINE_boolean('help', False, 'Show this help.', short_name='h', flag_values=values)
     module.define_flags(values)

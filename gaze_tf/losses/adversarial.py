@@ -1,7 +1,7 @@
 """Adversarial losses, d(real, fake) for a discriminator and g(fake) for a generator.
 
 Each takes logits [B, 1] and returns a scalar, the mean over the batch. 'lsgan' squares, where the
-original doubles; 'gan' and 'wgan' work, where the original crashes.
+original doubles: that is 'lsgan_original'. 'gan' and 'wgan' work, where the original crashes.
 """
 import tensorflow as tf
 
@@ -20,6 +20,8 @@ LOSSES = {
               lambda fake: -_mean(fake)),
     'lsgan': (lambda real, fake: _mean(tf.square(real - 0.9)) + _mean(tf.square(fake)),
               lambda fake: _mean(tf.square(fake - 0.9))),
+    'lsgan_original': (lambda real, fake: _mean(2 * (real - 0.9)) + _mean(2 * fake),
+                       lambda fake: _mean(2 * (fake - 0.9))),
     'wgan': (lambda real, fake: _mean(fake) - _mean(real),
              lambda fake: -_mean(fake)),
     'gan': (lambda real, fake: _cross_entropy(real, 1.) + _cross_entropy(fake, 0.),

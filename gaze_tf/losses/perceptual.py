@@ -3,6 +3,7 @@ import pathlib
 
 import tensorflow as tf
 
+from gaze_tf import official
 from gaze_tf.errors import GazeError
 
 keras = tf.keras
@@ -14,8 +15,9 @@ CONTENT = 'block5_conv3'
 def vgg16(weights=None):
     """VGG-16 up to conv5_3: eye crops [B, c, c, 3] in [-1, 1], RGB as they are → features, finest first.
 
-    Features are taken after relu at STYLE and CONTENT. `weights`: path of a Keras .h5 file of VGG-16
-    (with or without its top), or None for random values. Raises GazeError if it cannot be read.
+    Features are taken after relu at STYLE and CONTENT. `weights`: path of a slim VGG-16 checkpoint (as the
+    original uses) or of a Keras .h5 file of VGG-16 (with or without its top), or None for random values.
+    Raises GazeError if it cannot be read.
     """
     base = keras.applications.VGG16(include_top=False, weights=None)
     model = keras.Model(base.input, [base.get_layer(name).output for name in (*STYLE, CONTENT)], name='vgg_16')
@@ -26,19 +28,34 @@ def vgg16(weights=None):
 
 
 def _load(model, path):
-    """Loads a Keras .h5 by layer name and makes sure that every layer got its values."""
+    """Gives every layer its values, by name, from either layout."""
+    layers = {layer.name: layer for layer in model.layers if layer.weights}
+    shapes = {name: tuple(layer.kernel.shape) for name, layer in layers.items()}
+    read = _read_keras if pathlib.Path(path).suffix in ('.h5', '.hdf5') else official.vgg16_weights
+    for layer, weights in zip(layers.values(), read(path, shapes)):
+        layer.set_weights(weights)
+
+
+def _read_keras(path, shapes):
+    """(kernel, bias) of each convolution in a Keras .h5 file, in order; the first kernel turned to take RGB.
+
+    Keras' VGG-16 was converted from Caffe and takes BGR (`preprocess_input` swaps the channels); slim's takes
+    RGB, as the images here are.
+    """
     import h5py
     if not pathlib.Path(path).is_file():
         raise GazeError(f'There is no file of VGG-16 weights at {path} (--vgg_weights).')
     try:
         with h5py.File(path, 'r') as file:
             groups = file['model_weights'] if 'model_weights' in file else file
-            for layer in model.layers:
-                if layer.weights:
-                    group = groups[layer.name]
-                    layer.set_weights([group[name] for name in group.attrs['weight_names']])
+            weights = [[groups[name][key][()] for key in groups[name].attrs['weight_names']] for name in shapes]
+            for (kernel, bias), (name, shape) in zip(weights, shapes.items()):
+                if kernel.shape != shape or bias.shape != shape[-1:]:
+                    raise ValueError(f'{name} has shapes {kernel.shape} and {bias.shape}')
     except (OSError, KeyError, ValueError) as error:
         raise GazeError(f'{path} does not hold VGG-16 weights in the Keras .h5 layout: {error}') from error
+    weights[0][0] = weights[0][0][:, :, ::-1]
+    return weights
 
 
 def perceptual(a, b, faces):

@@ -7,15 +7,11 @@ Signatures (S: the model's image size; eyes: left_x, left_y, right_x, right_y in
 
 alpha 0 is the gaze as it was, 1 at the camera. Pixels outside the eye boxes come out as they went in.
 """
-import os
-import pathlib
-import shutil
-
 import tensorflow as tf
 
 from gaze_tf import config as config_lib
 from gaze_tf.data.pipeline import to_float, to_uint8
-from gaze_tf.errors import GazeError
+from gaze_tf.folders import new_folder
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.training import checkpoints
 
@@ -58,30 +54,21 @@ def _only_eyes(images, mask, painted):
 
 
 def load_model(checkpoint_dir):
-    """The GazeModel of the newest checkpoint of a `gaze-tf train` run; raises GazeError."""
+    """The GazeModel of the newest checkpoint of a `gaze-tf train` run; raises GazeError.
+
+    Its discriminators, which a checkpoint need not have, keep their initial values.
+    """
     path = checkpoints.latest(checkpoint_dir, '--checkpoint')
     # TensorFlow warns at each start about the cost of native crops of unknown batch size
     model = GazeModel(checkpoints.read_config(checkpoint_dir, 'model', '--checkpoint'), native_crops=False)
-    checkpoints.restore_networks(path, model=model)
+    checkpoints.restore_networks(path, model=checkpoints.serving_networks(model))
     return model
 
 
 def export(checkpoint_dir, output_dir):
     """Writes the SavedModel of a training run, with its config.json inside; output_dir must not exist yet."""
-    output_dir = pathlib.Path(output_dir)
-    if output_dir.exists():
-        raise GazeError(f'{output_dir} exists already: choose another --output_dir or remove it.')
-    model = load_model(checkpoint_dir)
-    module = serving_module(model)
-    # under another name until it is whole: a server that polls must not see half a model
-    temporary = output_dir.with_name(f'.{output_dir.name}.{os.getpid()}')
-    try:
-        output_dir.parent.mkdir(parents=True, exist_ok=True)
-        tf.saved_model.save(module, str(temporary),
-                            signatures={'correct': module.correct, 'animate': module.animate})
-        config_lib.save(temporary / config_lib.CONFIG_NAME, model=model.config)
-        os.replace(temporary, output_dir)
-    except OSError as error:
-        raise GazeError(f'--output_dir={output_dir} cannot be written: {error.strerror}.') from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with new_folder(output_dir) as folder:
+        model = load_model(checkpoint_dir)
+        module = serving_module(model)
+        tf.saved_model.save(module, str(folder), signatures={'correct': module.correct, 'animate': module.animate})
+        config_lib.save(folder / config_lib.CONFIG_NAME, model=model.config)

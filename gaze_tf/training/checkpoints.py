@@ -15,6 +15,12 @@ def manager(directory, step, stage, keep):
                                       checkpoint_name=PREFIX)
 
 
+def write_first(directory, stage, **groups):
+    """Writes a run's folder at step 0: the checkpoint of `stage` and its configurations."""
+    manager(directory, tf.Variable(0, dtype=tf.int64), stage, keep=1).save(checkpoint_number=0)
+    config_lib.save(pathlib.Path(directory) / config_lib.CONFIG_NAME, **groups)
+
+
 def latest(directory, flag):
     """Path prefix of the newest checkpoint in a folder; raises GazeError that names the flag to mend."""
     found = tf.train.latest_checkpoint(str(directory))
@@ -32,6 +38,12 @@ def read_config(directory, group, flag):
     if group not in groups:
         raise GazeError(f'{flag}: {path} belongs to another kind of run (it has no {group!r} part).')
     return groups[group]
+
+
+def serving_networks(model):
+    """The networks of a GazeModel that correct and animate, as a checkpoint of the model stores them."""
+    return tf.train.Checkpoint(content_encoder=model.content_encoder, angle_encoder=model.angle_encoder,
+                               g_x=model.g_x, g_y=model.g_y)
 
 
 def restore_all(checkpoint, path):

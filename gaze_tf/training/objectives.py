@@ -10,7 +10,7 @@ class Objectives:
     """The four objectives over Faces; `model` gives D_x and D_y, `vgg` is None where lam_p is 0."""
 
     def __init__(self, model, config, vgg):
-        self._model, self._config, self._vgg = model, config, vgg
+        self._model, self._config, self.vgg = model, config, vgg
 
     def d_x(self, x, x_rec, y_hat, step):
         """L(D_x) = d(D_x(x), D_x(x̃)) + d(D_x(x), D_x(ŷ))."""
@@ -58,10 +58,10 @@ class Objectives:
 
     def _perceptual(self, *pairs):
         """percep of left + right crops, summed over the pairs (target, painted) of Faces."""
-        if not self._vgg:
+        if not self.vgg:
             return tf.constant(0.)
         # targets apart from paintings: they need features, but no gradients
-        target, painted = (self._vgg(_stack(faces)) for faces in zip(*pairs))
+        target, painted = (self.vgg(_stack(faces)) for faces in zip(*pairs))
         return perceptual(target, painted, tf.cast(tf.shape(pairs[0][0].image)[0], tf.float32))
 
     def _penalty(self, discriminator, real, fake, seed):

@@ -10,11 +10,14 @@ from gaze_tf.training.schedule import adam
 
 
 class PamStep:
-    """The PAM networks with their optimizer; `train_step` is one update."""
+    """The PAM networks with their optimizer; `train_step` is one update.
 
-    def __init__(self, encoder_config, config, xla=False):
+    `whole_boxes`: whether eye boxes have whole edges, as for GCM and GAM; in the original's PAM they do not.
+    """
+
+    def __init__(self, encoder_config, config, xla=False, whole_boxes=True):
         self.config = encoder_config
-        self._native_crops = not xla
+        self._native_crops, self._whole_boxes = not xla, whole_boxes
         self.content_encoder = content_encoder(encoder_config)
         self.autoencoder = pam_autoencoder(self.content_encoder)
         self.variables = {'autoencoder': self.autoencoder.trainable_variables}
@@ -23,16 +26,17 @@ class PamStep:
         self.checkpoint = tf.train.Checkpoint(
             content_encoder=self.content_encoder, autoencoder=self.autoencoder, optimizer=self.optimizer)
 
-    def _eyes(self, batch):
+    def eyes(self, batch):
         """Left and right eye crops [B, c, c, 3] of a Batch."""
-        boxes = geometry.eye_boxes(batch.eyes, self.config)
+        boxes = geometry.eye_boxes(batch.eyes, self.config, self._whole_boxes)
         return geometry.eye_crops(batch.image, boxes, self.config.crop_px, self._native_crops)
 
     def _train_step(self, x, y):
         """One update on one Batch of each domain; returns the loss terms, scalars by name."""
-        left, right = (tf.concat(pair, axis=0) for pair in zip(self._eyes(x), self._eyes(y)))
+        left, right = (tf.concat(pair, axis=0) for pair in zip(self.eyes(x), self.eyes(y)))
         with tf.GradientTape() as tape:
-            terms = reconstruction.mirror(self.autoencoder, left, right)
+            # one call for both domains: their sum is twice the mean over both
+            terms = {name: 2 * term for name, term in reconstruction.mirror(self.autoencoder, left, right).items()}
             loss = tf.add_n(list(terms.values()))
         variables = self.autoencoder.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
@@ -43,7 +47,7 @@ class PamStep:
     @tf.function
     def pictures(self, x, y):
         """For the summaries: eye, its reconstruction, the other eye mirrored, and the eye made of that."""
-        left, right = (tf.concat(pair, axis=0) for pair in zip(self._eyes(x), self._eyes(y)))
+        left, right = (tf.concat(pair, axis=0) for pair in zip(self.eyes(x), self.eyes(y)))
         flipped = tf.reverse(right, axis=[2])
         return {'eye, reconstruction, mirrored other eye, eye from it':
                 [left, self.autoencoder(left), flipped, self.autoencoder(flipped)]}

@@ -1,0 +1,155 @@
+"""Everything in the recordings of the original is what we compute; and the comparison finds what is not."""
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / 'tools'))
+
+import parity
+import recording
+from gaze_tf.errors import GazeError
+
+DATA = Path(__file__).parent / 'data'
+FILES = {name: (DATA / f'{name}.npz', DATA / f'{name}.json') for name in ('dual_inpainting_128', 'pam_256')}
+
+
+def recomputed(tmp_path_factory, cls, name):
+    recorded = recording.load(*FILES[name])
+    return recorded, cls(recorded, tmp_path_factory.mktemp(name)).recompute(recorded)
+
+
+@pytest.fixture(scope='module')
+def dual(tmp_path_factory):
+    """(recording, what we compute) of the dual in-painting model."""
+    return recomputed(tmp_path_factory, parity.Dual, 'dual_inpainting_128')
+
+
+@pytest.fixture(scope='module')
+def pam(tmp_path_factory):
+    """(recording, what we compute) of PAM."""
+    return recomputed(tmp_path_factory, parity.Pam, 'pam_256')
+
+
+def verdict(recorded, ours, capsys):
+    """(whether all is equal, output lines)."""
+    equal = parity.report(parity.compare(recorded, ours), verbose=False)
+    return equal, capsys.readouterr().out.splitlines()
+
+
+def test_dual_inpainting_is_the_original(dual, capsys):
+    equal, lines = verdict(*dual, capsys)
+    assert equal, '\n'.join(lines)
+    # 845 arrays: 5 inputs, and 26 biases without a gradient, in the gradients and after each of 3 steps
+    assert re.fullmatch(r'parity: 736 compared, 104 left out, worst 0\.\d+ at \S+', lines[-1])
+    assert all(line.startswith('ok ') for line in lines[:-1])
+
+
+def test_pam_is_the_original(pam, capsys):
+    equal, lines = verdict(*pam, capsys)
+    assert equal, '\n'.join(lines)
+    # 83 arrays: 4 inputs, and 7 biases after each of 2 steps
+    assert re.fullmatch(r'parity: 65 compared, 14 left out, worst 0\.\d+ at \S+', lines[-1])
+
+
+# what is wrong, and by how much of what was recorded; each just beyond its tolerance
+@pytest.mark.parametrize('key, change', [
+    ('x_mask', lambda value: value ^ (np.arange(value.size).reshape(value.shape) == 0)),
+    ('y_boxes_right', lambda value: value + 2e-6),
+    ('out/xl_left', lambda value: value + 3e-4), ('out/y2x_fp', lambda value: value - 3e-4),
+    ('out/y2x_', lambda value: value + 3e-4), ('out/inter/1.4', lambda value: value[:, ::-1]),
+    ('out/gyx_logits', lambda value: value * np.nan), ('out/yo', lambda value: value[:1]),
+    ('loss/lsgan/Gy_loss', lambda value: value * (1 + 3e-5)),
+    ('loss/hinge/percep_loss_x', lambda value: value * (1 - 3e-5)),
+    ('grad/Dx_loss/Dx/fc1/Matrix', lambda value: value * [1 + 2e-4, 1, 1]),
+    ('grad/Dy_loss/Dy/d1/d0/w', lambda value: value * [1, 1, 1 + 2e-4]),
+    ('grad/Gy_loss/encode/e_c1/w', lambda value: value * [1.02, 1, 1]),
+    ('grad/Gx_loss/Gx/conv2/w', lambda value: value * [1, 1, 1.04]),
+    ('grad/Gx_loss/Gx/FC2/bias', lambda value: value + [0, value[0] * 0.02 * 64, 0]),
+    ('step1/Gr/conv0/biases', lambda value: value + [0, 1e-6, 0]),
+    ('step1/Dx/d2/d0/w', lambda value: value * [1, 1 + 2e-3, 1]),
+    ('step1/Gy/FC1/Matrix', lambda value: value * [1, 1.03, 1]),
+    ('step2/encode/e_c3/w', lambda value: value * [1 + 2e-3, 1, 1]),
+    ('step3/Dy/fc2/bias', lambda value: value * [1, 1.4, 1]),
+    ('step2/out/y2x', lambda value: 2 * value)])
+def test_a_deviation_is_found(dual, capsys, key, change):
+    recorded, ours = dual
+    wrong = {**ours, key: change(np.asarray(recorded.values[key]))}
+    equal, lines = verdict(recorded, wrong, capsys)
+    assert not equal and lines[-1].endswith(f' at {key}')
+    assert any(line.startswith('NOT') and line.endswith(key) for line in lines)
+
+
+@pytest.mark.parametrize('prefix, index, factor', [('grad/G', 0, 1.004), ('step2/', 1, 1.02), ('step3/', 1, 0.98)])
+def test_medians_count_too(dual, capsys, prefix, index, factor):
+    # each within the tolerance of the worst, all together beyond that of the median
+    recorded, ours = dual
+    scale = np.ones(3)
+    scale[index] = factor
+    wrong = {key: np.asarray(value) * scale if key.startswith(prefix) and '/out/' not in key else value
+             for key, value in ours.items()}
+    equal, lines = verdict(recorded, wrong, capsys)
+    assert not equal and {line.split()[0] for line in lines if ' worst ' in line} == {'ok', 'parity:'}
+
+
+@pytest.mark.parametrize('key, factor', [('loss_x', 1 + 3e-5), ('ae_flip_y_left', 1.001), ('code_y_right', 1.01),
+                                         ('step1/loss', 1.001), ('step1/Gr/deconv1/w', 1.01),
+                                         ('step2/Gr/FC2/bias', 1.05)])
+def test_a_deviation_of_pam_is_found(pam, capsys, key, factor):
+    recorded, ours = pam
+    equal, lines = verdict(recorded, {**ours, key: np.asarray(recorded.values[key]) * factor}, capsys)
+    assert not equal and lines[-1].endswith(f' at {key}')
+
+
+def test_what_is_not_known_is_not_passed_over(dual):
+    recorded, ours = dual
+    with pytest.raises(GazeError, match='out/depth'):
+        parity.compare(recorded._replace(values={**recorded.values, 'out/depth': np.zeros(3)}), ours)
+
+
+def test_a_recording_without_images(dual, tmp_path, capsys):
+    # they are regenerated; outputs then have every 7th row and column, and masks are sums
+    values = dict(np.load(FILES['dual_inpainting_128'][0]))
+    images = {domain: values.pop(domain) for domain in 'xy'}
+    for key, value in values.items():
+        if key.startswith('out/') and value.ndim == 4:
+            values[key] = value[:, ::7, ::7]
+        elif key.endswith('_mask'):
+            values[key] = value.sum(axis=(1, 2, 3), dtype=np.int64)
+    np.savez(tmp_path / 'sampled.npz', **values)
+    recorded = recording.load(tmp_path / 'sampled.npz', FILES['dual_inpainting_128'][1])
+    for domain, image in images.items():
+        np.testing.assert_array_equal(recorded.images[domain], image)
+    ours = dual[1]
+    equal, lines = verdict(recorded, ours, capsys)
+    assert equal and lines[-1].startswith('parity: 736 compared, 104 left out')
+    equal, lines = verdict(recorded, {**ours, 'out/xo': np.asarray(ours['out/xo']) + 3e-4}, capsys)
+    assert not equal and lines[-1].endswith('at out/xo')
+    equal, _ = verdict(recorded, {**ours, 'x_mask': np.ones_like(ours['x_mask'])}, capsys)
+    assert not equal
+
+
+def run(*args):
+    result = subprocess.run([sys.executable, str(Path(parity.__file__)), *args], capture_output=True, text=True)
+    return result.returncode, result.stderr.strip().splitlines()
+
+
+def test_files_that_cannot_be_used(tmp_path):
+    golden, meta = map(str, FILES['pam_256'])
+    (tmp_path / 'cut.npz').write_bytes(Path(golden).read_bytes()[:5000])
+    (tmp_path / 'other.json').write_text('{"config": {}}')
+    for args, message in (((f'--golden={tmp_path}/none.npz', f'--meta={meta}', '--pam'), 'none.npz'),
+                          ((f'--golden={tmp_path}/cut.npz', f'--meta={meta}', '--pam'), 'cut.npz'),
+                          ((f'--golden={golden}', f'--meta={tmp_path}/other.json', '--pam'), 'other.json'),
+                          ((f'--golden={golden}', f'--meta={meta}'), '--pam')):
+        status, lines = run(*args)
+        assert status == 2 and message in lines[-1] and not any('Traceback' in line for line in lines)
+
+
+def test_shapes_that_contradict_the_configuration(tmp_path):
+    recorded = recording.load(*FILES['pam_256'])
+    with pytest.raises(GazeError, match='ngf'):
+        parity.Pam(recorded._replace(config={**recorded.config, 'ngf': 8}), tmp_path)
