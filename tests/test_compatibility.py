@@ -33,12 +33,6 @@ def test_there_is_an_earlier_version():
     assert 'model_0.1' in [path.stem for path in ARCHIVES]
 
 
-def nearly(found, expected):
-    """Whether grey levels agree, but for rounding."""
-    difference = np.abs(np.asarray(found, int) - expected.astype(int))
-    return difference.max() <= 1 and difference.mean() < 0.01
-
-
 def test_checkpoint(earlier):
     folder, expected = earlier
     model = export.load_model(folder / 'gaze')
@@ -46,19 +40,19 @@ def test_checkpoint(earlier):
     np.testing.assert_allclose(faces.content, expected['content'], atol=1e-4)
     np.testing.assert_allclose(model.angle(faces), expected['angle'], atol=1e-4)
     corrected, canvas = model.correct(faces), model.canvas(faces)
-    assert nearly((corrected.image.numpy() + 1) * 127.5 + 0.5, expected['corrected'])
+    assert tiny.same_pixels((corrected.image.numpy() + 1) * 127.5 + 0.5, expected['corrected'])
     for k in range(expected['alphas'].shape[1]):
         frame = model.interpolate(canvas, corrected, tf.constant(expected['alphas'][:, k:k + 1])).image
-        assert nearly((frame.numpy() + 1) * 127.5 + 0.5, expected['frames'][:, k])
+        assert tiny.same_pixels((frame.numpy() + 1) * 127.5 + 0.5, expected['frames'][:, k])
 
 
 def test_saved_model(earlier):
     folder, expected = earlier
     signatures = tf.saved_model.load(str(folder / 'saved_model')).signatures
     given = {name: tf.constant(expected[name]) for name in ('images', 'eyes', 'alphas')}
-    assert nearly(signatures['animate'](**given)['frames'], expected['frames'])
+    assert tiny.same_pixels(signatures['animate'](**given)['frames'], expected['frames'])
     del given['alphas']
-    assert nearly(signatures['correct'](**given)['images'], expected['corrected'])
+    assert tiny.same_pixels(signatures['correct'](**given)['images'], expected['corrected'])
 
 
 def test_saved_model_in_a_command(earlier, tmp_path):
@@ -67,7 +61,7 @@ def test_saved_model_in_a_command(earlier, tmp_path):
     eyes = ','.join(f'{value:g}' for value in expected['eyes'][0])
     assert main(['correct', *tiny.arguments(model=folder / 'saved_model', input=tmp_path / 'face.png', eyes=eyes,
                                             output=tmp_path / 'out.png')]) == 0
-    assert nearly(Image.open(tmp_path / 'out.png'), expected['corrected'][0])
+    assert tiny.same_pixels(Image.open(tmp_path / 'out.png'), expected['corrected'][0])
 
 
 @pytest.mark.parametrize('run, group, make', [

@@ -118,7 +118,8 @@ def test_correct_a_folder(saved_model, faces_dir, tmp_path, capsys, domain, name
     for stem, eyes in rows:
         expected = editor.correct(pixels(faces_dir / name / f'{stem}.jpg')[None], [eyes])[0]
         found = pixels(tmp_path / 'out' / f'{stem}.{suffix}')
-        assert np.abs(found.astype(int) - expected).mean() < (6 if suffix == 'jpg' else 1e-9)
+        # a batch of faces may round a pixel otherwise than one face
+        assert np.abs(found.astype(int) - expected).mean() < (6 if suffix == 'jpg' else 0.01)
     assert f'{len(rows)} faces' in capsys.readouterr().out
 
 

@@ -191,7 +191,9 @@ def test_an_encoder_with_its_decoder(of_pam, pretrain_command, tmp_path, capsys)
     assert 'Resuming from' in capsys.readouterr().out
 
 
-def test_a_model_whose_encoder_is_in_pam_s_checkpoint(of_model, of_pam, tmp_path, capsys):
+def test_a_model_whose_encoder_is_in_pam_s_checkpoint(of_model, of_pam, tmp_path, capsys, monkeypatch):
+    # the SavedModel is another test's, and takes seconds
+    monkeypatch.setattr(export, 'export', lambda checkpoint_dir, output_dir: None)
     write(tmp_path / 'log', only(of_model, 'encode', 'Gx', 'Gy', 'Dx', 'Dy'))
     write(tmp_path / 'pam', of_pam)
     options = {'checkpoint': tmp_path / 'log', 'output_dir': tmp_path / 'out', **BOX}

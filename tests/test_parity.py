@@ -132,21 +132,32 @@ def test_a_recording_without_images(dual, tmp_path, capsys):
     assert not equal
 
 
-def run(*args):
-    result = subprocess.run([sys.executable, str(Path(parity.__file__)), *args], capture_output=True, text=True)
-    return result.returncode, result.stderr.strip().splitlines()
+@pytest.mark.parametrize('name, content, message', [
+    ('golden', None, 'there.is.none'), ('golden', b'PK text', 'damaged'), ('golden', 'cut', 'damaged'),
+    ('meta', None, 'there.is.none'), ('meta', b'{"config": {}}', 'damaged'), ('meta', b'{"config": ', 'damaged'),
+    ('meta', b'{"config": {"img_size": 256}, "variables": {}}', 'crop_h, crop_w')])
+def test_files_that_cannot_be_used(tmp_path, name, content, message):
+    files = dict(zip(('golden', 'meta'), FILES['pam_256']))
+    if content == 'cut':
+        content = files['golden'].read_bytes()[:5000]
+    if content:
+        (tmp_path / 'damaged').write_bytes(content)
+    files[name] = tmp_path / ('damaged' if content else 'there.is.none')
+    with pytest.raises(GazeError, match=f'--{name}.*{message}'):
+        parity.run(**files, pam=True, verbose=False)
 
 
-def test_files_that_cannot_be_used(tmp_path):
-    golden, meta = map(str, FILES['pam_256'])
-    (tmp_path / 'cut.npz').write_bytes(Path(golden).read_bytes()[:5000])
-    (tmp_path / 'other.json').write_text('{"config": {}}')
-    for args, message in (((f'--golden={tmp_path}/none.npz', f'--meta={meta}', '--pam'), 'none.npz'),
-                          ((f'--golden={tmp_path}/cut.npz', f'--meta={meta}', '--pam'), 'cut.npz'),
-                          ((f'--golden={golden}', f'--meta={tmp_path}/other.json', '--pam'), 'other.json'),
-                          ((f'--golden={golden}', f'--meta={meta}'), '--pam')):
-        status, lines = run(*args)
-        assert status == 2 and message in lines[-1] and not any('Traceback' in line for line in lines)
+def test_pam_must_be_said():
+    with pytest.raises(GazeError, match='--pam'):
+        parity.run(*FILES['pam_256'], pam=False, verbose=False)
+
+
+def test_the_tool_itself_speaks_in_sentences():
+    result = subprocess.run([sys.executable, parity.__file__, '--golden=none.npz', f'--meta={FILES["pam_256"][1]}'],
+                            capture_output=True, text=True)
+    assert result.returncode == 2 and result.stdout == ''
+    assert result.stderr.splitlines()[-1].startswith('parity.py: --golden: none.npz')
+    assert 'Traceback' not in result.stderr
 
 
 def test_shapes_that_contradict_the_configuration(tmp_path):

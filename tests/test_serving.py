@@ -48,7 +48,7 @@ def test_the_saved_model_is_the_checkpoint(loaded, gan_dir, count):
 
     found = loaded.signatures['correct'](images=tf.constant(images), eyes=tf.constant(eyes))['images']
     assert found.dtype == tf.uint8
-    np.testing.assert_array_equal(found, to_uint8(corrected.image))
+    assert tiny.same_pixels(found, to_uint8(corrected.image))
 
     alphas = np.tile(ALPHAS, [count, 1]) + np.arange(count, dtype=np.float32)[:, None] / 10
     frames = loaded.signatures['animate'](images=tf.constant(images), eyes=tf.constant(eyes),
@@ -56,7 +56,7 @@ def test_the_saved_model_is_the_checkpoint(loaded, gan_dir, count):
     assert frames.shape == (count, len(ALPHAS), tiny.SIZE, tiny.SIZE, 3) and frames.dtype == tf.uint8
     for k in range(len(ALPHAS)):
         expected = model.interpolate(canvas, corrected, tf.constant(alphas[:, k:k + 1]))
-        np.testing.assert_array_equal(frames[:, k], to_uint8(expected.image))
+        assert tiny.same_pixels(frames[:, k], to_uint8(expected.image))
 
 
 def test_pixels_outside_the_boxes_stay(loaded):

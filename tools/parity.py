@@ -227,27 +227,30 @@ def report(found, verbose):
     return share <= 1
 
 
+def run(golden, meta, pam, verbose):
+    """Compares one recording; returns the exit status: 0, or 1 if anything exceeds its tolerance. Raises GazeError."""
+    recorded = recording.load(golden, meta)
+    if pam != ('loss' in recorded.values):
+        raise GazeError('--pam is for recordings of PAM, and only for them.')
+    with tempfile.TemporaryDirectory() as folder:
+        ours = (Pam if pam else Dual)(recorded, pathlib.Path(folder)).recompute(recorded)
+    return 0 if report(compare(recorded, ours), verbose) else 1
+
+
 def main(argv):
     options = flags.FLAGS
     if len(argv) > 1:
         raise app.UsageError(f'{argv[1]!r} is not a flag: every option is given as --name=value.')
     try:
-        recorded = recording.load(options.golden, options.meta)
-        if options.pam != ('loss' in recorded.values):
-            raise GazeError('--pam is for recordings of PAM, and only for them.')
-        with tempfile.TemporaryDirectory() as folder:
-            ours = (Pam if options.pam else Dual)(recorded, pathlib.Path(folder)).recompute(recorded)
-        found = compare(recorded, ours)
+        sys.exit(run(options.golden, options.meta, options.pam, options.verbose))
     except GazeError as error:
         print(f'parity.py: {error}', file=sys.stderr)
         sys.exit(2)
-    sys.exit(0 if report(found, options.verbose) else 1)
 
 
 if __name__ == '__main__':
     flags.DEFINE_string('golden', None, 'The recording (.npz).', required=True)
     flags.DEFINE_string('meta', None, 'Its configuration and variables (.json).', required=True)
     flags.DEFINE_boolean('pam', False, 'The recording is of PAM.')
-    # absl's own --verbosity can be abbreviated to this, but not mistaken for it
     flags.DEFINE_boolean('verbose', False, 'Print every deviation.')
     app.run(main)

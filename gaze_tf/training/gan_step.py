@@ -26,7 +26,8 @@ class GanStep:
         self.optimizers = {name: adam(rates[name], config.beta1, config.beta2, variables)
                            for name, variables in self.variables.items()}
         self._spectral = spectral_layers(model.d_x) + spectral_layers(model.d_y)
-        self.train_step = tf.function(self._train_step, jit_compile=xla)
+        # no control flow to convert: without autograph it is built faster
+        self.train_step = tf.function(self._train_step, jit_compile=xla, autograph=False)
         self.checkpoint = tf.train.Checkpoint(
             model=model, **{f'{name}_optimizer': optimizer for name, optimizer in self.optimizers.items()})
 

@@ -22,7 +22,7 @@ class PamStep:
         self.autoencoder = pam_autoencoder(self.content_encoder)
         self.variables = {'autoencoder': self.autoencoder.trainable_variables}
         self.optimizer = adam(config.lr_r, config.beta1, config.beta2, self.autoencoder.trainable_variables)
-        self.train_step = tf.function(self._train_step, jit_compile=xla)
+        self.train_step = tf.function(self._train_step, jit_compile=xla, autograph=False)
         self.checkpoint = tf.train.Checkpoint(
             content_encoder=self.content_encoder, autoencoder=self.autoencoder, optimizer=self.optimizer)
 
