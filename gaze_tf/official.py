@@ -22,8 +22,6 @@ from gaze_tf.errors import GazeError
 CONTENT_ENCODER = 'Gr'
 SERVING = ('encode', 'Gx', 'Gy')       # with E_c, all that correction and animation need
 DISCRIMINATORS = ('Dx', 'Dy')
-BOX_SIZES = ('the authors used 50x30 pixels (--crop_w=50 --crop_h=30: paper and README) and 60x40 (later scripts), '
-             'on images of 256')
 
 # why a variable outside the networks is not needed, by pattern
 _IGNORED = ((r'(.*/)?beta[12]_power(_\d+)?|.*/Adam(_\d+)?', "state of the original's optimizer"),

@@ -217,14 +217,15 @@ def report(found, verbose):
                 print(f'  {deviation:9.2e}  {group}: {key}')
         for key in found.left_out:
             print(f'  left out: {key}')
-    rows = list(found.rows())
-    for group, statistic, value, tolerance, key in rows:
-        mark = 'ok ' if comparison.share(value, tolerance) <= 1 else 'NOT'
-        print(f'{mark} {group:42} {len(found.deviations[group]):4}  {statistic} {value:.2e} of {tolerance:.2g}  {key}')
-    worst = max(rows, key=lambda row: comparison.share(*row[2:4]))
-    share = comparison.share(*worst[2:4])
-    print(f'parity: {found.compared} compared, {len(found.left_out)} left out, worst {share:.3g} at {worst[4]}')
-    return share <= 1
+    shares = {}
+    for group, statistics, key in found.groups():
+        shares[key] = max(share := comparison.share(group, statistics), shares.get(key, 0))
+        figures = ', '.join(f'{name} {value:.2e} of {comparison.TOLERANCES[group][name]:.2g}'
+                            for name, value in statistics.items())
+        print(f'{"ok " if share <= 1 else "NOT"} {group:40} {len(found.deviations[group]):4}  {figures}  {key}')
+    worst = max(shares, key=shares.get)
+    print(f'parity: {found.compared} compared, {len(found.left_out)} left out, worst {shares[worst]:.3g} at {worst}')
+    return shares[worst] <= 1
 
 
 def run(golden, meta, pam, verbose):

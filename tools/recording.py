@@ -48,6 +48,8 @@ def load(golden, meta):
     # a damaged archive raises zipfile.BadZipFile, EOFError or zlib.error, none of them an OSError
     except Exception as error:
         raise GazeError(f'--golden: {golden} is no recording: {error!r}') from error
+    if not set(values) - set(INPUTS):
+        raise GazeError(f'--golden: {golden} holds inputs, but nothing that was computed from them.')
     images = {domain: values[domain] if domain in values else
               smooth_noise(_seed(description, meta) + number, len(eyes[domain]), config['img_size'])
               for number, domain in enumerate('xy', start=1)}
