@@ -17,6 +17,7 @@ def new_folder(path):
     if path.exists():
         raise GazeError(f'{path} exists already: choose another --output_dir or remove it.')
     temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+    missing = [parent for parent in path.parents if not parent.exists()]    # the innermost first
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -25,3 +26,7 @@ def new_folder(path):
         raise GazeError(f'--output_dir={path} cannot be written: {error.strerror}.') from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if not path.exists():
+            for parent in missing:
+                with contextlib.suppress(OSError):
+                    parent.rmdir()

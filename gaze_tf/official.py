@@ -22,6 +22,10 @@ from gaze_tf.errors import GazeError
 CONTENT_ENCODER = 'Gr'
 SERVING = ('encode', 'Gx', 'Gy')       # with E_c, all that correction and animation need
 DISCRIMINATORS = ('Dx', 'Dy')
+NETWORKS = (CONTENT_ENCODER, *SERVING, *DISCRIMINATORS)
+
+# what TensorFlow's reader raises for a file that is no checkpoint, or is cut short
+_UNREADABLE = (ValueError, RuntimeError, IndexError, tf.errors.OpError)
 
 # why a variable outside the networks is not needed, by pattern
 _IGNORED = ((r'(.*/)?beta[12]_power(_\d+)?|.*/Adam(_\d+)?', "state of the original's optimizer"),
@@ -34,45 +38,41 @@ class Checkpoint:
 
     def __init__(self, path, flag):
         """path: prefix of the files, one of the files, or the folder; flag: named in errors. Raises GazeError."""
-        self.prefix = _prefix(path, flag)
+        self.prefix, self._flag = _prefix(path, flag), flag
         try:
             self._reader = tf.train.load_checkpoint(self.prefix)
             self.shapes = {name: tuple(shape) for name, shape in self._reader.get_variable_to_shape_map().items()}
-        # a file that is no checkpoint, or is cut short, raises one of these
-        except (ValueError, RuntimeError, IndexError, tf.errors.OpError) as error:
-            raise GazeError(f'{flag}: {self.prefix} is not a TensorFlow checkpoint, or is damaged: '
-                            f'{_reason(error)}') from error
+        except _UNREADABLE as error:
+            raise self.error('is not a TensorFlow checkpoint, or its files are incomplete or damaged', error) from error
+
+    def error(self, problem, cause=None):
+        """A GazeError that names the flag and the file."""
+        return GazeError(f'{self._flag}: {self.prefix} {problem}' + (f' ({str(cause).splitlines()[0]}).' if cause else '.'))
 
     def value(self, name, shape):
         """The values of variable `name`, float32; raises GazeError if it is missing, odd or of another shape."""
-        if name not in self.shapes:
-            raise GazeError(f'{self.prefix} has no variable {name}.')
-        if self.shapes[name] != tuple(shape):
-            raise GazeError(f'{name} in {self.prefix} has shape {list(self.shapes[name])}, where {list(shape)} '
-                            'is expected.')
+        if self.shape(name) != tuple(shape):
+            raise self.error(f'has {name} of shape {list(self.shape(name))}, where {list(shape)} is expected')
         try:
             value = np.asarray(self._reader.get_tensor(name), np.float32)
-        except (ValueError, RuntimeError, IndexError, tf.errors.OpError) as error:
-            raise GazeError(f'{name} cannot be read from {self.prefix}: {_reason(error)}') from error
+        except _UNREADABLE as error:
+            raise self.error(f'does not give {name}: its files are incomplete or damaged', error) from error
         if not np.isfinite(value).all():
-            raise GazeError(f'{name} in {self.prefix} holds values that are not finite.')
+            raise self.error(f'has values in {name} that are not finite')
         return value
+
+    def shape(self, name, rank=None):
+        """The shape of a variable; raises GazeError if there is none, or none of that rank."""
+        if name not in self.shapes:
+            raise self.error(f'has no variable {name}')
+        shape = self.shapes[name]
+        if rank and (len(shape) != rank or 0 in shape):
+            raise self.error(f'has {name} of shape {list(shape)}, which is no kernel')
+        return shape
 
     def has(self, *scopes):
         """Whether there is any variable in one of the scopes."""
         return any(name.startswith(f'{scope}/') for scope in scopes for name in self.shapes)
-
-    def size(self, name, axis):
-        """One dimension of a variable; raises GazeError if there is no such variable or dimension."""
-        if name not in self.shapes:
-            raise GazeError(f'{self.prefix} has no variable {name}.')
-        if axis >= len(self.shapes[name]):
-            raise GazeError(f'{name} in {self.prefix} has shape {list(self.shapes[name])}: too few dimensions.')
-        return self.shapes[name][axis]
-
-
-def _reason(error):
-    return str(error).splitlines()[0]
 
 
 def _prefix(path, flag):
@@ -83,15 +83,18 @@ def _prefix(path, flag):
     prefix = re.sub(r'\.(index|meta|data-\d{5}-of-\d{5})$', '', str(path))
     # the older format, as of vgg_16.ckpt, is one file
     if not (pathlib.Path(f'{prefix}.index').is_file() or pathlib.Path(prefix).is_file()):
-        raise GazeError(f'{flag}: there is no checkpoint {path} (nor {prefix}.index).')
+        raise GazeError(f'{flag}: there is no checkpoint {prefix}: {prefix}.index is missing.')
     return prefix
 
 
 def _newest(folder, flag):
     """The checkpoint that a folder's `checkpoint` file names, or the only one that lies in it."""
     prefixes = sorted(path.with_suffix('') for path in folder.glob('*.index'))
+    try:
+        state = tf.train.get_checkpoint_state(str(folder))
+    except UnicodeDecodeError:
+        state = None
     # the folder may have been moved since the file was written: only the last part of the path counts
-    state = tf.train.get_checkpoint_state(str(folder))
     named = folder / pathlib.PurePath(state.model_checkpoint_path).name if state else None
     if named in prefixes:
         return str(named)
@@ -105,17 +108,14 @@ def _newest(folder, flag):
 
 def image_size(checkpoint):
     """Side of the face images of a whole model, in pixels, from its variables' shapes."""
-    layers = _count(checkpoint, 'Gx/conv{}/w')
-    return _side(checkpoint, 'Gx/FC1/Matrix', f'Gx/conv{layers - 1}/w', layers)
+    return _side(checkpoint, 'Gx')
 
 
 def encoder_config(checkpoint, img_size, crop_w, crop_h):
     """The EncoderConfig of E_c, from its variables' shapes and what they do not tell."""
-    layers = _count(checkpoint, 'Gr/conv{}/w')
-    return EncoderConfig(img_size, crop_w, crop_h,
-                         crop_px=_side(checkpoint, 'Gr/FC1/Matrix', f'Gr/conv{layers - 1}/w', layers),
-                         code_size=checkpoint.size('Gr/FC1/Matrix', 1), ngf=checkpoint.size('Gr/conv/w', 3),
-                         n_layers_r=layers)
+    return EncoderConfig(img_size, crop_w, crop_h, crop_px=_side(checkpoint, 'Gr'),
+                         code_size=checkpoint.shape('Gr/FC1/Matrix', 2)[1], ngf=checkpoint.shape('Gr/conv/w', 4)[3],
+                         n_layers_r=_count(checkpoint, 'Gr/conv'))
 
 
 def model_config(checkpoint, encoder):
@@ -123,29 +123,30 @@ def model_config(checkpoint, encoder):
     discriminator = {}
     if checkpoint.has(*DISCRIMINATORS):
         # in the local branch the cap on widths is higher
-        discriminator = {'ndf': checkpoint.size('Dx/d1/d0/w', 3) // 2, 'n_layers_d': _count(checkpoint, 'Dx/d1/d{}/w'),
+        discriminator = {'ndf': checkpoint.shape('Dx/d1/d0/w', 4)[3] // 2, 'n_layers_d': _count(checkpoint, 'Dx/d1/d'),
                          'use_sp': 'Dx/fc2/sn_u' in checkpoint.shapes}
-    return ModelConfig(**dataclasses.asdict(encoder), nef=checkpoint.size('encode/e_c1/w', 3),
-                       n_layers_e=_count(checkpoint, 'encode/e_c{}/w', first=2),
-                       n_layers_g=_count(checkpoint, 'Gx/conv{}/w'), **discriminator)
+    return ModelConfig(**dataclasses.asdict(encoder), nef=checkpoint.shape('encode/e_c1/w', 4)[3],
+                       n_layers_e=_count(checkpoint, 'encode/e_c', first=2), n_layers_g=_count(checkpoint, 'Gx/conv'),
+                       **discriminator)
 
 
-def _count(checkpoint, pattern, first=0):
-    """How many variables of a numbered series there are; at least one, or GazeError."""
+def _count(checkpoint, scope, first=0):
+    """How many layers of a numbered series there are (scope0, scope1, …); at least one, or GazeError."""
     number = 0
-    while pattern.format(first + number) in checkpoint.shapes:
+    while checkpoint.has(f'{scope}{first + number}'):
         number += 1
     if not number:
-        raise GazeError(f'{checkpoint.prefix} has no variable {pattern.format(first)}.')
+        raise checkpoint.error(f'has no variable {scope}{first}/w')
     return number
 
 
-def _side(checkpoint, dense, last_convolution, layers):
-    """Side of the square input of stride-2 convolutions, from the dense layer behind the last of them."""
-    rows, width = checkpoint.size(dense, 0), checkpoint.size(last_convolution, 3)
+def _side(checkpoint, scope):
+    """Side of the square input of a network's stride-2 convolutions, from the dense layer behind the last of them."""
+    layers, dense = _count(checkpoint, f'{scope}/conv'), f'{scope}/FC1/Matrix'
+    rows, width = checkpoint.shape(dense, 2)[0], checkpoint.shape(f'{scope}/conv{layers - 1}/w', 4)[3]
     side = math.isqrt(rows // width)
     if side * side * width != rows:
-        raise GazeError(f'{dense} in {checkpoint.prefix} has {rows} rows, which is no square of {width} channels.')
+        raise checkpoint.error(f'has {dense} of {rows} rows, which is no square of the {width} channels before it')
     return side * 2 ** layers
 
 
@@ -205,8 +206,8 @@ def restore(checkpoint, variables):
     """Gives our variables ({the original's name: variable}) their values; all of them, or raises GazeError."""
     missing = [name for name in variables if name not in checkpoint.shapes]
     if missing:
-        more = f' (and {len(missing) - 1} more)' if len(missing) > 1 else ''
-        raise GazeError(f'{checkpoint.prefix} has no variable {missing[0]}{more}.')
+        raise checkpoint.error(f'has no variable {missing[0]}' + (f' (and {len(missing) - 1} more are missing)'
+                                                                  if missing[1:] else ''))
     for name, variable in variables.items():
         if name.endswith('/sn_u'):
             scope = name[:-len('sn_u')]
@@ -224,28 +225,28 @@ def _singular_vector(vectors, matrix):
 
 
 def check_same(checkpoint, other, names):
-    """Raises GazeError where two checkpoints hold different values of the same variable."""
+    """Raises GazeError where the first checkpoint has a variable with other values than the second has."""
     for name in names:
         if name in checkpoint.shapes:
             shape = other.shapes[name]
-            if not np.array_equal(checkpoint.value(name, shape), other.value(name, shape)):
-                raise GazeError(f'{name} in {checkpoint.prefix} is not what it is in {other.prefix}: the model was '
-                                'trained with another content encoder; leave out --pam.')
+            if checkpoint.shapes[name] != shape or not np.array_equal(checkpoint.value(name, shape),
+                                                                      other.value(name, shape)):
+                raise checkpoint.error(f'has another {name} than {other.prefix}: its model was trained with its own '
+                                       'content encoder, so leave out --pam')
 
 
-def account(checkpoint, used):
-    """What becomes of each variable: {name: 'used' or why it is ignored}.
+def account(checkpoint, known):
+    """What becomes of each variable: {name: 'used', or why it is ignored}.
 
-    used: the names that were restored. Raises GazeError for a variable inside a network's scope that the
-    network does not have: then it is not the network that we think it is.
+    known: the fates that the caller knows, those of the variables that were restored above all. Raises GazeError
+    for any other variable in a network's scope: then it is not the network that we think it is.
     """
     fates = {}
     for name in sorted(checkpoint.shapes):
-        reason = 'used' if name in used else next(
-            (reason for pattern, reason in _IGNORED if re.fullmatch(pattern, name)), None)
-        if reason is None and name.split('/')[0] in (CONTENT_ENCODER, *SERVING, *DISCRIMINATORS):
-            raise GazeError(f'{name} in {checkpoint.prefix} has no place in our network of that name: this is not '
-                            "the original's layout.")
+        reason = known.get(name) or next((reason for pattern, reason in _IGNORED if re.fullmatch(pattern, name)), None)
+        if reason is None and name.split('/')[0] in NETWORKS:
+            raise checkpoint.error(f'has {name}, for which there is no place in our network of that scope: this is not '
+                                   "the original's layout")
         fates[name] = reason or 'belongs to no network of the original'
     return fates
 

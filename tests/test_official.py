@@ -176,7 +176,7 @@ def test_an_encoder_alone(of_pam, tmp_path, capsys, given):
     path = {'folder': prefix.parent, 'prefix': prefix, 'index': f'{prefix}.index',
             'data': f'{prefix}.data-00000-of-00001'}[given]
     status, out, _ = import_official(capsys, checkpoint=path, output_dir=tmp_path / 'out', img_size=tiny.SIZE, **BOX)
-    assert status == 0 and f'{len(names)} used' in out
+    assert status == 0 and f'{len(names)} used' in out and 'assumed' not in out
     assert config.load(tmp_path / 'out/pam/config.json') == {'encoder': tiny.ENCODER}
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['pam', 'variables.txt']
 
@@ -198,9 +198,28 @@ def test_a_model_whose_encoder_is_in_pam_s_checkpoint(of_model, of_pam, tmp_path
     write(tmp_path / 'pam', of_pam)
     options = {'checkpoint': tmp_path / 'log', 'output_dir': tmp_path / 'out', **BOX}
     status, _, error = import_official(capsys, **options)
-    assert status == 1 and 'Gr/conv0/w' in error and not (tmp_path / 'out').exists()
+    assert status == 1 and 'no content encoder' in error and '--pam' in error and not (tmp_path / 'out').exists()
     assert import_official(capsys, pam=tmp_path / 'pam', **options)[0] == 0
     assert corrects_as(tmp_path / 'out/gaze', {**of_model, **of_pam})
+
+    # the two sources in each other's place
+    options = {**options, 'checkpoint': tmp_path / 'pam', 'pam': tmp_path / 'log', 'output_dir': tmp_path / 'other'}
+    status, _, error = import_official(capsys, **options)
+    assert status == 1 and '--checkpoint' in error and '--pam goes with a whole model' in error
+
+
+def test_of_pam_s_checkpoint_only_the_encoder_is_used(of_model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(export, 'export', lambda checkpoint_dir, output_dir: None)
+    other = {name: value if name.startswith('Gr/') else value + 1 for name, value in of_model.items()}
+    write(tmp_path / 'log', of_model)
+    write(tmp_path / 'pam', other)
+    assert import_official(capsys, checkpoint=tmp_path / 'log', pam=tmp_path / 'pam', output_dir=tmp_path / 'out',
+                           **BOX)[0] == 0
+    assert corrects_as(tmp_path / 'out/gaze', of_model)
+    _, *log, = (tmp_path / 'out/variables.txt').read_text().split(str(tmp_path / 'log'))[-1].splitlines()
+    log, pam = log[:len(of_model)], log[len(of_model) + 1:]
+    assert '  Gx/conv/w: used' in log and '  Gr/conv/w: the same in --pam, used there' in log
+    assert '  Gr/conv/w: used' in pam and '  Gx/conv/w: of --pam only the content encoder is used' in pam
 
 
 def test_a_model_that_was_trained_with_another_encoder(of_model, of_pam, tmp_path, capsys):
@@ -208,15 +227,20 @@ def test_a_model_that_was_trained_with_another_encoder(of_model, of_pam, tmp_pat
     write(tmp_path / 'pam', of_pam)
     status, _, error = import_official(capsys, checkpoint=tmp_path / 'log', pam=tmp_path / 'pam',
                                        output_dir=tmp_path / 'out', **BOX)
-    assert status == 1 and 'Gr/' in error and 'another content encoder' in error
+    assert status == 1 and 'another Gr/' in error and 'leave out --pam' in error
     assert not (tmp_path / 'out').exists()
 
 
-def test_a_model_without_discriminators_still_corrects(of_model, tmp_path):
-    checkpoint = official.Checkpoint(write(tmp_path, only(of_model, 'Gr', 'encode', 'Gx', 'Gy')), '--checkpoint')
-    model_config = official.model_config(checkpoint, tiny.ENCODER)
-    imported.write_model(tmp_path / 'gaze', model_config, checkpoint, checkpoint)
-    assert corrects_as(tmp_path / 'gaze', of_model)
+def test_a_model_without_discriminators_still_corrects(of_model, train_command, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(export, 'export', lambda checkpoint_dir, output_dir: None)
+    write(tmp_path / 'log', only(of_model, 'Gr', 'encode', 'Gx', 'Gy'))
+    status, out, _ = import_official(capsys, checkpoint=tmp_path / 'log', output_dir=tmp_path / 'out', **BOX)
+    assert status == 0 and 'no discriminators' in out
+    assert corrects_as(tmp_path / 'out/gaze', of_model)
+    # ... but says that it cannot be trained on; what its discriminators were is unknown, and the paper's is assumed
+    paper = {name: getattr(config.ModelConfig(), name) for name in ('ndf', 'n_layers_d')}
+    assert main(train_command(tmp_path / 'out/gaze', pam_checkpoint=tmp_path / 'out/pam', **paper)) == 1
+    assert 'does not hold the same networks' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('given', [{}, {'crop_w': 13}, {'crop_h': 9}])
@@ -246,12 +270,28 @@ def changed(name, change):
     (changed('Gr/conv/w', lambda value: value[0, 0, 0]), 'Gr/conv/w'),
     (changed('Gy/conv/w', lambda value: value * np.nan), 'Gy/conv/w'),
     (lambda values: {**values, 'Gx/attention/w': values['Gx/conv/w']}, 'Gx/attention/w'),
+    (without('Gx/conv2/w'), 'Gx/conv2/w'),
+    (changed('Gx/conv2/w', lambda value: value[..., :0]), 'Gx/conv2/w'),
     (lambda values: {'dense/kernel': np.ones([2, 2], np.float32)}, "none of the original's networks")])
 def test_what_is_no_model_of_the_original(of_model, tmp_path, capsys, change, message):
     write(tmp_path / 'log', change(of_model))
     status, _, error = import_official(capsys, checkpoint=tmp_path / 'log', output_dir=tmp_path / 'out', **BOX)
     assert status == 1 and message in error and 'model_000007.ckpt' in error
     assert [path.name for path in tmp_path.iterdir()] == ['log']
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_nothing_is_left_of_a_nested_folder(of_model, tmp_path, capsys):
+    write(tmp_path / 'log', without('Gx/conv2/w')(of_model))
+    status, _, _ = import_official(capsys, checkpoint=tmp_path / 'log', output_dir=tmp_path / 'a/b/out', **BOX)
+    assert status == 1 and [path.name for path in tmp_path.iterdir()] == ['log']
+
+
+def test_the_image_size_of_a_whole_model_is_known(of_model, tmp_path, capsys):
+    write(tmp_path / 'log', of_model)
+    status, _, error = import_official(capsys, checkpoint=tmp_path / 'log', output_dir=tmp_path / 'out', img_size=64,
+                                       **BOX)
+    assert status == 1 and '--img_size=64' in error and '32' in error
 
 
 def cut(path):
@@ -282,6 +322,7 @@ def test_a_file_that_is_no_checkpoint(tmp_path, capsys):
 def test_several_checkpoints_and_none_named(of_pam, tmp_path, capsys):
     for name in ('model_000001.ckpt', 'model_000002.ckpt'):
         write(tmp_path / 'log', of_pam, name, state=False)
+    (tmp_path / 'log/checkpoint').write_bytes(bytes(range(128, 256)))
     status, _, error = import_official(capsys, checkpoint=tmp_path / 'log', output_dir=tmp_path / 'out', **BOX)
     assert status == 1 and 'several' in error and 'model_000002.ckpt' in error
 
@@ -304,5 +345,5 @@ def test_the_older_format(of_pam, tmp_path):
 
 def test_a_value_of_another_shape_is_refused(of_pam, tmp_path):
     checkpoint = official.Checkpoint(write(tmp_path, of_pam), '--checkpoint')
-    with pytest.raises(GazeError, match=r'Gr/conv/w in .* has shape \[7, 7, 3, 2\], where \[7, 7, 3, 9\]'):
+    with pytest.raises(GazeError, match=r'--checkpoint: .* has Gr/conv/w of shape \[7, 7, 3, 2\], where \[7, 7, 3, 9\]'):
         checkpoint.value('Gr/conv/w', (7, 7, 3, 9))

@@ -14,7 +14,8 @@ import recording
 from gaze_tf.errors import GazeError
 
 DATA = Path(__file__).parent / 'data'
-FILES = {name: (DATA / f'{name}.npz', DATA / f'{name}.json') for name in ('dual_inpainting_128', 'pam_256')}
+FILES = {name: (DATA / f'{name}.npz', DATA / f'{name}.json')
+         for name in ('dual_inpainting_128', 'pam_256', 'reference_pam_128')}
 
 
 def recomputed(tmp_path_factory, cls, name):
@@ -53,6 +54,15 @@ def test_pam_is_the_original(pam, capsys):
     assert equal, '\n'.join(lines)
     # 83 arrays: 4 inputs, and 7 biases after each of 2 steps
     assert re.fullmatch(r'parity: 65 compared, 14 left out, worst 0\.\d+ at \S+', lines[-1])
+
+
+@pytest.mark.parametrize('round_boxes', [False, True])
+def test_pam_s_boxes_are_not_rounded_in_the_recording(tmp_path, capsys, round_boxes):
+    # boxes of 25 x 15 around whole pixels have half pixels at their edges
+    recorded = recording.load(*FILES['reference_pam_128'])
+    recorded = recorded._replace(config={**recorded.config, 'round_boxes': round_boxes})
+    equal, _ = verdict(recorded, parity.Pam(recorded, tmp_path).recompute(recorded), capsys)
+    assert equal is not round_boxes
 
 
 # what is wrong, and by how much of what was recorded; each just beyond its tolerance
@@ -108,6 +118,41 @@ def test_a_deviation_of_pam_is_found(pam, capsys, key, factor):
     assert not equal and lines[-1].endswith(f' at {key}')
 
 
+@pytest.mark.parametrize('key, change', [
+    ('step1/Gr/conv/w', lambda value: value + [0, 1e-6, 0]), ('step3/Gr/conv/w', lambda value: value - [0, 0, 1e-6]),
+    ('step3/Dx/fc1/Matrix', lambda value: value * [1, 1, np.nan]), ('grad/Dx_loss/Dx/fc1/Matrix', lambda value: value[:2]),
+    ('step1/Gy/FC1/Matrix', lambda value: np.append(value, 0)), ('out/xo', lambda value: value[:, 1:]),
+    ('loss/hinge/Dx_loss', lambda value: value[None]), ('out/yl_fp', lambda value: value.astype(str)),
+    ('step2/out/yo', lambda value: value[0])])
+def test_a_wrong_recording_is_found(dual, capsys, key, change):
+    recorded, ours = dual
+    recorded = recorded._replace(values={**recorded.values, key: change(recorded.values[key])})
+    equal, lines = verdict(recorded, ours, capsys)
+    assert not equal and lines[-1].endswith(f' at {key}')
+
+
+def test_outputs_after_a_step_do_not_need_those_at_the_start(dual, capsys):
+    recorded, ours = dual
+    values = {key: value for key, value in recorded.values.items() if key != 'out/yo'}
+    assert verdict(recorded._replace(values=values), ours, capsys)[0]
+
+
+def test_nothing_to_compare(dual):
+    recorded, ours = dual
+    key = 'step1/Gx/conv/biases'
+    with pytest.raises(GazeError, match='nothing that could be compared'):
+        parity.compare(recorded._replace(values={key: recorded.values[key]}), ours)
+
+
+@pytest.mark.parametrize('key', ['stepfoo/out/xo', 'step1/out/zo', 'out/inter/abc', 'loss/l2/Dx_loss',
+                                 'grad/foo/Gx/conv/w'])
+def test_odd_keys_are_named(pam, tmp_path, key):
+    recorded, _ = pam
+    recorded = recorded._replace(values={'loss': recorded.values['loss'], key: np.zeros(3)})
+    with pytest.raises(GazeError, match=key):
+        parity.compare(recorded, parity.Pam(recorded, tmp_path).recompute(recorded))
+
+
 def test_what_is_not_known_is_not_passed_over(dual):
     recorded, ours = dual
     with pytest.raises(GazeError, match='out/depth'):
@@ -139,7 +184,11 @@ def test_a_recording_without_images(dual, tmp_path, capsys):
 @pytest.mark.parametrize('name, content, message', [
     ('golden', None, 'there.is.none'), ('golden', b'PK text', 'damaged'), ('golden', 'cut', 'damaged'),
     ('meta', None, 'there.is.none'), ('meta', b'{"config": {}}', 'damaged'), ('meta', b'{"config": ', 'damaged'),
-    ('meta', b'{"config": {"img_size": 256}, "variables": {}}', 'crop_h, crop_w')])
+    ('meta', b'{"config": {"img_size": 256}, "variables": {}}', 'crop_w'),
+    ('meta', b'{"config": ["img_size", "crop_w", "crop_h"], "variables": {}}', 'damaged'),
+    ('meta', b'{"config": {"img_size": 256, "crop_w": 50, "crop_h": 30}, "variables": {"a": "x"}}', 'damaged'),
+    ('meta', b'{"config": {"img_size": 256, "crop_w": 50, "crop_h": 30}, "variables": {"a": [0]}}', 'damaged'),
+    ('meta', b'{"config": {"img_size": 256, "crop_w": 50, "crop_h": 30}, "variables": {"a/sn_u": [2]}}', 'variables')])
 def test_files_that_cannot_be_used(tmp_path, name, content, message):
     files = dict(zip(('golden', 'meta'), FILES['pam_256']))
     if content == 'cut':
@@ -149,6 +198,16 @@ def test_files_that_cannot_be_used(tmp_path, name, content, message):
     files[name] = tmp_path / ('damaged' if content else 'there.is.none')
     with pytest.raises(GazeError, match=f'--{name}.*{message}'):
         parity.run(**files, pam=True, verbose=False)
+
+
+@pytest.mark.parametrize('key, value', [
+    ('x', np.zeros([4, 256, 256], np.uint8)), ('y', np.zeros([4, 128, 128, 3], np.uint8)), ('x', np.zeros(3)),
+    ('x_eyes', np.zeros([4, 3])), ('y_eyes', np.full([4, 4], np.nan)), ('x_eyes', np.array([['a'] * 4] * 4))])
+def test_inputs_that_cannot_be_used(tmp_path, key, value):
+    golden, meta = FILES['pam_256']
+    np.savez(tmp_path / 'odd.npz', **{**np.load(golden), key: value})
+    with pytest.raises(GazeError, match=f'--golden: .*odd.npz should hold {key[0]}'):
+        parity.run(tmp_path / 'odd.npz', meta, pam=True, verbose=False)
 
 
 def test_pam_must_be_said():

@@ -14,8 +14,10 @@ import numpy as np
 _ROUNDING = re.compile(r'/(G[xy]/(de)?conv\d*|encode/e_c\d+)/biases$')
 _ROUNDING_PAM = re.compile(r'/Gr/(de)?conv\d*/biases$')
 
-# group: {statistic: tolerance}; every group has a worst
+# group: {statistic: tolerance}; every group has a worst. Sums of changes are judged after the first step only, and
+# by their 90th percentile: later they depend on which way rounding fell.
 TOLERANCES = {
+    'arrays of another shape, or not finite': {'worst': 0},
     'masks': {'worst': 0}, 'boxes': {'worst': 1e-6},
     **{name: {'worst': 2e-4} for name in ('crops', 'codes', 'images', 'frames', 'logits')},
     'losses': {'worst': 2e-5},
@@ -33,11 +35,13 @@ TOLERANCES = {
     'after step 1, G, E_r: sum of change': {'worst': np.inf, '90th percentile': 4e-2},
     'after step 2: norm of change': {'worst': 0.2, 'median': 1e-2},
     'after step 3 and on: norm of change': {'worst': 0.3, 'median': 1e-2},
+    'after step 2 and on: sum of change': {'worst': np.inf},
     'PAM: reconstructions, codes': {'worst': 2e-4}, 'PAM: losses': {'worst': 2e-5},
     'PAM: losses after steps': {'worst': 2e-4},
     'PAM: norm of variables': {'worst': 1e-3},
     'PAM, after step 1: norm of change': {'worst': 5e-3},
     'PAM, after step 2 and on: norm of change': {'worst': 3e-2},
+    'PAM, after steps: sum of change': {'worst': np.inf},
 }
 _STATISTICS = {'worst': np.max, 'median': np.median, '90th percentile': lambda x: np.percentile(x, 90)}
 
@@ -51,32 +55,47 @@ class Comparison:
     def __init__(self, recorded, ours, sizes):
         """sizes: the number of elements of each variable. Every recorded key must be in `ours`."""
         self._recorded, self._ours, self._sizes = recorded, ours, sizes
-        self._pam = 'loss' in recorded
+        self._pam = is_pam(sizes)
         self.deviations, self.left_out = collections.defaultdict(list), []
         for key in recorded:
-            self._compare(key)
+            if (_ROUNDING_PAM if self._pam else _ROUNDING).search(key):
+                self.left_out.append(key)
+            elif self._usable(key):
+                self._compare(key, recorded[key], self._ours_like(key))
 
-    def _compare(self, key):
-        recorded, ours = self._recorded[key], np.asarray(self._ours[key])
+    def _usable(self, key):
+        """Whether what was recorded, and ours, are finite numbers of the same shape."""
+        recorded, ours = self._recorded[key], self._ours_like(key)
+        usable = (recorded.dtype.kind in 'iuf' and recorded.shape == ours.shape and bool(np.isfinite(recorded).all())
+                  and bool(np.isfinite(ours).all()))
+        self._add('arrays of another shape, or not finite', key, not usable)
+        return usable
+
+    def _ours_like(self, key):
+        """Our value of a key as it was recorded: images subsampled or whole, masks summed or whole."""
+        ours, shape = np.asarray(self._ours[key]), self._recorded[key].shape
+        if key.endswith('_mask') and len(shape) == 1:
+            return ours.sum(axis=(1, 2, 3))
+        return _subsampled(ours, shape)
+
+    def _compare(self, key, recorded, ours):
         step = re.match(r'step(\d+)/(.*)', key)
-        if (_ROUNDING_PAM if self._pam else _ROUNDING).search(key):
-            self.left_out.append(key)
-        elif key.endswith('_mask'):
-            self._add('masks', key, _largest(_like_masks(recorded, ours), recorded))
+        if key.endswith('_mask'):
+            self._add('masks', key, _largest(ours, recorded))
         elif '_boxes_' in key:
             self._add('boxes', key, _largest(ours, recorded))
         elif key.startswith('grad/'):
             self._compare_gradient(key, recorded, ours)
         elif step and step[2].startswith('out/'):
-            self._add('after steps: outputs', key, self._drift(key, step[2], recorded, ours))
+            self._add('after steps: outputs', key, self._drift(step[2], recorded, ours))
         elif step and step[2] == 'loss':
             self._add('PAM: losses after steps', key, _relative(ours, recorded))
         elif step:
             self._compare_change(key, int(step[1]), step[2], recorded, ours)
         elif key.startswith('loss'):
-            self._add('losses' if '/' in key else 'PAM: losses', key, _relative(ours, recorded))
+            self._add('PAM: losses' if self._pam else 'losses', key, _relative(ours, recorded))
         else:
-            self._add(_output_group(key), key, _largest(_subsampled(ours, recorded.shape), recorded))
+            self._add(_output_group(key), key, _largest(ours, recorded))
 
     def _compare_gradient(self, key, recorded, ours):
         network = 'D' if '/D' in key else 'G, E_r'
@@ -89,28 +108,28 @@ class Comparison:
     def _compare_change(self, key, step, variable, recorded, ours):
         self._add('PAM: norm of variables' if self._pam else 'after steps: norm of variables', key,
                   _relative(ours[0], recorded[0]))
-        change = _relative(ours[1], recorded[1])
+        change, total = _relative(ours[1], recorded[1]), self._sum(variable, ours[2], recorded[2], recorded[1])
         if self._pam:
-            self._add('PAM, after step 1: norm of change' if step == 1 else 'PAM, after step 2 and on: norm of change',
-                      key, change)
+            self._add(f'PAM, after step {"1" if step == 1 else "2 and on"}: norm of change', key, change)
+            self._add('PAM, after steps: sum of change', key, total)
         elif variable.startswith('Gr/'):
-            self._add('E_c after steps: change', key, max(abs(ours[1]), abs(ours[2])))
-        elif step > 1:
-            self._add(f'after step {"2" if step == 2 else "3 and on"}: norm of change', key, change)
-        else:
+            self._add('E_c after steps: change', key, np.abs(ours[1:] - recorded[1:]).max())
+        elif step == 1:
             network = 'D' if variable.startswith('D') else 'G, E_r'
             self._add(f'after step 1, {network}: norm of change', key, change)
-            self._add(f'after step 1, {network}: sum of change', key,
-                      self._sum(variable, ours[2], recorded[2], recorded[1]))
+            self._add(f'after step 1, {network}: sum of change', key, total)
+        else:
+            self._add(f'after step {"2" if step == 2 else "3 and on"}: norm of change', key, change)
+            self._add('after step 2 and on: sum of change', key, total)
 
     def _sum(self, variable, ours, recorded, norm):
         """Deviation of a sum over a variable, relative to what its norm allows."""
         return _divide(abs(ours - recorded), norm * np.sqrt(self._sizes[variable]))
 
-    def _drift(self, key, output, recorded, ours):
+    def _drift(self, output, recorded, ours):
         """Deviation of an output after training, relative to how far training moved it."""
-        start = _subsampled(self._recorded[output], recorded.shape)
-        return _divide(np.abs(_subsampled(ours, recorded.shape) - recorded).sum(), np.abs(recorded - start).sum())
+        start = _subsampled(self._recorded.get(output, np.asarray(self._ours[output])), recorded.shape)
+        return _divide(np.abs(ours - recorded).sum(), np.abs(recorded - start).sum())
 
     def _add(self, group, key, deviation):
         self.deviations[group].append((float(deviation), key))
@@ -125,19 +144,22 @@ class Comparison:
         for group, tolerances in TOLERANCES.items():
             if group in self.deviations:
                 values = np.array([deviation for deviation, _ in self.deviations[group]])
-                key = self.deviations[group][int(np.argmax(values))][1]     # argmax finds NaN first
+                key = self.deviations[group][int(np.argmax(values))][1]
                 yield group, {statistic: _STATISTICS[statistic](values) for statistic in tolerances}, key
 
 
 def share(group, statistics):
-    """The largest share of its tolerance that a statistic of a group takes; above 1, and for NaN infinite, it fails."""
+    """The largest share of its tolerance that a statistic of a group takes; above 1 it fails."""
     return max(_share(value, TOLERANCES[group][statistic]) for statistic, value in statistics.items())
 
 
 def _share(value, tolerance):
-    if np.isnan(value):
-        return np.inf
     return value / tolerance if tolerance else (0. if value == 0 else np.inf)
+
+
+def is_pam(variables):
+    """Whether variables, by the original's names, are those of PAM rather than of the whole model."""
+    return not any(name.startswith('Gx/') for name in variables)
 
 
 def _output_group(key):
@@ -153,9 +175,7 @@ def _output_group(key):
 
 
 def _largest(ours, recorded):
-    """Largest absolute difference; infinite where shapes differ."""
-    if ours.shape != recorded.shape:
-        return np.inf
+    """Largest absolute difference."""
     return np.abs(ours.astype(np.float64) - recorded).max()
 
 
@@ -165,11 +185,6 @@ def _relative(ours, recorded):
 
 def _divide(difference, scale):
     return difference / scale if scale else (0. if difference == 0 else np.inf)
-
-
-def _like_masks(recorded, ours):
-    """Our masks as recorded: whole, or the sum over each image."""
-    return ours.sum(axis=(1, 2, 3)) if recorded.ndim == 1 else ours
 
 
 def _subsampled(ours, shape):

@@ -28,6 +28,7 @@ from gaze_tf.config import GanConfig, PamConfig
 from gaze_tf.data.pipeline import Batch, to_float
 from gaze_tf.errors import GazeError
 from gaze_tf.losses import reconstruction
+from gaze_tf.losses.adversarial import LOSSES
 from gaze_tf.losses.perceptual import vgg16
 from gaze_tf.training.gan_step import GanStep
 from gaze_tf.training.objectives import Objectives
@@ -42,7 +43,7 @@ class Dual:
 
     def __init__(self, recorded, folder):
         prefix, vgg_prefix = recording.write_checkpoints(recorded.variables, folder)
-        checkpoint, options = official.Checkpoint(prefix, '--checkpoint'), recorded.config
+        checkpoint, options = official.Checkpoint(prefix, '--meta'), recorded.config
         encoder = official.encoder_config(checkpoint, official.image_size(checkpoint), options['crop_w'],
                                           options['crop_h'])
         config = official.model_config(checkpoint, encoder)
@@ -56,6 +57,7 @@ class Dual:
         self.variables = {name: variable for scope in official.model_variables(self.model).values()
                           for name, variable in scope.items()}
         official.restore(checkpoint, self.variables)
+        official.account(checkpoint, dict.fromkeys(self.variables, 'used'))
         self.batches = _batches(recorded)
 
     def forward(self):
@@ -81,7 +83,7 @@ class Dual:
         for name in ('xl', 'yl', 'y2x'):
             found.update({f'out/{name}_left': faces[name].left, f'out/{name}_right': faces[name].right,
                           f'out/{name}_content': faces[name].content, f'out/{name}_fp': self.model.angle(faces[name])})
-        for alpha in alphas:
+        for alpha in filter(_is_number, alphas):
             found[f'out/inter/{alpha}'] = self.model.interpolate(canvas, faces['y2x'], float(alpha)).image
         for name, discriminator, of in (('dx', self.model.d_x, 'xl'), ('gx', self.model.d_x, 'xo'),
                                         ('gyx', self.model.d_x, 'y2x_'), ('dy', self.model.d_y, 'yl'),
@@ -111,7 +113,7 @@ class Dual:
             totals, _ = self.losses(self.gan.loss_type, self.forward()[0])
         names = {variable.ref(): name for name, variable in self.variables.items()}
         found = {}
-        for loss in losses:
+        for loss in losses & set(_TRAINED):
             variables = self.step.variables[_TRAINED[loss]]
             for variable, gradient in zip(variables, tape.gradient(totals[loss], variables)):
                 gradient = gradient.numpy().astype(np.float64)
@@ -123,7 +125,7 @@ class Dual:
         """Everything that a recording holds, by its keys."""
         found = {**self.geometry(), **self.outputs(recorded.keys('out/inter/'))}
         faces, _ = self.forward()
-        for loss_type in {key.split('/')[0] for key in recorded.keys('loss/')}:
+        for loss_type in {key.split('/')[0] for key in recorded.keys('loss/')} & set(LOSSES):
             for group in self.losses(_our_loss(loss_type), faces):
                 found.update({f'loss/{loss_type}/{name}': value for name, value in group.items()})
         found.update(self.gradients({key.split('/')[0] for key in recorded.keys('grad/')}))
@@ -137,13 +139,14 @@ class Pam:
 
     def __init__(self, recorded, folder):
         prefix, _ = recording.write_checkpoints(recorded.variables, folder)
-        checkpoint, options = official.Checkpoint(prefix, '--checkpoint'), recorded.config
+        checkpoint, options = official.Checkpoint(prefix, '--meta'), recorded.config
         config = official.encoder_config(checkpoint, options['img_size'], options['crop_w'], options['crop_h'])
         _check_config(config, options)
         self.step = PamStep(config, PamConfig(**_given(options, 'lr_r', 'beta1', 'beta2')),
                             whole_boxes=options.get('round_boxes', False))
         self.variables = official.pam_variables(self.step.autoencoder, config.n_layers_r)
         official.restore(checkpoint, self.variables)
+        official.account(checkpoint, dict.fromkeys(self.variables, 'used'))
         self.batches = _batches(recorded)
 
     def losses(self):
@@ -175,6 +178,13 @@ def _given(options, *names):
     return {name: options[name] for name in names if name in options}
 
 
+def _is_number(text):
+    try:
+        return np.isfinite(float(text))
+    except ValueError:
+        return False
+
+
 def _our_loss(loss_type):
     """Our name of an adversarial loss of the original."""
     return 'lsgan_original' if loss_type == 'lsgan' else loss_type
@@ -188,7 +198,7 @@ def _batches(recorded):
 def _steps(recorded, train_step, batches, variables, found):
     """Trains as many steps as were recorded; adds statistics of the variables to `found`, yields 'stepN/'."""
     start = {name: variable.numpy().astype(np.float64) for name, variable in variables.items()}
-    numbers = sorted({int(key.split('/')[0]) for key in recorded.keys('step')})
+    numbers = {int(number) for number in (key.split('/')[0] for key in recorded.keys('step')) if number.isdecimal()}
     for number in range(1, max(numbers, default=0) + 1):
         train_step(*batches)
         if number in numbers:
@@ -205,8 +215,11 @@ def compare(recorded, ours):
     if unknown:
         raise GazeError(f'--golden: {unknown[0]} (and {len(unknown) - 1} more) is nothing that is known to be '
                         'recorded.')
-    return comparison.Comparison(recorded.values, {key: ours[key] for key in recorded.values},
-                                 {name: int(np.prod(shape)) for name, shape in recorded.variables.items()})
+    found = comparison.Comparison(recorded.values, ours,
+                                  {name: int(np.prod(shape)) for name, shape in recorded.variables.items()})
+    if not found.compared:
+        raise GazeError('--golden: it holds nothing that could be compared.')
+    return found
 
 
 def report(found, verbose):
@@ -220,8 +233,8 @@ def report(found, verbose):
     shares = {}
     for group, statistics, key in found.groups():
         shares[key] = max(share := comparison.share(group, statistics), shares.get(key, 0))
-        figures = ', '.join(f'{name} {value:.2e} of {comparison.TOLERANCES[group][name]:.2g}'
-                            for name, value in statistics.items())
+        figures = ', '.join(f'{name} {value:.2e}' + (f' of {tolerance:.2g}' if np.isfinite(
+            tolerance := comparison.TOLERANCES[group][name]) else '') for name, value in statistics.items())
         print(f'{"ok " if share <= 1 else "NOT"} {group:40} {len(found.deviations[group]):4}  {figures}  {key}')
     worst = max(shares, key=shares.get)
     print(f'parity: {found.compared} compared, {len(found.left_out)} left out, worst {shares[worst]:.3g} at {worst}')
@@ -231,8 +244,11 @@ def report(found, verbose):
 def run(golden, meta, pam, verbose):
     """Compares one recording; returns the exit status: 0, or 1 if anything exceeds its tolerance. Raises GazeError."""
     recorded = recording.load(golden, meta)
-    if pam != ('loss' in recorded.values):
-        raise GazeError('--pam is for recordings of PAM, and only for them.')
+    if pam != comparison.is_pam(recorded.variables):
+        raise GazeError(f'--pam is for recordings of PAM, and only for them; {meta} '
+                        f'{"has" if pam else "does not have"} the variables of a whole model.')
+    if not pam and not any(name.startswith('vgg_16/') for name in recorded.variables):
+        raise GazeError(f'--meta: {meta} does not have the variables of vgg_16.')
     with tempfile.TemporaryDirectory() as folder:
         ours = (Pam if pam else Dual)(recorded, pathlib.Path(folder)).recompute(recorded)
     return 0 if report(compare(recorded, ours), verbose) else 1
@@ -240,18 +256,28 @@ def run(golden, meta, pam, verbose):
 
 def main(argv):
     options = flags.FLAGS
-    if len(argv) > 1:
-        raise app.UsageError(f'{argv[1]!r} is not a flag: every option is given as --name=value.')
     try:
+        if len(argv) > 1:
+            raise GazeError(f'{argv[1]!r} is not a flag: every option is given as --name=value.')
+        if not options.golden or not options.meta:
+            raise GazeError('--golden and --meta are needed.')
         sys.exit(run(options.golden, options.meta, options.pam, options.verbose))
     except GazeError as error:
         print(f'parity.py: {error}', file=sys.stderr)
         sys.exit(2)
 
 
+def _parse(argv):
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        print(f'parity.py: {error}', file=sys.stderr)
+        sys.exit(2)
+
+
 if __name__ == '__main__':
-    flags.DEFINE_string('golden', None, 'The recording (.npz).', required=True)
-    flags.DEFINE_string('meta', None, 'Its configuration and variables (.json).', required=True)
+    flags.DEFINE_string('golden', '', 'The recording (.npz).')
+    flags.DEFINE_string('meta', '', 'Its configuration and variables (.json).')
     flags.DEFINE_boolean('pam', False, 'The recording is of PAM.')
     flags.DEFINE_boolean('verbose', False, 'Print every deviation.')
-    app.run(main)
+    app.run(main, flags_parser=_parse)

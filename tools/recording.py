@@ -35,32 +35,38 @@ def load(golden, meta):
     """The Recording in a pair of files; raises GazeError that names the file at fault."""
     try:
         description = json.loads(pathlib.Path(meta).read_text(encoding='utf-8'))
-        config, variables = description['config'], description['variables']
-        missing = {'img_size', 'crop_w', 'crop_h'} - set(config)
-        if missing:
-            raise ValueError(f'its config lacks {", ".join(sorted(missing))}')
+        config, variables = dict(description['config']), dict(description['variables'])
+        size, _, _ = config['img_size'], config['crop_w'], config['crop_h']
+        if not all(isinstance(side, int) and side > 0 for side in (size, *sum(variables.values(), []))):
+            raise ValueError('img_size and shapes of variables must be whole numbers above 0')
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise GazeError(f'--meta: {meta} does not describe a recording: {error!r}') from error
+        raise GazeError(f'--meta: {meta} does not describe a recording ({error!r}).') from error
     try:
         with np.load(golden) as file:
             values = {key: file[key] for key in file.files}
-        eyes = {domain: values[f'{domain}_eyes'].astype(np.float32) for domain in 'xy'}
     # a damaged archive raises zipfile.BadZipFile, EOFError or zlib.error, none of them an OSError
     except Exception as error:
-        raise GazeError(f'--golden: {golden} is no recording: {error!r}') from error
-    if not set(values) - set(INPUTS):
-        raise GazeError(f'--golden: {golden} holds inputs, but nothing that was computed from them.')
-    images = {domain: values[domain] if domain in values else
-              smooth_noise(_seed(description, meta) + number, len(eyes[domain]), config['img_size'])
-              for number, domain in enumerate('xy', start=1)}
+        raise GazeError(f'--golden: {golden} is no recording ({error!r}).') from error
+    eyes, images = {}, {}
+    for number, domain in enumerate('xy', start=1):
+        eyes[domain] = _checked(golden, values, f'{domain}_eyes', (None, 4)).astype(np.float32)
+        if domain in values:
+            images[domain] = _checked(golden, values, domain, (len(eyes[domain]), size, size, 3))
+        elif 'pos_seed' in description:
+            images[domain] = smooth_noise(description['pos_seed'] + number, len(eyes[domain]), size)
+        else:
+            raise GazeError(f'--meta: {meta} has no pos_seed, and --golden does not hold the images.')
     return Recording(config, variables, images, eyes,
                      {key: value for key, value in values.items() if key not in INPUTS})
 
 
-def _seed(description, meta):
-    if 'pos_seed' not in description:
-        raise GazeError(f'--meta: {meta} has no pos_seed, and --golden does not hold the images.')
-    return description['pos_seed']
+def _checked(golden, values, key, shape):
+    """An input of finite numbers of this shape (None: any)."""
+    value = values.get(key)
+    if (value is None or value.dtype.kind not in 'iuf' or not np.isfinite(value).all() or value.ndim != len(shape)
+            or any(side not in (None, found) for side, found in zip(shape, value.shape))):
+        raise GazeError(f'--golden: {golden} should hold {key}, finite numbers of shape {list(shape)}.')
+    return value
 
 
 def smooth_noise(seed, count, size):
@@ -95,11 +101,14 @@ def _converged(matrix):
 
 def write_checkpoints(variables, folder):
     """Writes the known values as the original saves them: (prefix of the networks', prefix of VGG-16's)."""
-    values = {name: known_value(name, shape) for name, shape in variables.items() if not name.endswith('/sn_u')}
-    for name in variables:
-        if name.endswith('/sn_u'):
-            scope = name[:-len('sn_u')]
-            values[name] = _converged(values[f'{scope}w'] if f'{scope}w' in values else values[f'{scope}Matrix'])
+    try:
+        values = {name: known_value(name, shape) for name, shape in variables.items() if not name.endswith('/sn_u')}
+        for name in variables:
+            if name.endswith('/sn_u'):
+                scope = name[:-len('sn_u')]
+                values[name] = _converged(values[f'{scope}w'] if f'{scope}w' in values else values[f'{scope}Matrix'])
+    except (KeyError, IndexError) as error:
+        raise GazeError(f'--meta: its variables are not those of the original ({error!r}).') from error
     prefixes = folder / 'model_000000.ckpt', folder / 'vgg_16.ckpt'
     for prefix, of_vgg in zip(prefixes, (False, True)):
         names = [name for name in sorted(values) if name.startswith('vgg_16/') == of_vgg]

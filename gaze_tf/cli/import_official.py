@@ -10,6 +10,7 @@ its variables; the size of the eye boxes is not in it and must be given. The out
 """
 import collections
 import dataclasses
+import pathlib
 
 from absl import flags
 
@@ -42,23 +43,52 @@ def run(values):
     from gaze_tf.training import imported
     checkpoint = official.Checkpoint(values.checkpoint, '--checkpoint')
     pam = official.Checkpoint(values.pam, '--pam') if values.pam else checkpoint
-    if not checkpoint.has(official.CONTENT_ENCODER, *official.SERVING, *official.DISCRIMINATORS):
-        raise GazeError(f"--checkpoint: {checkpoint.prefix} holds none of the original's networks (scopes Gr, encode, "
-                        'Gx, Gy, Dx, Dy).')
-    whole = checkpoint.has(*official.SERVING, *official.DISCRIMINATORS)
+    whole = _is_whole(checkpoint, pam)
     img_size = official.image_size(checkpoint) if whole else values.img_size
+    if values['img_size'].present and values.img_size != img_size:
+        raise GazeError(f'--img_size={values.img_size}, but the model in --checkpoint is for images of {img_size} '
+                        'pixels: leave the flag out.')
     config = encoder = official.encoder_config(pam, img_size, values.crop_w, values.crop_h)
     with new_folder(values.output_dir) as folder:
-        used = imported.write_encoder(folder / 'pam', encoder, pam)
-        official.check_same(checkpoint, pam, used)
+        of_encoder, of_model = imported.write_encoder(folder / 'pam', encoder, pam), set()
+        official.check_same(checkpoint, pam, of_encoder)
         if whole:
             config = official.model_config(checkpoint, encoder)
-            used |= imported.write_model(folder / 'gaze', config, checkpoint, pam)
-        fates = {source.prefix: official.account(source, used) for source in (checkpoint, pam)}
+            of_model = imported.write_model(folder / 'gaze', config, checkpoint, pam)
+        fates = _fates(checkpoint, pam, of_encoder, of_model)
         _write_fates(folder / 'variables.txt', fates)
         if whole:
             export.export(folder / 'gaze', folder / 'saved_model')
-    _report(config, fates, whole, values.output_dir)
+    _report(config, fates, values.output_dir)
+    if not whole and not values['img_size'].present:
+        print(f'Note: a content encoder alone does not tell its image size; --img_size={img_size} was assumed.')
+    if whole and not checkpoint.has(*official.DISCRIMINATORS):
+        print('Note: there are no discriminators in it, so that `gaze-tf train` cannot go on from gaze/.')
+
+
+def _is_whole(checkpoint, pam):
+    """Whether --checkpoint holds a whole model, not a content encoder only; raises GazeError if neither."""
+    from gaze_tf import official
+    whole = checkpoint.has(*official.SERVING, *official.DISCRIMINATORS)
+    if not whole and not checkpoint.has(official.CONTENT_ENCODER):
+        raise checkpoint.error(f"holds none of the original's networks (scopes {', '.join(official.NETWORKS)})")
+    if not whole and pam is not checkpoint:
+        raise checkpoint.error('holds a content encoder only; --pam goes with a whole model in --checkpoint')
+    if not pam.has(official.CONTENT_ENCODER):
+        raise pam.error('holds no content encoder (scope Gr)' + (
+            ': give the checkpoint of PAM as --pam' if pam is checkpoint else ''))
+    return whole
+
+
+def _fates(checkpoint, pam, of_encoder, of_model):
+    """What becomes of every variable: {prefix: {name: fate}}, of --pam only if it is another checkpoint."""
+    from gaze_tf import official
+    if pam is checkpoint:
+        return {checkpoint.prefix: official.account(checkpoint, dict.fromkeys(of_encoder | of_model, 'used'))}
+    beside = dict.fromkeys(pam.shapes.keys() - of_encoder, 'of --pam only the content encoder is used')
+    return {checkpoint.prefix: official.account(checkpoint, {**dict.fromkeys(of_encoder, 'the same in --pam, used there'),
+                                                             **dict.fromkeys(of_model, 'used')}),
+            pam.prefix: official.account(pam, {**beside, **dict.fromkeys(of_encoder, 'used')})}
 
 
 def _write_fates(path, fates):
@@ -68,13 +98,11 @@ def _write_fates(path, fates):
             file.writelines(f'  {name}: {fate}\n' for name, fate in by_name.items())
 
 
-def _report(config, fates, whole, output_dir):
+def _report(config, fates, output_dir):
     print('Configuration: ' + ' '.join(f'--{name}={value}' for name, value in dataclasses.asdict(config).items()))
     for prefix, by_name in fates.items():
         print(f'{prefix}: {len(by_name)} variables')
         for fate, count in collections.Counter(by_name.values()).items():
             print(f'  {count:5} {fate}')
-    print(f'Every variable: {output_dir}/variables.txt')
-    print(f'Content encoder: {output_dir}/pam')
-    if whole:
-        print(f'Checkpoint: {output_dir}/gaze\nSavedModel: {output_dir}/saved_model')
+    for path in sorted(pathlib.Path(output_dir).iterdir()):
+        print(path)

@@ -6,6 +6,7 @@ that `gaze-tf --help` answers at once.
 """
 import importlib
 import os
+import signal
 import sys
 
 from absl import flags
@@ -54,6 +55,9 @@ def parse(command, args):
 
 def main(argv=None):
     """Runs one command; returns its exit status: 0, 1 for bad input, 2 for a bad command line."""
+    if argv is None:
+        # so that being told to stop unwinds as Ctrl-C does, and leaves nothing half-written
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     args = sys.argv[1:] if argv is None else list(argv)
     if not args or args[0] in ('--help', '-h', '-help', 'help'):
         print(usage())

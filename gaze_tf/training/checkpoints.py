@@ -61,6 +61,9 @@ def _matched(path, restore):
     # a file cut short raises IndexError or RuntimeError in TensorFlow's reader
     try:
         restore()
-    except (AssertionError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
+    except AssertionError as error:
+        raise GazeError(f'The checkpoint {path} cannot be restored: it does not hold the same networks and optimizers '
+                        'as this run has.') from error
+    except (ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
         raise GazeError(f'The checkpoint {path} cannot be restored: {reason}') from error
