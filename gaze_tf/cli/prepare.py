@@ -11,7 +11,6 @@ pixels, no extension; "left" is the eye with the smaller x in the image.
 from absl import flags
 
 from gaze_tf.cli.main import require
-from gaze_tf.data import celebagaze, records
 
 
 def define_flags(values):
@@ -31,6 +30,8 @@ def define_flags(values):
 
 def run(values):
     require(values, 'data_dir', 'output_dir')
+    # TensorFlow takes seconds to import: after the flags are known to be good
+    from gaze_tf.data import celebagaze, records
     output_dir = values.output_dir
     manifest, written, kept = celebagaze.prepare(
         values.data_dir, output_dir, values.img_size,

@@ -1,0 +1,29 @@
+"""The benchmark runs and reports; what it measures is no matter for tests."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+TOOL = Path(__file__).parents[1] / 'tools/benchmark.py'
+
+
+def run(*args):
+    return subprocess.run([sys.executable, str(TOOL), *args], capture_output=True, text=True)
+
+
+def test_a_part_is_measured(tmp_path):
+    result = run('--parts=correct', '--repeats=1', f'--output={tmp_path}/out.json')
+    assert result.returncode == 0, result.stderr
+    rows = json.loads((tmp_path / 'out.json').read_text())
+    assert [row['batch'] for row in rows] == [1, 8]
+    for row, line in zip(rows, result.stdout.splitlines()[1:]):
+        median = row['seconds']['correct']['median']
+        assert min(median, row['peak_memory_gb'], row['matmul_gflops']) > 0
+        assert line.split()[:3] == ['correct', str(row['batch']), f'{median:.3f}']
+        assert float(line.split()[3]) == round(median * row['matmul_gflops'], 1)
+
+
+def test_an_unknown_part_is_named():
+    result = run('--parts=dream')
+    assert result.returncode != 0 and 'dream' in result.stdout + result.stderr
+    assert 'Traceback' not in result.stdout + result.stderr
