@@ -241,6 +241,7 @@ def test_a_model_without_discriminators_still_corrects(of_model, train_command, 
     paper = {name: getattr(config.ModelConfig(), name) for name in ('ndf', 'n_layers_d')}
     assert main(train_command(tmp_path / 'out/gaze', pam_checkpoint=tmp_path / 'out/pam', **paper)) == 1
     assert 'does not hold the same networks' in capsys.readouterr().err
+    assert not (tmp_path / 'out/gaze/tensorboard').exists()
 
 
 @pytest.mark.parametrize('given', [{}, {'crop_w': 13}, {'crop_h': 9}])

@@ -95,7 +95,7 @@ class _Loop:
         self.stage, self.config, self.show, self.fixed = stage, config, show, fixed
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.manager = checkpoints.manager(directory, self.step, stage.checkpoint, config.keep)
-        self.writer = tf.summary.create_file_writer(str(directory / 'tensorboard'))
+        self.directory, self.writer = directory, None
         self.unread = []        # terms of the newest steps, still on the device
         self.rows = []          # terms of the steps since the last scalars, read and found finite
         self.signal = None
@@ -107,6 +107,8 @@ class _Loop:
             print(f'{self.manager.latest_checkpoint} is at step {first}: nothing left of --steps={total}.')
             return 0
         batches = make_batches(first)
+        # only now: a run that is refused leaves its folder as it was
+        self.writer = tf.summary.create_file_writer(str(self.directory / 'tensorboard'))
         handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         # a log file wants a line now and then, a terminal a lively bar
         pause = 0.5 if sys.stderr.isatty() else 15
