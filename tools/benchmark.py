@@ -1,13 +1,13 @@
 """python tools/benchmark.py --output=benchmark.json
 
 How fast this machine trains, corrects and animates at full size: 256 pixels, the paper's widths, VGG-16 with random
-weights, spectral normalisation. About 15 minutes on 2 CPU cores; nothing else should run meanwhile.
+weights, spectral normalisation. Takes minutes; nothing else should run meanwhile.
 
 Each part runs in a process of its own: a warm-up, then the median of --repeats, the process's peak memory, and the
 machine's float32 matrix-product rate (2048 x 2048) right before and after. Time times that rate, in GFLOP, compares
 machines: what as many seconds of matrix products would have computed.
 
-  train      one training step (four updates) of GCM and GAM, on --batch faces of each domain
+  train      one training step (four updates) of GCM and GAM, on so many faces of each domain
   pretrain   one step of PAM, likewise
   correct    the SavedModel's computation, uint8 in and out
   animate    the same, 10 frames of each face
@@ -101,7 +101,7 @@ def animate(batch, repeats):
 
 
 def _folder_of_faces(folder, count):
-    """Writes a raw folder of `count` 256-pixel JPEGs of smooth noise (about 20 kB each) in each domain."""
+    """Writes a raw folder of `count` 256-pixel JPEGs of smooth noise in each domain."""
     from PIL import Image
     import recording
     for name in '01':
@@ -113,7 +113,7 @@ def _folder_of_faces(folder, count):
 
 
 def pipeline(batch, repeats):
-    """Seconds for 960 images from the stream, and from the decoder alone, in turn."""
+    """Seconds for 960 images from the stream, and from the decoder alone."""
     import numpy as np
     import tensorflow as tf
     from gaze_tf.data import celebagaze
