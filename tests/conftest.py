@@ -7,8 +7,8 @@ os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0 --xla_llv
 
 import pytest
 
+from gaze_tf.cli.main import main   # before TensorFlow, as gaze_tf says how that is to start
 import tiny
-from gaze_tf.cli.main import main
 
 TRAIN = {'steps': 6, 'batch_size': 2, 'lr_d': 1e-3, 'lr_g': 1e-3, 'decay_start': 2, 'decay_every': 1,
          'lam_p': 0, 'save_every': 2, 'keep': 2, 'log_every': 2, 'image_every': 3, 'xla': 'off'}

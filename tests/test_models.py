@@ -113,7 +113,7 @@ def test_instance_norm():
 
 
 def test_shapes(model, faces):
-    assert faces.image.shape == faces.mask.shape == (5, 32, 32, 3)
+    assert faces.image.shape == (5, 32, 32, 3) and faces.mask.shape == (5, 32, 32, 1)
     assert faces.left.shape == faces.right.shape == (5, 8, 8, 3)
     assert faces.content.shape == (5, 2 * tiny.MODEL.code_size) and model.angle(faces).shape == (5, 2)
     assert model.d_x([faces.image, faces.left, faces.right]).shape == (5, 1)
@@ -158,20 +158,27 @@ def test_interpolation_of_each_face_by_itself(model, faces):
 
 
 @pytest.mark.parametrize('xla', [False, True])
-def test_eye_painter_is_a_convolution_times_the_mask(xla):
+def test_eyes_are_painted_as_if_by_a_convolution_of_the_whole_image(xla):
     rng = np.random.default_rng(4)
-    painter = layers.EyePainter(3, 7, (tiny.MODEL.crop_h, tiny.MODEL.crop_w))
+    windows = layers.EyeWindows((tiny.MODEL.crop_h, tiny.MODEL.crop_w), halo=3)
+    affine, normalize, painter = layers.InstanceAffine(), layers.InstanceNormalization(), layers.EyePainter(3, 7, 32)
     features = tf.constant(rng.normal(size=(len(EYES), 32, 32, 4)), tf.float32)
     weight = tf.constant(rng.normal(size=(len(EYES), 32, 32, 3)), tf.float32)
     boxes = geometry.eye_boxes(EYES, tiny.MODEL)
-    painter([features, boxes])
+
+    def in_windows(features):
+        return painter([windows([features, *affine(features), boxes]), boxes])
+
+    in_windows(features), normalize(features)
     tiny.randomize(painter.trainable_variables, seed=3, scale=0.05)
+    tiny.randomize(affine.trainable_variables, seed=4, scale=0.5)
+    normalize.set_weights(affine.get_weights())
     kernel, bias = painter.trainable_variables
     mask = np.stack([tiny.inside_boxes(eyes, tiny.MODEL) for eyes in EYES.numpy()])
     mask = mask[..., None].astype(np.float32)
 
     def whole(features):
-        return tf.tanh(tf.nn.conv2d(features, kernel, 1, 'SAME') + bias) * mask
+        return tf.tanh(tf.nn.conv2d(tf.nn.relu(normalize(features)), kernel, 1, 'SAME') + bias) * mask
 
     def values_and_gradients(paint):
         with tf.GradientTape() as tape:
@@ -180,7 +187,7 @@ def test_eye_painter_is_a_convolution_times_the_mask(xla):
             loss = tf.reduce_sum(painted * weight)
         return [painted, *tape.gradient(loss, [features, kernel, bias])]
 
-    found = tf.function(lambda: values_and_gradients(lambda x: painter([x, boxes])), jit_compile=xla)()
+    found = tf.function(lambda: values_and_gradients(in_windows), jit_compile=xla)()
     for a, b in zip(found, values_and_gradients(whole)):
         np.testing.assert_allclose(a, b, atol=2e-4)
     np.testing.assert_array_equal(found[0].numpy()[np.repeat(mask, 3, axis=-1) == 0], 0)

@@ -72,7 +72,7 @@ class Dual:
         found = {}
         for name, faces in zip('xy', (self.model.look(*batch) for batch in self.batches)):
             boxes = faces.boxes.numpy().astype(np.float64) / self.model.config.img_size
-            found.update({f'{name}_mask': faces.mask, f'{name}_boxes_left': boxes[:, 0],
+            found.update({f'{name}_mask': np.repeat(faces.mask, 3, axis=-1), f'{name}_boxes_left': boxes[:, 0],
                           f'{name}_boxes_right': boxes[:, 1]})
         return found
 

@@ -22,7 +22,7 @@ class Faces(NamedTuple):
     """A batch of faces, real or painted, with what the networks want to know of them."""
 
     image: tf.Tensor    # [B, S, S, 3] in [-1, 1]
-    mask: tf.Tensor     # [B, S, S, 3], 1 inside the eye boxes
+    mask: tf.Tensor     # [B, S, S, 1], 1 inside the eye boxes
     boxes: tf.Tensor    # [B, 2, 4] left and right eye box (y0, x0, y1, x1), whole pixels
     left: tf.Tensor     # [B, c, c, 3] left eye crop
     right: tf.Tensor    # [B, c, c, 3] right eye crop

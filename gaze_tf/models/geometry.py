@@ -19,12 +19,12 @@ def eye_boxes(eyes, config, whole=True):
 
 
 def eye_mask(boxes, size):
-    """1 inside the boxes [B, 2, 4] (pixels), 0 elsewhere: [B, size, size, 3] float32."""
+    """1 inside the boxes [B, 2, 4] (pixels), 0 elsewhere: [B, size, size, 1] float32."""
     pixel = tf.range(size, dtype=tf.float32)
     y0, x0, y1, x1 = tf.unstack(boxes[..., None], axis=2)
     rows, columns = (pixel >= y0) & (pixel < y1), (pixel >= x0) & (pixel < x1)
-    mask = tf.reduce_any(rows[:, :, :, None] & columns[:, :, None, :], axis=1)
-    return tf.repeat(tf.cast(mask, tf.float32)[..., None], 3, axis=-1)
+    left, right = tf.unstack(rows[:, :, :, None] & columns[:, :, None, :], axis=1)
+    return tf.cast(left | right, tf.float32)[..., None]
 
 
 def eye_crops(images, boxes, size, native=True):

@@ -4,7 +4,8 @@ Each is two functional models, so that one face can be painted on several times 
 """
 import tensorflow as tf
 
-from gaze_tf.models.layers import EyePainter, conv, deconv, dense, instance_norm, lrelu, relu
+from gaze_tf.models.layers import (EyePainter, EyeWindows, InstanceAffine, conv, deconv, dense, instance_norm, lrelu,
+                                   mask_conv, relu)
 
 keras = tf.keras
 
@@ -24,7 +25,7 @@ class InpaintingGenerator(tf.Module):
         self.decoder = _decoder(config, self.encoder.output, code_sizes, f'{name}_decoder')
 
     def encode(self, masked_image, mask):
-        """Masked image [B, S, S, 3] in [-1, 1] and mask [B, S, S, 3] → [bottleneck, skips]."""
+        """Masked image [B, S, S, 3] in [-1, 1] and mask [B, S, S, 1] → [bottleneck, skips]."""
         return self.encoder([masked_image, mask])
 
     def paint(self, encoded, boxes, *codes):
@@ -34,9 +35,9 @@ class InpaintingGenerator(tf.Module):
 
 def _encoder(config, name):
     masked = keras.Input([config.img_size, config.img_size, 3], name='masked_image')
-    mask = keras.Input([config.img_size, config.img_size, 3], name='mask')
+    mask = keras.Input([config.img_size, config.img_size, 1], name='mask')
     x = keras.layers.Concatenate()([masked, mask])
-    x = lrelu(instance_norm(conv(config.ngf, 7, 1)(x)))
+    x = lrelu(instance_norm(mask_conv(config.ngf, 7)(x)))
     skips = []
     for i in range(config.n_layers_g):
         x = lrelu(instance_norm(conv(min(config.ngf * 2 ** (i + 1), 256), 4, 2)(x)))
@@ -55,6 +56,10 @@ def _decoder(config, encoded, code_sizes, name):
     x = keras.layers.Reshape([side, side, BOTTLENECK])(x)
     for i, skip in enumerate(reversed(skips)):
         x = keras.layers.Concatenate()([x, skip])
-        x = relu(instance_norm(deconv(max(width // 2 ** i, 16))(x)))
-    painted = EyePainter(3, 7, (config.crop_h, config.crop_w))([x, boxes])
+        x = deconv(max(width // 2 ** i, 16))(x)
+        if i < len(skips) - 1:
+            x = relu(instance_norm(x))
+    # behind the last normalisation's statistics nothing outside the eye boxes matters
+    windows = EyeWindows((config.crop_h, config.crop_w), halo=3)([x, *instance_norm(x, InstanceAffine), boxes])
+    painted = EyePainter(3, 7, config.img_size)([windows, boxes])
     return keras.Model([[bottleneck, skips], boxes, codes], painted, name=name)

@@ -18,10 +18,18 @@ keras = tf.keras
 _INIT = {'kernel_initializer': 'he_normal', 'padding': 'same'}
 
 
-def instance_norm(x):
+def instance_norm(x, layer=InstanceNormalization):
     """Instance normalisation with scale and offset, epsilon 1e-5."""
-    return InstanceNormalization(
-        epsilon=1e-5, gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02))(x)
+    return layer(epsilon=1e-5, gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02))(x)
+
+
+class InstanceAffine(InstanceNormalization):
+    """What instance normalisation multiplies features [B, H, W, C] by and then adds, each [B, 1, 1, C]."""
+
+    def call(self, inputs):
+        mean, variance = tf.nn.moments(inputs, [1, 2], keepdims=True)
+        scale = self.gamma * tf.math.rsqrt(variance + self.epsilon)
+        return scale, self.beta - mean * scale
 
 
 def lrelu(x):
@@ -40,6 +48,11 @@ def conv(filters, size, stride, spectral=False):
     return layer(filters, size, stride, **_INIT)
 
 
+def mask_conv(filters, size):
+    """A square convolution layer of stride 1 for an image and, as last channel, its mask."""
+    return MaskConv2D(filters, size, **_INIT)
+
+
 def deconv(filters, spectral=False):
     """A transposed convolution 4x4 with stride 2 (doubles height and width)."""
     layer = SpectralConv2DTranspose if spectral else keras.layers.Conv2DTranspose
@@ -52,45 +65,78 @@ def dense(units, spectral=False):
     return layer(units, kernel_initializer='he_normal')
 
 
+class MaskConv2D(keras.layers.Conv2D):
+    """Conv2D whose kernel sees the last input channel, a mask, three times (as in the original).
+
+    Three equal channels times three kernels are one channel times their sum, for two thirds of the work.
+    """
+
+    def build(self, input_shape):
+        super().build([*input_shape[:-1], input_shape[-1] + 2])
+        self.input_spec = keras.layers.InputSpec(ndim=4, axes={-1: input_shape[-1]})
+
+    def convolution_op(self, inputs, kernel):
+        mask = tf.reduce_sum(kernel[:, :, -3:], axis=2, keepdims=True)
+        return super().convolution_op(inputs, tf.concat([kernel[:, :, :-3], mask], axis=2))
+
+
+class EyeWindows(keras.layers.Layer):
+    """relu(instance_norm(features)) around the eye boxes only, where the output convolution looks.
+
+    (features [B, S, S, F], scale and offset [B, 1, 1, F] as from InstanceAffine, boxes [B, 2, 4] whole pixels (y0,
+    x0, y1, x1), at most box_hw large) → [B, 2, h + 2 halo, w + 2 halo, F], 0 outside the image.
+    """
+
+    def __init__(self, box_hw, halo, **kwargs):
+        super().__init__(**kwargs)
+        self.box_hw, self.halo = box_hw, halo
+
+    def call(self, inputs):
+        features, scale, offset, boxes = inputs
+        size = features.shape[1]
+        pixels = _window(boxes, size, self.box_hw, self.halo)
+        inside = tf.reduce_all((pixels >= 0) & (pixels < size), axis=-1, keepdims=True)
+        windows = tf.gather_nd(features, tf.clip_by_value(pixels, 0, size - 1), batch_dims=1)
+        return tf.nn.relu(windows * scale[:, None] + offset[:, None]) * tf.cast(inside, features.dtype)
+
+
 class EyePainter(keras.layers.Layer):
     """The output convolution and tanh, computed inside the eye boxes only and 0 elsewhere.
 
-    (features [B, S, S, F], boxes [B, 2, 4] whole pixels (y0, x0, y1, x1), at most box_hw large) →
-    tanh(conv(features)) · mask, [B, S, S, filters]. The same function as a SAME convolution of the whole
-    image times the mask, for a tenth of its cost: the rest of the image is the input's anyway.
+    (windows as from EyeWindows, boxes) → tanh(conv(features)) · mask, [B, size, size, filters]. The same function as
+    a SAME convolution of the whole image times the mask, for a tenth of its cost: the rest of the image is the
+    input's anyway.
     """
 
-    def __init__(self, filters, size, box_hw, **kwargs):
+    def __init__(self, filters, kernel_size, size, **kwargs):
         super().__init__(**kwargs)
-        self.conv = keras.layers.Conv2D(filters, size, padding='valid', kernel_initializer='he_normal')
-        self.box_hw = box_hw
+        self.conv = keras.layers.Conv2D(filters, kernel_size, padding='valid', kernel_initializer='he_normal')
+        self.size = size
 
     def call(self, inputs):
-        features, boxes = inputs
-        size, halo = features.shape[1], self.conv.kernel_size[0] // 2
-        boxes = tf.cast(boxes, tf.int32)
-        batch = tf.shape(boxes)[0]
-        # where a clipped box is smaller than box_hw, its window is moved to end at the image's edge
-        corner = tf.minimum(boxes[..., :2], size - tf.constant(self.box_hw))
-        window = self._pixels(corner, halo)                     # in the image padded by the halo
-        padded = tf.pad(features, [[0, 0], [halo, halo], [halo, halo], [0, 0]])
-        patches = tf.gather_nd(padded, window, batch_dims=1)    # [B, 2, h + 2 halo, w + 2 halo, F]
-        painted = tf.tanh(self.conv(tf.reshape(patches, [-1, *patches.shape[2:]])))
-
-        target = self._pixels(corner, 0)                        # [B, 2, h, w, 2]
-        left, right = (_inside(target, box) for box in tf.split(boxes[:, :, None, None], 2, axis=1))
+        windows, boxes = inputs
+        painted = tf.tanh(self.conv(tf.reshape(windows, [-1, *windows.shape[2:]])))
+        _, height, width, filters = painted.shape
+        pixels = _window(boxes, self.size, (height, width), 0)              # [B, 2, h, w, 2]
+        left, right = (_inside(pixels, box) for box in tf.split(tf.cast(boxes, tf.int32)[:, :, None, None], 2, axis=1))
         # of a pixel in both boxes, only the left window's copy counts
         counts = tf.stack([left[:, 0], right[:, 1] & ~left[:, 1]], axis=1)
-        painted = tf.reshape(painted, [batch, 2, *self.box_hw, self.conv.filters])
+        painted = tf.reshape(painted, [-1, 2, height, width, filters])
         painted *= tf.cast(counts, painted.dtype)[..., None]
-        face = tf.broadcast_to(tf.range(batch)[:, None, None, None, None], [batch, 2, *self.box_hw, 1])
-        return tf.scatter_nd(tf.concat([face, target], axis=-1), painted, [batch, size, size, self.conv.filters])
+        batch = tf.shape(boxes)[0]
+        face = tf.broadcast_to(tf.range(batch)[:, None, None, None, None], [batch, 2, height, width, 1])
+        return tf.scatter_nd(tf.concat([face, pixels], axis=-1), painted, [batch, self.size, self.size, filters])
 
-    def _pixels(self, corner, halo):
-        """The (y, x) of each pixel of windows of box_hw plus halo around, from corner on: [B, 2, h, w, 2]."""
-        height, width = (side + 2 * halo for side in self.box_hw)
-        grid = tf.stack(tf.meshgrid(tf.range(height), tf.range(width), indexing='ij'), axis=-1)
-        return corner[:, :, None, None] + grid
+
+def _window(boxes, size, box_hw, halo):
+    """The (y, x) of each pixel of a window of box_hw plus halo around for each box: [B, 2, h, w, 2].
+
+    Where a box is smaller than box_hw, being clipped, its window is moved to end at the image's edge.
+    """
+    corner = tf.minimum(tf.cast(boxes[..., :2], tf.int32), size - tf.constant(box_hw)) - halo
+    height, width = (side + 2 * halo for side in box_hw)
+    grid = tf.stack(tf.meshgrid(tf.range(height), tf.range(width), indexing='ij'), axis=-1)
+    return corner[:, :, None, None] + grid
 
 
 def _inside(pixels, box):

@@ -21,8 +21,21 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         return {'base': self.base, 'total': self.total, 'start': self.start, 'every': self.every}
 
 
+class Adam(keras.optimizers.Adam):
+    """Keras' Adam through TensorFlow's one operation for it: the same formula, but one pass over memory, not ten."""
+
+    def update_step(self, gradient, variable):
+        index = self._index_dict[self._var_key(variable)]
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle, m=self._momentums[index].handle, v=self._velocities[index].handle,
+            beta1_power=self.beta_1 ** step, beta2_power=self.beta_2 ** step, lr=self.learning_rate,
+            beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, grad=gradient)
+
+
 def adam(learning_rate, beta1, beta2, variables):
     """Adam as in TensorFlow 1: Δ = −lr·√(1−β₂ᵗ)/(1−β₁ᵗ)·m/(√v + ε), ε 1e-8; its slots exist at once."""
-    optimizer = keras.optimizers.Adam(learning_rate, beta_1=beta1, beta_2=beta2, epsilon=1e-8)
+    # jit_compile would compile each variable's update by itself
+    optimizer = Adam(learning_rate, beta_1=beta1, beta_2=beta2, epsilon=1e-8, jit_compile=False)
     optimizer.build(variables)
     return optimizer
