@@ -141,6 +141,9 @@ class RunConfig(_Validated):
     keep: int = option(3, 'How many of the newest checkpoints are kept.', low=1)
     log_every: int = option(100, 'Steps between two rows of TensorBoard scalars.', low=1)
     image_every: int = option(1_000, 'Steps between two TensorBoard image grids.', low=1)
+    precision: str = option('float32', 'What networks compute in; weights, optimizer state, instance statistics, '
+                                       'spectral norms and losses are float32 in any case. float16 scales losses.',
+                            choices=('float32', 'bfloat16', 'float16'))
     xla: str = option('auto', 'Compile the training step with XLA: auto is on for GPUs and off for CPUs.',
                       choices=('auto', 'on', 'off'))
 

@@ -65,6 +65,7 @@ def perceptual(a, b, faces):
     crop, size = elements of the features of one eye's batch. Crops of both eyes may be stacked on the
     batch axis: `faces` is the number of faces, and the result the sum over both eyes, as in the paper.
     """
+    a, b = ([tf.cast(x, tf.float32) for x in features] for features in (a, b))
     pairs = [(_gram(x), _gram(y)) for x, y in zip(a[:-1], b[:-1])] + [(a[-1], b[-1])]
     return tf.add_n([tf.reduce_sum(tf.square(x - y)) / (_per_crop(features) * faces)
                      for (x, y), features in zip(pairs, a)])

@@ -20,4 +20,4 @@ def pam_autoencoder(encoder):
         x = keras.layers.Concatenate()([x, skip])
         x = relu(instance_norm(deconv(coarsest[-1] // 2 ** i, spectral=True)(x)))
     assert x.shape[1] == crop_px
-    return keras.Model(encoder.input, keras.activations.tanh(conv(3, 7, 1)(x)), name='pam_autoencoder')
+    return keras.Model(encoder.input, keras.layers.Activation('tanh', dtype='float32')(conv(3, 7, 1)(x)), name='pam_autoencoder')

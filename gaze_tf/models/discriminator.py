@@ -25,4 +25,4 @@ def discriminator(config, name):
     x = keras.layers.Concatenate()([branch(image, 256),
                                     branch(keras.layers.Concatenate()([left, right]), 512)])
     x = relu(dense(1024, spectral)(x))
-    return keras.Model([image, left, right], dense(1, spectral)(x), name=name)
+    return keras.Model([image, left, right], dense(1, spectral, 'float32')(x), name=name)

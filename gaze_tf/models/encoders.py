@@ -18,7 +18,7 @@ def content_encoder(config):
     for i in range(config.n_layers_r):
         x = lrelu(instance_norm(conv(min(config.ngf * 2 ** (i + 1), 128), 4, 2)(x)))
         activations.append(x)
-    code = dense(config.code_size)(keras.layers.Flatten()(x))
+    code = dense(config.code_size, dtype='float32')(keras.layers.Flatten()(x))
     return keras.Model(crop, [code, activations], name='content_encoder')
 
 
@@ -30,4 +30,4 @@ def angle_encoder(config):
     x = relu(instance_norm(conv(config.nef, 7, 1)(x)))
     for i in range(config.n_layers_e):
         x = relu(instance_norm(conv(min(config.nef * 2 ** (i + 1), 128), 4, 2)(x)))
-    return keras.Model([left, right], dense(2)(keras.layers.Flatten()(x)), name='angle_encoder')
+    return keras.Model([left, right], dense(2, dtype='float32')(keras.layers.Flatten()(x)), name='angle_encoder')

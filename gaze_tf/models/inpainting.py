@@ -4,8 +4,8 @@ Each is two functional models, so that one face can be painted on several times 
 """
 import tensorflow as tf
 
-from gaze_tf.models.layers import (EyePainter, EyeWindows, InstanceAffine, conv, deconv, dense, instance_norm, lrelu,
-                                   mask_conv, relu)
+from gaze_tf.models.layers import (EyePainter, EyeWindows, InstanceAffine, conv, deconv, dense, instance_norm,
+                                   lrelu, mask_conv, relu)
 
 keras = tf.keras
 
@@ -46,7 +46,7 @@ def _encoder(config, name):
 
 
 def _decoder(config, encoded, code_sizes, name):
-    bottleneck, skips = tf.nest.map_structure(lambda x: keras.Input(x.shape[1:]), encoded)
+    bottleneck, skips = tf.nest.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), encoded)
     boxes = keras.Input([2, 4], name='boxes')
     codes = [keras.Input([size], name=f'code_{size}') for size in code_sizes]
     _, side, _, width = skips[-1].shape
@@ -60,6 +60,6 @@ def _decoder(config, encoded, code_sizes, name):
         if i < len(skips) - 1:
             x = relu(instance_norm(x))
     # behind the last normalisation's statistics nothing outside the eye boxes matters
-    windows = EyeWindows((config.crop_h, config.crop_w), halo=3)([x, *instance_norm(x, InstanceAffine), boxes])
+    windows = EyeWindows((config.crop_h, config.crop_w), halo=3)([x, *InstanceAffine()(x), boxes])
     painted = EyePainter(3, 7, config.img_size)([windows, boxes])
     return keras.Model([[bottleneck, skips], boxes, codes], painted, name=name)

@@ -3,7 +3,11 @@
 Convolutions are SAME-padded with biases. Initial values (as in the original): convolutions and dense
 layers truncated normal with variance 2 / fan_in, biases 0, instance normalisation scale normal(1, 0.02)
 and offset 0.
+
+In mixed precision convolutions and dense layers compute in 16 bits; weights, instance statistics, spectral norms and
+what the networks give are float32.
 """
+import contextlib
 import warnings
 
 import tensorflow as tf
@@ -18,18 +22,42 @@ keras = tf.keras
 _INIT = {'kernel_initializer': 'he_normal', 'padding': 'same'}
 
 
-def instance_norm(x, layer=InstanceNormalization):
-    """Instance normalisation with scale and offset, epsilon 1e-5."""
-    return layer(epsilon=1e-5, gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02))(x)
+@contextlib.contextmanager
+def computing_in(precision):
+    """Layers that are made inside compute in 'float32', 'bfloat16' or 'float16'; their weights are float32."""
+    mixed_precision = keras.mixed_precision
+    outside = mixed_precision.global_policy()
+    mixed_precision.set_global_policy('float32' if precision == 'float32' else f'mixed_{precision}')
+    try:
+        yield
+    finally:
+        mixed_precision.set_global_policy(outside)
 
 
 class InstanceAffine(InstanceNormalization):
-    """What instance normalisation multiplies features [B, H, W, C] by and then adds, each [B, 1, 1, C]."""
+    """What instance normalisation multiplies features [B, H, W, C] by and then adds, each [B, 1, 1, C] float32."""
+
+    def __init__(self):
+        super().__init__(epsilon=1e-5, gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02),
+                         dtype='float32', autocast=False)
 
     def call(self, inputs):
-        mean, variance = tf.nn.moments(inputs, [1, 2], keepdims=True)
+        mean, variance = tf.nn.moments(tf.cast(inputs, tf.float32), [1, 2], keepdims=True)
         scale = self.gamma * tf.math.rsqrt(variance + self.epsilon)
         return scale, self.beta - mean * scale
+
+
+class InstanceNorm(InstanceAffine):
+    """Instance normalisation with scale and offset, epsilon 1e-5; keeps the inputs' dtype."""
+
+    def call(self, inputs):
+        scale, offset = super().call(inputs)
+        return tf.cast(tf.cast(inputs, tf.float32) * scale + offset, inputs.dtype)
+
+
+def instance_norm(x):
+    """Instance normalisation as a layer of its own."""
+    return InstanceNorm()(x)
 
 
 def lrelu(x):
@@ -59,10 +87,10 @@ def deconv(filters, spectral=False):
     return layer(filters, 4, 2, **_INIT)
 
 
-def dense(units, spectral=False):
-    """A dense layer, optionally spectrally normalised."""
+def dense(units, spectral=False, dtype=None):
+    """A dense layer, optionally spectrally normalised; it computes in `dtype` or else as others do."""
     layer = SpectralDense if spectral else keras.layers.Dense
-    return layer(units, kernel_initializer='he_normal')
+    return layer(units, kernel_initializer='he_normal', dtype=dtype)
 
 
 class MaskConv2D(keras.layers.Conv2D):
@@ -87,8 +115,8 @@ class EyeWindows(keras.layers.Layer):
     x0, y1, x1), at most box_hw large) → [B, 2, h + 2 halo, w + 2 halo, F], 0 outside the image.
     """
 
-    def __init__(self, box_hw, halo, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, box_hw, halo):
+        super().__init__(dtype='float32', autocast=False)
         self.box_hw, self.halo = box_hw, halo
 
     def call(self, inputs):
@@ -97,7 +125,8 @@ class EyeWindows(keras.layers.Layer):
         pixels = _window(boxes, size, self.box_hw, self.halo)
         inside = tf.reduce_all((pixels >= 0) & (pixels < size), axis=-1, keepdims=True)
         windows = tf.gather_nd(features, tf.clip_by_value(pixels, 0, size - 1), batch_dims=1)
-        return tf.nn.relu(windows * scale[:, None] + offset[:, None]) * tf.cast(inside, features.dtype)
+        windows = tf.cast(windows, tf.float32) * scale[:, None] + offset[:, None]
+        return tf.nn.relu(windows) * tf.cast(inside, tf.float32)
 
 
 class EyePainter(keras.layers.Layer):
@@ -108,14 +137,15 @@ class EyePainter(keras.layers.Layer):
     input's anyway.
     """
 
-    def __init__(self, filters, kernel_size, size, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, filters, kernel_size, size):
+        super().__init__(dtype='float32', autocast=False)
         self.conv = keras.layers.Conv2D(filters, kernel_size, padding='valid', kernel_initializer='he_normal')
         self.size = size
 
     def call(self, inputs):
         windows, boxes = inputs
-        painted = tf.tanh(self.conv(tf.reshape(windows, [-1, *windows.shape[2:]])))
+        painted = self.conv(tf.reshape(windows, [-1, *windows.shape[2:]]))
+        painted = tf.tanh(tf.cast(painted, tf.float32))
         _, height, width, filters = painted.shape
         pixels = _window(boxes, self.size, (height, width), 0)              # [B, 2, h, w, 2]
         left, right = (_inside(pixels, box) for box in tf.split(tf.cast(boxes, tf.int32)[:, :, None, None], 2, axis=1))
@@ -157,6 +187,10 @@ class _Spectral:
         rows = self.kernel.shape.num_elements() // self.kernel.shape[-1]
         self.u = self.add_weight('u', [rows], initializer=keras.initializers.RandomNormal(), trainable=False)
 
+    def add_weight(self, name, *args, **kwargs):
+        # the kernel stays float32 until it is normalised
+        return super().add_weight(name, *args, experimental_autocast=name == 'bias', **kwargs)
+
     def power_iteration(self):
         """(matrix, u, v): the kernel as [K, C] and its singular vectors one iteration on."""
         matrix = tf.reshape(self.kernel, [-1, self.kernel.shape[-1]])
@@ -178,14 +212,14 @@ class SpectralConv2D(_Spectral, keras.layers.Conv2D):
     """Conv2D with spectral normalisation."""
 
     def convolution_op(self, inputs, kernel):
-        return super().convolution_op(inputs, self.normalized_kernel())
+        return super().convolution_op(inputs, tf.cast(self.normalized_kernel(), inputs.dtype))
 
 
 class SpectralDense(_Spectral, keras.layers.Dense):
     """Dense with spectral normalisation."""
 
     def call(self, inputs):
-        return inputs @ self.normalized_kernel() + self.bias
+        return inputs @ tf.cast(self.normalized_kernel(), inputs.dtype) + self.bias
 
 
 class SpectralConv2DTranspose(_Spectral, keras.layers.Conv2DTranspose):
@@ -195,7 +229,8 @@ class SpectralConv2DTranspose(_Spectral, keras.layers.Conv2DTranspose):
         batch, height, width, _ = tf.unstack(tf.shape(inputs))
         stride = self.strides[0]
         output_shape = [batch, height * stride, width * stride, self.filters]
-        return tf.nn.conv2d_transpose(inputs, self.normalized_kernel(), output_shape, stride) + self.bias
+        kernel = tf.cast(self.normalized_kernel(), inputs.dtype)
+        return tf.nn.conv2d_transpose(inputs, kernel, output_shape, stride) + self.bias
 
 
 def spectral_layers(model):

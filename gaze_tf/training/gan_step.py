@@ -3,9 +3,9 @@ import tensorflow as tf
 
 from gaze_tf.losses.perceptual import vgg16
 from gaze_tf.models.gaze_model import GazeModel
-from gaze_tf.models.layers import spectral_layers
+from gaze_tf.models.layers import computing_in, spectral_layers
 from gaze_tf.training.objectives import Objectives
-from gaze_tf.training.schedule import LinearDecay, adam
+from gaze_tf.training.schedule import LinearDecay, adam, minimize
 
 
 class GanStep:
@@ -14,16 +14,17 @@ class GanStep:
     `model.content_encoder` (from PAM) and VGG are never updated.
     """
 
-    def __init__(self, model_config, config, xla=False):
-        self.model = model = GazeModel(model_config, native_crops=not xla)
-        self.objectives = Objectives(model, config, vgg16(config.vgg_weights) if config.lam_p else None)
+    def __init__(self, model_config, config, xla=False, precision='float32'):
+        with computing_in(precision):
+            self.model = model = GazeModel(model_config, native_crops=not xla)
+            self.objectives = Objectives(model, config, vgg16(config.vgg_weights) if config.lam_p else None)
         self.variables = {'d_x': model.d_x.trainable_variables,
                           'd_y': model.d_y.trainable_variables,
                           'g_x': model.g_x.trainable_variables,
                           'g_y': [*model.g_y.trainable_variables, *model.angle_encoder.trainable_variables]}
         rates = {name: LinearDecay(rate, config.steps, config.decay_start, config.decay_every)
                  for name, rate in zip(self.variables, (config.lr_d, config.lr_d, config.lr_g, config.lr_g))}
-        self.optimizers = {name: adam(rates[name], config.beta1, config.beta2, variables)
+        self.optimizers = {name: adam(rates[name], config.beta1, config.beta2, variables, precision)
                            for name, variables in self.variables.items()}
         self._spectral = spectral_layers(model.d_x) + spectral_layers(model.d_y)
         # no control flow to convert: without autograph it is built faster
@@ -80,8 +81,7 @@ class GanStep:
         return tape
 
     def _update(self, name, tape, loss):
-        variables = self.variables[name]
-        self.optimizers[name].apply_gradients(zip(tape.gradient(loss, variables), variables))
+        minimize(loss, tape, self.optimizers[name], self.variables[name])
 
     @tf.function
     def pictures(self, x, y):

@@ -5,8 +5,8 @@ from gaze_tf.losses import reconstruction
 from gaze_tf.models import geometry
 from gaze_tf.models.autoencoder import pam_autoencoder
 from gaze_tf.models.encoders import content_encoder
-from gaze_tf.models.layers import spectral_layers
-from gaze_tf.training.schedule import adam
+from gaze_tf.models.layers import computing_in, spectral_layers
+from gaze_tf.training.schedule import adam, minimize
 
 
 class PamStep:
@@ -15,13 +15,14 @@ class PamStep:
     `whole_boxes`: whether eye boxes have whole edges, as for GCM and GAM; in the original's PAM they do not.
     """
 
-    def __init__(self, encoder_config, config, xla=False, whole_boxes=True):
+    def __init__(self, encoder_config, config, xla=False, precision='float32', whole_boxes=True):
         self.config = encoder_config
         self._native_crops, self._whole_boxes = not xla, whole_boxes
-        self.content_encoder = content_encoder(encoder_config)
-        self.autoencoder = pam_autoencoder(self.content_encoder)
+        with computing_in(precision):
+            self.content_encoder = content_encoder(encoder_config)
+            self.autoencoder = pam_autoencoder(self.content_encoder)
         self.variables = {'autoencoder': self.autoencoder.trainable_variables}
-        self.optimizer = adam(config.lr_r, config.beta1, config.beta2, self.autoencoder.trainable_variables)
+        self.optimizer = adam(config.lr_r, config.beta1, config.beta2, self.variables['autoencoder'], precision)
         self.train_step = tf.function(self._train_step, jit_compile=xla, autograph=False)
         self.checkpoint = tf.train.Checkpoint(
             content_encoder=self.content_encoder, autoencoder=self.autoencoder, optimizer=self.optimizer)
@@ -38,8 +39,7 @@ class PamStep:
             # one call for both domains: their sum is twice the mean over both
             terms = {name: 2 * term for name, term in reconstruction.mirror(self.autoencoder, left, right).items()}
             loss = tf.add_n(list(terms.values()))
-        variables = self.autoencoder.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+        minimize(loss, tape, self.optimizer, self.variables['autoencoder'])
         for layer in spectral_layers(self.autoencoder):
             layer.advance()
         return {**terms, 'loss': loss}

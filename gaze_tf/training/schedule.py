@@ -33,9 +33,23 @@ class Adam(keras.optimizers.Adam):
             beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, grad=gradient)
 
 
-def adam(learning_rate, beta1, beta2, variables):
-    """Adam as in TensorFlow 1: Δ = −lr·√(1−β₂ᵗ)/(1−β₁ᵗ)·m/(√v + ε), ε 1e-8; its slots exist at once."""
+def adam(learning_rate, beta1, beta2, variables, precision):
+    """Adam as in TensorFlow 1: Δ = −lr·√(1−β₂ᵗ)/(1−β₁ᵗ)·m/(√v + ε), ε 1e-8; its slots exist at once.
+
+    Its state is float32. With precision 'float16' it scales losses, as much as gradients stay finite, and leaves out
+    updates whose gradients do not.
+    """
     # jit_compile would compile each variable's update by itself
     optimizer = Adam(learning_rate, beta_1=beta1, beta_2=beta2, epsilon=1e-8, jit_compile=False)
     optimizer.build(variables)
-    return optimizer
+    return keras.mixed_precision.LossScaleOptimizer(optimizer) if precision == 'float16' else optimizer
+
+
+def minimize(loss, tape, optimizer, variables):
+    """One update of the variables by the gradients of a loss that the tape has seen."""
+    if isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
+        scale = optimizer.get_scaled_loss(tf.ones([]))
+        gradients = optimizer.get_unscaled_gradients(tape.gradient(loss, variables, output_gradients=scale))
+    else:
+        gradients = tape.gradient(loss, variables)
+    optimizer.apply_gradients(zip(gradients, variables))
