@@ -252,11 +252,14 @@ def test_eager_is_graph(trained, eagerly, monkeypatch):
 FLAT = dataclasses.replace(tiny.MODEL, n_layers_g=2, n_layers_d=1)
 
 
-def test_xla_is_eager():
+def test_xla_is_eager_and_one_program():
     config = dataclasses.replace(GAN, lam_p=0.)
     step = make(GanStep, model_config=FLAT, config=config, xla=True)
     before, names = values_of(step.model.variables), [variable.name for variable in step.model.variables]
     terms = run(step)
+    # what XLA itself is given: nothing that it would have to call back for
+    program = step.train_step.experimental_get_compiler_ir(*BATCHES[0])(stage='hlo')
+    assert program.count('ENTRY') == 1 and 'custom-call' not in program and 'host-' not in program
     other = make(GanStep, model_config=FLAT, config=config)
     tf.config.run_functions_eagerly(True)
     expected = run(other)
@@ -363,7 +366,7 @@ def test_adam_is_tensorflow_ones():
     # gradients down to 1e-9, where epsilon decides
     scales = np.array([1e-9, 1e-8, 1e-7, 1e-3, 1., 100.], np.float32)
     variable = tf.Variable(np.ones_like(scales))
-    optimizer = schedule.adam(0.01, 0.5, 0.999, [variable])
+    optimizer = schedule.adam(0.01, 0.5, 0.999, [variable], 'float32')
     reference = tf.compat.v1.train.AdamOptimizer(0.01, beta1=0.5, beta2=0.999, epsilon=1e-8)
     other = tf.Variable(np.ones_like(scales))
     expected, m, v = np.ones(len(scales)), 0, 0
