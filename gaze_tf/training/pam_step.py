@@ -21,7 +21,8 @@ class PamStep:
         self.content_encoder = content_encoder(encoder_config)
         self.autoencoder = pam_autoencoder(self.content_encoder)
         self.variables = {'autoencoder': self.autoencoder.trainable_variables}
-        self.optimizer = adam(config.lr_r, config.beta1, config.beta2, self.autoencoder.trainable_variables)
+        self.optimizer = adam(config.lr_r, config.beta1, config.beta2, self.autoencoder.trainable_variables,
+                              config.clip_norm)
         self.train_step = tf.function(self._train_step, jit_compile=xla, autograph=False)
         self.checkpoint = tf.train.Checkpoint(
             content_encoder=self.content_encoder, autoencoder=self.autoencoder, optimizer=self.optimizer)

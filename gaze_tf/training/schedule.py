@@ -21,8 +21,12 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         return {'base': self.base, 'total': self.total, 'start': self.start, 'every': self.every}
 
 
-def adam(learning_rate, beta1, beta2, variables):
-    """Adam as in TensorFlow 1: Δ = −lr·√(1−β₂ᵗ)/(1−β₁ᵗ)·m/(√v + ε), ε 1e-8; its slots exist at once."""
-    optimizer = keras.optimizers.Adam(learning_rate, beta_1=beta1, beta_2=beta2, epsilon=1e-8)
+def adam(learning_rate, beta1, beta2, variables, clip_norm=0.):
+    """Adam as in TensorFlow 1: Δ = −lr·√(1−β₂ᵗ)/(1−β₁ᵗ)·m/(√v + ε), ε 1e-8; its slots exist at once.
+
+    `clip_norm`: the global norm to which gradients are clipped before they are applied; 0 leaves them.
+    """
+    optimizer = keras.optimizers.Adam(learning_rate, beta_1=beta1, beta_2=beta2, epsilon=1e-8,
+                                      global_clipnorm=clip_norm or None)
     optimizer.build(variables)
     return optimizer
