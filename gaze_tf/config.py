@@ -95,6 +95,9 @@ class DataConfig(_Validated):
     skip_corrupt: bool = option(False, 'Leave out records that cannot be read, instead of stopping.')
 
 
+_STOP_METRIC = 'Term on held-out faces that decides with --stop_patience; smaller is better.'
+
+
 @dataclasses.dataclass(frozen=True)
 class _Training(_Validated):
     """What both trainings can do beyond the paper, which does without."""
@@ -102,12 +105,15 @@ class _Training(_Validated):
     clip_norm: float = option(0.0, 'Global norm to which the gradients of each update are clipped (0: not).', low=0)
     warm_start: str = option('', 'Folder of an earlier run of this command, or an imported one: a new run starts from '
                                  'its weights, with its model, at step 0.')
+    stop_patience: int = option(0, 'The run ends once --stop_metric has not improved for so many checkpoints in a row '
+                                   '(0: never). The best is still there with a larger --keep.', low=0)
 
 
 @dataclasses.dataclass(frozen=True)
 class PamConfig(_Training):
     """Pretraining of the content encoder (PAM)."""
 
+    stop_metric: str = option('loss', _STOP_METRIC)
     steps: int = option(100_000, 'Training steps (the paper does not say how many).', low=1)
     batch_size: int = option(16, 'Faces of each domain in one step.', low=1)
     lr_r: float = option(5e-4, 'Learning rate of Adam.', low=0)
@@ -119,6 +125,7 @@ class PamConfig(_Training):
 class GanConfig(_Training):
     """Training of GCM and GAM: optimisation and loss weights."""
 
+    stop_metric: str = option('g_x/reconstruction', _STOP_METRIC)
     steps: int = option(200_000, 'Training steps.', low=1)
     batch_size: int = option(16, 'Faces of each domain in one step.', low=1)
     lr_d: float = option(1e-4, 'Learning rate of Adam for D_x and D_y; one of its own, as TTUR (Heusel et al. 2017) '

@@ -8,7 +8,7 @@ from gaze_tf.errors import GazeError
 
 PREFIX = 'step'
 # parts of a stage that an option adds
-OPTIONAL = {'averages': '--ema'}
+OPTIONAL = {'averages': '--ema', 'early_stop': '--stop_patience'}
 
 
 def manager(directory, step, stage, keep):

@@ -92,6 +92,17 @@ class GanStep:
         self.optimizers[name].apply_gradients(zip(tape.gradient(loss, variables), variables))
 
     @tf.function
+    def evaluate(self, x, y):
+        """The terms of one Batch of each domain, all with the present weights; changes nothing."""
+        model, objectives, step = self.model, self.objectives, self.optimizers['d_x'].iterations
+        x, y = model.look(*x), model.look(*y)
+        x_rec, y_cor, canvas = model.correct(x), model.correct(y), model.canvas(y)
+        y_rec, y_hat = model.animate(canvas, like=y), model.animate(canvas, like=y_cor)
+        losses = (objectives.d_x(x, x_rec, y_hat, step), objectives.d_y(y, y_rec, step),
+                  objectives.g_x(x, x_rec), objectives.g_y(y, y_rec, y_cor, y_hat))
+        return {name: term for _, terms in losses for name, term in terms.items()}
+
+    @tf.function
     def pictures(self, x, y):
         """For the summaries: what each module makes of fixed faces, as columns of a grid."""
         x, y = self.model.look(*x), self.model.look(*y)

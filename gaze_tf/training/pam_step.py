@@ -34,16 +34,24 @@ class PamStep:
 
     def _train_step(self, x, y):
         """One update on one Batch of each domain; returns the loss terms, scalars by name."""
-        left, right = (tf.concat(pair, axis=0) for pair in zip(self.eyes(x), self.eyes(y)))
         with tf.GradientTape() as tape:
-            # one call for both domains: their sum is twice the mean over both
-            terms = {name: 2 * term for name, term in reconstruction.mirror(self.autoencoder, left, right).items()}
-            loss = tf.add_n(list(terms.values()))
+            terms = self._terms(x, y)
         variables = self.autoencoder.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+        self.optimizer.apply_gradients(zip(tape.gradient(terms['loss'], variables), variables))
         for layer in spectral_layers(self.autoencoder):
             layer.advance()
-        return {**terms, 'loss': loss}
+        return terms
+
+    def _terms(self, x, y):
+        left, right = (tf.concat(pair, axis=0) for pair in zip(self.eyes(x), self.eyes(y)))
+        # one call for both domains: their sum is twice the mean over both
+        terms = {name: 2 * term for name, term in reconstruction.mirror(self.autoencoder, left, right).items()}
+        return {**terms, 'loss': tf.add_n(list(terms.values()))}
+
+    @tf.function
+    def evaluate(self, x, y):
+        """The terms of one Batch of each domain; changes nothing."""
+        return self._terms(x, y)
 
     @tf.function
     def pictures(self, x, y):
