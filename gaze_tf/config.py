@@ -95,10 +95,25 @@ class DataConfig(_Validated):
     skip_corrupt: bool = option(False, 'Leave out records that cannot be read, instead of stopping.')
 
 
+_STOP_METRIC = 'Term on held-out faces that decides with --stop_patience; smaller is better.'
+
+
 @dataclasses.dataclass(frozen=True)
-class PamConfig(_Validated):
+class _Training(_Validated):
+    """What both trainings can do beyond the paper, which does without."""
+
+    clip_norm: float = option(0.0, 'Global norm to which the gradients of each update are clipped (0: not).', low=0)
+    warm_start: str = option('', 'Folder of an earlier run of this command, or an imported one: a new run starts from '
+                                 'its weights, with its model, at step 0.')
+    stop_patience: int = option(0, 'The run ends once --stop_metric has not improved for so many checkpoints in a row '
+                                   '(0: never). The best is still there with a larger --keep.', low=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class PamConfig(_Training):
     """Pretraining of the content encoder (PAM)."""
 
+    stop_metric: str = option('loss', _STOP_METRIC)
     steps: int = option(100_000, 'Training steps (the paper does not say how many).', low=1)
     batch_size: int = option(16, 'Faces of each domain in one step.', low=1)
     lr_r: float = option(5e-4, 'Learning rate of Adam.', low=0)
@@ -107,12 +122,14 @@ class PamConfig(_Validated):
 
 
 @dataclasses.dataclass(frozen=True)
-class GanConfig(_Validated):
+class GanConfig(_Training):
     """Training of GCM and GAM: optimisation and loss weights."""
 
+    stop_metric: str = option('g_x/reconstruction', _STOP_METRIC)
     steps: int = option(200_000, 'Training steps.', low=1)
     batch_size: int = option(16, 'Faces of each domain in one step.', low=1)
-    lr_d: float = option(1e-4, 'Learning rate of Adam for D_x and D_y.', low=0)
+    lr_d: float = option(1e-4, 'Learning rate of Adam for D_x and D_y; one of its own, as TTUR (Heusel et al. 2017) '
+                               'asks for.', low=0)
     lr_g: float = option(1e-4, 'Learning rate of Adam for G_x, and for G_y with E_r.', low=0)
     beta1: float = option(0.5, "Adam's decay of the first moment.", low=0, below=1)
     beta2: float = option(0.999, "Adam's decay of the second moment.", low=0, below=1)
@@ -125,6 +142,10 @@ class GanConfig(_Validated):
     lam_r: float = option(1.0, 'Weight of the reconstruction terms (localL1).', low=0)
     lam_p: float = option(100.0, 'Weight of the perceptual terms; above 0 it needs --vgg_weights.', low=0)
     lam_gp: float = option(10.0, 'Weight of the gradient penalty, used with --loss_type=wgan only.', low=0)
+    lam_r1: float = option(0.0, 'R1 (Mescheder et al. 2018): D_x and D_y also minimise half of this times the squared '
+                                'norm of their gradient at real faces (0: not).', low=0)
+    ema: float = option(0.0, 'Decay of the exponential moving average of G_x, G_y and E_r, as 0.999, that is kept '
+                             'beside them and exported in their place (0: none).', low=0, below=1)
     pam_checkpoint: str = option('', 'Folder of the `gaze-tf pretrain` run whose content encoder is used.')
     vgg_weights: str = option('', 'VGG-16 weights trained on ImageNet: the slim checkpoint (vgg_16.ckpt), or the '
                                   'Keras file (vgg16_weights_tf_dim_ordering_tf_kernels[_notop].h5).')
@@ -169,6 +190,19 @@ def define_flags(flag_values, *classes):
 def from_flags(cls, flag_values):
     """A `cls` with the values of the flags that `define_flags` made for it; raises GazeError."""
     return cls(**{field.name: flag_values[field.name].value for field in dataclasses.fields(cls)})
+
+
+def from_trained(cls, flag_values, trained, whose):
+    """As `from_flags`, but with the values of `trained`, an earlier configuration of some or all of its fields.
+
+    Raises GazeError where a flag that was given differs from what `whose` (in words) was trained with.
+    """
+    for name, value in dataclasses.asdict(trained).items():
+        if flag_values[name].present and flag_values[name].value != value:
+            raise GazeError(f'--{name}={flag_values[name].value}, but {whose} was trained with {value}: leave the flag '
+                            'out, or train that anew.')
+        flag_values[name].value = value
+    return from_flags(cls, flag_values)
 
 
 def save(path, **groups):

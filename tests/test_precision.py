@@ -108,7 +108,7 @@ def test_spectral_norms_are_float32(precision):
 
 def test_float16_leaves_out_updates_that_overflow():
     step = made(pam, 'float16')
-    inner = schedule.adam(1e-3, 0.5, 0.999, step.variables['autoencoder'], 'float32')
+    inner = schedule.adam(1e-3, PamConfig(), step.variables['autoencoder'], 'float32')
     step.optimizer = keras.mixed_precision.LossScaleOptimizer(inner, initial_scale=2. ** 100)
     before = flat(step.variables['autoencoder'])
     terms = step.train_step(*BATCH)

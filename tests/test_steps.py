@@ -366,7 +366,7 @@ def test_adam_is_tensorflow_ones():
     # gradients down to 1e-9, where epsilon decides
     scales = np.array([1e-9, 1e-8, 1e-7, 1e-3, 1., 100.], np.float32)
     variable = tf.Variable(np.ones_like(scales))
-    optimizer = schedule.adam(0.01, 0.5, 0.999, [variable], 'float32')
+    optimizer = schedule.adam(0.01, PamConfig(), [variable], 'float32')
     reference = tf.compat.v1.train.AdamOptimizer(0.01, beta1=0.5, beta2=0.999, epsilon=1e-8)
     other = tf.Variable(np.ones_like(scales))
     expected, m, v = np.ones(len(scales)), 0, 0

@@ -1,6 +1,7 @@
 """gaze-tf export --checkpoint=runs/gaze --output_dir=runs/saved_model
 
-Writes the newest checkpoint of a `gaze-tf train` run as a SavedModel. Image size and eye box travel inside
+Writes the newest checkpoint of a `gaze-tf train` run as a SavedModel, with the averaged weights of a run with
+--ema. Image size and eye box travel inside
 it; `gaze-tf correct` and `gaze-tf animate` need nothing else.
 """
 from absl import flags
@@ -17,5 +18,5 @@ def define_flags(values):
 def run(values):
     require(values, 'checkpoint', 'output_dir')
     from gaze_tf.serving import export
-    export.export(values.checkpoint, values.output_dir)
-    print(f'SavedModel: {values.output_dir}')
+    averaged = export.export(values.checkpoint, values.output_dir)
+    print(f'SavedModel: {values.output_dir}' + (' (the averaged weights of --ema)' if averaged else ''))

@@ -50,10 +50,22 @@ def gradient_penalty(discriminator, real, fake, mix):
     norm is taken over all inputs of one face together. (Gulrajani et al. 2017, eq. 3.)
     """
     between = [mix * a + (1 - mix) * b for a, b in zip(real, fake)]
-    with tf.GradientTape() as tape:
-        tape.watch(between)
-        logits = discriminator(between)
-    squares = [tf.reduce_sum(tf.square(g), axis=[1, 2, 3]) for g in tape.gradient(logits, between)]
     # the derivative of a square root at 0 is infinite
-    norms = tf.sqrt(tf.add_n(squares) + 1e-12)
+    norms = tf.sqrt(_squared_gradient(discriminator, between) + 1e-12)
     return _mean(tf.square(norms - 1))
+
+
+def r1(discriminator, real):
+    """R1: mean of |gradient|² at real inputs, a list of tensors; over all of them, as in `gradient_penalty`.
+
+    (Mescheder et al. 2018, eq. 9, without its factor gamma / 2.)
+    """
+    return _mean(_squared_gradient(discriminator, real))
+
+
+def _squared_gradient(discriminator, inputs):
+    """|gradient|² of each face's logit with respect to all of its inputs [B, ., ., .]: [B]."""
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        logits = discriminator(inputs)
+    return tf.add_n([tf.reduce_sum(tf.square(g), axis=[1, 2, 3]) for g in tape.gradient(logits, inputs)])

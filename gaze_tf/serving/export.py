@@ -55,21 +55,25 @@ def _only_eyes(images, mask, painted):
 
 
 def load_model(checkpoint_dir):
-    """The GazeModel of the newest checkpoint of a `gaze-tf train` run; raises GazeError.
+    """The GazeModel of the newest checkpoint of a `gaze-tf train` run, averaged if it was with --ema; raises GazeError.
 
     Its discriminators, which a checkpoint need not have, keep their initial values.
     """
     path = checkpoints.latest(checkpoint_dir, '--checkpoint')
     # TensorFlow warns at each start about the cost of native crops of unknown batch size
     model = GazeModel(checkpoints.read_config(checkpoint_dir, 'model', '--checkpoint'), native_crops=False)
-    checkpoints.restore_networks(path, model=checkpoints.serving_networks(model))
+    checkpoints.restore_serving(path, model)
     return model
 
 
 def export(checkpoint_dir, output_dir):
-    """Writes the SavedModel of a training run, with its config.json inside; output_dir must not exist yet."""
+    """Writes the SavedModel of a training run, with its config.json inside; output_dir must not exist yet.
+
+    Returns whether its weights are averages.
+    """
     with new_folder(output_dir) as folder:
         model = load_model(checkpoint_dir)
         module = serving_module(model)
         tf.saved_model.save(module, str(folder), signatures={'correct': module.correct, 'animate': module.animate})
         config_lib.save(folder / config_lib.CONFIG_NAME, model=model.config)
+    return checkpoints.holds(checkpoints.latest(checkpoint_dir, '--checkpoint'), 'averages')

@@ -7,6 +7,8 @@ from gaze_tf import config as config_lib
 from gaze_tf.errors import GazeError
 
 PREFIX = 'step'
+# parts of a stage that an option adds
+OPTIONAL = {'averages': '--ema', 'early_stop': '--stop_patience'}
 
 
 def manager(directory, step, stage, keep):
@@ -46,8 +48,29 @@ def serving_networks(model):
                                g_x=model.g_x, g_y=model.g_y)
 
 
+def holds(path, name):
+    """Whether the stage of a checkpoint has a part of this name; 'a/b' is part b of part a."""
+    found = []
+    _matched(path, lambda: found.extend(tf.train.list_variables(path)))
+    return any(key.startswith(f'stage/{name}/') for key, _ in found)
+
+
+def restore_serving(path, model):
+    """Restores the networks of a GazeModel that correct and animate: where there are averages, those (--ema)."""
+    if holds(path, 'averages'):
+        averages = tf.train.Checkpoint(angle_encoder=model.angle_encoder, g_x=model.g_x, g_y=model.g_y)
+        restore_networks(path, model=tf.train.Checkpoint(content_encoder=model.content_encoder), averages=averages)
+    else:
+        restore_networks(path, model=serving_networks(model))
+
+
 def restore_all(checkpoint, path):
-    """Restores a checkpoint completely: nothing in it, and none of ours, may be left over."""
+    """Restores a checkpoint of `manager` completely: nothing in it, and none of ours, may be left over."""
+    for name, flag in OPTIONAL.items():
+        found = holds(path, name)
+        if found != hasattr(checkpoint.stage, name):
+            raise GazeError(f'{pathlib.Path(path).parent} holds a run {"with" if found else "without"} {flag}: go on '
+                            f'{"with" if found else "without"} it, or choose another --output_dir.')
     _matched(path, lambda: checkpoint.restore(path).assert_consumed())
 
 

@@ -4,6 +4,7 @@ import tensorflow as tf
 from gaze_tf.losses.perceptual import vgg16
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.models.layers import computing_in, spectral_layers
+from gaze_tf.training.averages import Averages
 from gaze_tf.training.objectives import Objectives
 from gaze_tf.training.schedule import LinearDecay, adam, minimize
 
@@ -11,7 +12,8 @@ from gaze_tf.training.schedule import LinearDecay, adam, minimize
 class GanStep:
     """The dual in-painting model with its four optimizers; `train_step` is one step of the paper.
 
-    `model.content_encoder` (from PAM) and VGG are never updated.
+    `model.content_encoder` (from PAM) and VGG are never updated. With `config.ema`, `averages` follow the others
+    that correct and animate.
     """
 
     def __init__(self, model_config, config, xla=False, precision='float32'):
@@ -24,13 +26,17 @@ class GanStep:
                           'g_y': [*model.g_y.trainable_variables, *model.angle_encoder.trainable_variables]}
         rates = {name: LinearDecay(rate, config.steps, config.decay_start, config.decay_every)
                  for name, rate in zip(self.variables, (config.lr_d, config.lr_d, config.lr_g, config.lr_g))}
-        self.optimizers = {name: adam(rates[name], config.beta1, config.beta2, variables, precision)
+        self.optimizers = {name: adam(rates[name], config, variables, precision)
                            for name, variables in self.variables.items()}
         self._spectral = spectral_layers(model.d_x) + spectral_layers(model.d_y)
         # no control flow to convert: without autograph it is built faster
         self.train_step = tf.function(self._train_step, jit_compile=xla, autograph=False)
         self.checkpoint = tf.train.Checkpoint(
             model=model, **{f'{name}_optimizer': optimizer for name, optimizer in self.optimizers.items()})
+        # after all other networks, whose initial values do not depend on it then
+        self.averages = Averages(model, config.ema) if config.ema else None
+        if self.averages:
+            self.checkpoint.averages = self.averages.checkpoint
 
     def _train_step(self, x, y):
         """One step on one Batch of each domain; returns the unweighted loss terms, scalars by name.
@@ -70,6 +76,8 @@ class GanStep:
 
         for layer in self._spectral:
             layer.advance()
+        if self.averages:
+            self.averages.update(self.optimizers['g_y'].iterations)
         return {**dx_terms, **dy_terms, **gx_terms, **gy_terms}
 
     def _tape(self, name):
@@ -82,6 +90,17 @@ class GanStep:
 
     def _update(self, name, tape, loss):
         minimize(loss, tape, self.optimizers[name], self.variables[name])
+
+    @tf.function
+    def evaluate(self, x, y):
+        """The terms of one Batch of each domain, all with the present weights; changes nothing."""
+        model, objectives, step = self.model, self.objectives, self.optimizers['d_x'].iterations
+        x, y = model.look(*x), model.look(*y)
+        x_rec, y_cor, canvas = model.correct(x), model.correct(y), model.canvas(y)
+        y_rec, y_hat = model.animate(canvas, like=y), model.animate(canvas, like=y_cor)
+        losses = (objectives.d_x(x, x_rec, y_hat, step), objectives.d_y(y, y_rec, step),
+                  objectives.g_x(x, x_rec), objectives.g_y(y, y_rec, y_cor, y_hat))
+        return {name: term for _, terms in losses for name, term in terms.items()}
 
     @tf.function
     def pictures(self, x, y):

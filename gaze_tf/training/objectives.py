@@ -1,7 +1,7 @@
 """What D_x, D_y, G_x and G_y minimise: the paper's weighted sums, each as (total, unweighted terms)."""
 import tensorflow as tf
 
-from gaze_tf.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty
+from gaze_tf.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty, r1
 from gaze_tf.losses.perceptual import perceptual
 from gaze_tf.losses.reconstruction import local_l1, mean_l1
 
@@ -13,20 +13,21 @@ class Objectives:
         self._model, self._config, self.vgg = model, config, vgg
 
     def d_x(self, x, x_rec, y_hat, step):
-        """L(D_x) = d(D_x(x), D_x(x̃)) + d(D_x(x), D_x(ŷ))."""
+        """L(D_x) = d(D_x(x), D_x(x̃)) + d(D_x(x), D_x(ŷ)) [+ λr1/2·E|∇D_x(x)|²]."""
         real, rec, hat = _logits(self._model.d_x, x, x_rec, y_hat)
         on_rec = discriminator_loss(self._config.loss_type, real, rec)
         on_hat = discriminator_loss(self._config.loss_type, real, hat)
         penalty = (self._penalty(self._model.d_x, x, x_rec, [0, step])
                    + self._penalty(self._model.d_x, x, y_hat, [1, step]))
         total = on_rec + on_hat + self._config.lam_gp * penalty
-        return total, {'d_x/rec': on_rec, 'd_x/hat': on_hat, 'd_x/penalty': penalty}
+        return self._with_r1('d_x', x, total, {'d_x/rec': on_rec, 'd_x/hat': on_hat, 'd_x/penalty': penalty})
 
     def d_y(self, y, y_rec, step):
-        """L(D_y) = d(D_y(y), D_y(ỹ))."""
+        """L(D_y) = d(D_y(y), D_y(ỹ)) [+ λr1/2·E|∇D_y(y)|²]."""
         on_rec = discriminator_loss(self._config.loss_type, *_logits(self._model.d_y, y, y_rec))
         penalty = self._penalty(self._model.d_y, y, y_rec, [2, step])
-        return on_rec + self._config.lam_gp * penalty, {'d_y/rec': on_rec, 'd_y/penalty': penalty}
+        total = on_rec + self._config.lam_gp * penalty
+        return self._with_r1('d_y', y, total, {'d_y/rec': on_rec, 'd_y/penalty': penalty})
 
     def g_x(self, x, x_rec):
         """L(G_x) = g(D_x(x̃)) + λr·localL1(x̃, x) + λp·percep(x, x̃)."""
@@ -69,6 +70,13 @@ class Objectives:
             return tf.constant(0.)
         mix = tf.random.stateless_uniform([tf.shape(real.image)[0], 1, 1, 1], seed, alg='philox')
         return gradient_penalty(discriminator, _views(real), _views(fake), mix)
+
+    def _with_r1(self, name, real, total, terms):
+        """An objective of discriminator `name`, with R1 where that is on."""
+        if not self._config.lam_r1:
+            return total, terms
+        penalty = r1(getattr(self._model, name), _views(real))
+        return total + self._config.lam_r1 / 2 * penalty, {**terms, f'{name}/r1': penalty}
 
 
 def _views(faces):

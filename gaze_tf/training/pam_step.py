@@ -22,7 +22,7 @@ class PamStep:
             self.content_encoder = content_encoder(encoder_config)
             self.autoencoder = pam_autoencoder(self.content_encoder)
         self.variables = {'autoencoder': self.autoencoder.trainable_variables}
-        self.optimizer = adam(config.lr_r, config.beta1, config.beta2, self.variables['autoencoder'], precision)
+        self.optimizer = adam(config.lr_r, config, self.variables['autoencoder'], precision)
         self.train_step = tf.function(self._train_step, jit_compile=xla, autograph=False)
         self.checkpoint = tf.train.Checkpoint(
             content_encoder=self.content_encoder, autoencoder=self.autoencoder, optimizer=self.optimizer)
@@ -34,15 +34,23 @@ class PamStep:
 
     def _train_step(self, x, y):
         """One update on one Batch of each domain; returns the loss terms, scalars by name."""
-        left, right = (tf.concat(pair, axis=0) for pair in zip(self.eyes(x), self.eyes(y)))
         with tf.GradientTape() as tape:
-            # one call for both domains: their sum is twice the mean over both
-            terms = {name: 2 * term for name, term in reconstruction.mirror(self.autoencoder, left, right).items()}
-            loss = tf.add_n(list(terms.values()))
-        minimize(loss, tape, self.optimizer, self.variables['autoencoder'])
+            terms = self._terms(x, y)
+        minimize(terms['loss'], tape, self.optimizer, self.variables['autoencoder'])
         for layer in spectral_layers(self.autoencoder):
             layer.advance()
-        return {**terms, 'loss': loss}
+        return terms
+
+    def _terms(self, x, y):
+        left, right = (tf.concat(pair, axis=0) for pair in zip(self.eyes(x), self.eyes(y)))
+        # one call for both domains: their sum is twice the mean over both
+        terms = {name: 2 * term for name, term in reconstruction.mirror(self.autoencoder, left, right).items()}
+        return {**terms, 'loss': tf.add_n(list(terms.values()))}
+
+    @tf.function
+    def evaluate(self, x, y):
+        """The terms of one Batch of each domain; changes nothing."""
+        return self._terms(x, y)
 
     @tf.function
     def pictures(self, x, y):

@@ -33,14 +33,15 @@ class Adam(keras.optimizers.Adam):
             beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, grad=gradient)
 
 
-def adam(learning_rate, beta1, beta2, variables, precision):
+def adam(learning_rate, config, variables, precision):
     """Adam as in TensorFlow 1: Δ = −lr·√(1−β₂ᵗ)/(1−β₁ᵗ)·m/(√v + ε), ε 1e-8; its slots exist at once.
 
-    Its state is float32. With precision 'float16' it scales losses, as much as gradients stay finite, and leaves out
-    updates whose gradients do not.
+    It clips gradients to the config's clip_norm, if that is not 0. Its state is float32. With precision 'float16' it
+    scales losses, as much as gradients stay finite, and leaves out updates whose gradients do not.
     """
     # jit_compile would compile each variable's update by itself
-    optimizer = Adam(learning_rate, beta_1=beta1, beta_2=beta2, epsilon=1e-8, jit_compile=False)
+    optimizer = Adam(learning_rate, beta_1=config.beta1, beta_2=config.beta2, epsilon=1e-8, jit_compile=False,
+                     global_clipnorm=config.clip_norm or None)
     optimizer.build(variables)
     return keras.mixed_precision.LossScaleOptimizer(optimizer) if precision == 'float16' else optimizer
 

@@ -12,6 +12,7 @@ from gaze_tf import config as config_lib
 from gaze_tf.data import pipeline
 from gaze_tf.errors import GazeError
 from gaze_tf.training import checkpoints
+from gaze_tf.training.early_stop import EarlyStop
 
 PICTURES = 8    # faces of each domain in the TensorBoard grids
 
@@ -25,7 +26,7 @@ def train(make_stage, groups, show):
     """Trains a stage (PamStep, GanStep) up to its number of steps, resuming what is in the output folder.
 
     Args:
-      make_stage: xla → an object with `train_step(x, y)` → {name: scalar}, `pictures(x, y)`,
+      make_stage: xla → an object with `train_step(x, y)` and `evaluate(x, y)` → {name: scalar}, `pictures(x, y)`,
         `variables` ({name: list}), `checkpoint` (tf.train.Checkpoint) and `learning_rate`.
       groups: configurations by name, written to config.json beside the checkpoints: 'data', 'run', the
         geometry's ('encoder' or 'model') and the schedule's ('pam' or 'gan').
@@ -57,9 +58,10 @@ def train(make_stage, groups, show):
             raise pipeline.explain_corruption(data.data_dir, error) from error
 
     stage = make_stage(use_xla(run.xla))
+    early_stop = EarlyStop(stage, schedule, data, geometry.img_size)
     # only now: a start that failed must not claim the folder
     _write_config(directory, groups)
-    loop = _Loop(stage, directory, run, show, fixed)
+    loop = _Loop(stage, directory, run, show, fixed, early_stop)
     return loop.run(batches, schedule.steps, 2 * schedule.batch_size)
 
 
@@ -91,8 +93,9 @@ def _write_config(directory, groups):
 class _Loop:
     """One run of the training loop; `config` is the RunConfig."""
 
-    def __init__(self, stage, directory, config, show, fixed):
+    def __init__(self, stage, directory, config, show, fixed, early_stop):
         self.stage, self.config, self.show, self.fixed = stage, config, show, fixed
+        self.early_stop = early_stop
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.manager = checkpoints.manager(directory, self.step, stage.checkpoint, config.keep)
         self.directory, self.writer = directory, None
@@ -105,6 +108,9 @@ class _Loop:
         first = self._resume()
         if first >= total:
             print(f'{self.manager.latest_checkpoint} is at step {first}: nothing left of --steps={total}.')
+            return 0
+        if self.early_stop.verdict:
+            print(f'{self.manager.latest_checkpoint} is where the run stopped early: {self.early_stop.verdict}.')
             return 0
         batches = make_batches(first)
         # only now: a run that is refused leaves its folder as it was
@@ -122,6 +128,8 @@ class _Loop:
         if self.signal:
             print(f'Stopped at step {int(self.step)}, saved as {self.manager.latest_checkpoint}; the same '
                   'command goes on from there.')
+        elif self.early_stop.verdict:
+            print(f'Stopped early at step {int(self.step)}: {self.early_stop.verdict}.')
         return self.signal or 0
 
     def _loop(self, batches, first, total, images_per_step, bar):
@@ -133,7 +141,9 @@ class _Loop:
             if step == first + 1:
                 bar.set_description('')
             bar.update()
-            last = step == total or self.signal is not None
+            # before a signal is looked at: what it counts must not depend on one
+            stop = step % self.config.save_every == 0 and self.early_stop.evaluate(step, self.writer)
+            last = step == total or self.signal is not None or stop
             if last or step % self.config.log_every == 0:
                 seconds, steps = time.perf_counter() - since[0], step - since[1]
                 self._log(bar, images_per_step * steps / seconds)

@@ -1,0 +1,492 @@
+"""What goes beyond the paper: averages, R1, clipping, two learning rates, warm start, early stop; all off by default."""
+import dataclasses
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tiny
+from gaze_tf import config
+from gaze_tf.cli.main import main
+from gaze_tf.data import pipeline
+from gaze_tf.errors import GazeError
+from gaze_tf.losses import adversarial
+from gaze_tf.models.encoders import content_encoder
+from gaze_tf.serving.export import load_model
+from gaze_tf.training import checkpoints, early_stop, schedule
+from gaze_tf.training.gan_step import GanStep
+from gaze_tf.training.pam_step import PamStep
+from test_training import events, patch_step, send, steps_in
+
+RNG = np.random.default_rng(5)
+FLAT = dataclasses.replace(tiny.MODEL, n_layers_g=2, n_layers_d=1)
+GAN = config.GanConfig(steps=10, batch_size=2, lr_d=1e-3, lr_g=1e-3, lam_p=0.)
+
+
+@pytest.fixture
+def eagerly():
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def gan_step(**options):
+    """A GanStep of the same weights at each call."""
+    tf.keras.utils.set_random_seed(3)
+    return GanStep(FLAT, dataclasses.replace(GAN, **options))
+
+
+def one_step(step, seed=0):
+    return {name: float(value) for name, value in step.train_step(tiny.batch(seed), tiny.batch(seed + 1)).items()}
+
+
+def values_of(variables):
+    return [variable.numpy() for variable in variables]
+
+
+def moved(before, variables):
+    return [not np.array_equal(value, variable) for value, variable in zip(before, variables)]
+
+
+def stored(folder, part='', step=None):
+    """The variables of a part of a checkpoint's stage, by name; of the newest checkpoint if not of a certain step."""
+    path = f'{folder}/step-{step}' if step else tf.train.latest_checkpoint(str(folder))
+    reader = tf.train.load_checkpoint(path)
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
+            if name.startswith(f'stage/{part}')}
+
+
+def failure(capsys, command):
+    """The message of a command that must end with status 1."""
+    capsys.readouterr()
+    assert main(command) == 1
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_off_by_default():
+    gan, pam = config.GanConfig(), config.PamConfig()
+    assert (gan.ema, gan.lam_r1, gan.clip_norm, gan.warm_start, gan.stop_patience) == (0, 0, 0, '', 0)
+    assert (pam.clip_norm, pam.warm_start, pam.stop_patience) == (0, '', 0)
+
+
+# --- R1 ------------------------------------------------------------------------------------------------
+
+def smooth_discriminator(shapes):
+    """(discriminator of lists of tensors, its gradient in numpy): a·tanh(W v) of all inputs v of a face in a row."""
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    weights, last = RNG.normal(0, 0.2, (4, sum(sizes))), RNG.normal(0, 1, 4)
+
+    def discriminator(views):
+        row = tf.concat([tf.reshape(view, [len(view), -1]) for view in views], axis=1)
+        return tf.tanh(row @ weights.T.astype(np.float32)) @ last[:, None].astype(np.float32)
+
+    def gradient(views):
+        row = np.concatenate([np.reshape(view, [len(view), -1]) for view in views], axis=1).astype(np.float64)
+        return (last * (1 - np.tanh(row @ weights.T) ** 2)) @ weights
+
+    return discriminator, gradient
+
+
+def test_penalties_of_a_smooth_discriminator():
+    shapes = (6, 6, 3), (4, 4, 3), (4, 4, 3)
+    discriminator, gradient = smooth_discriminator(shapes)
+    real, fake = ([RNG.normal(size=(5, *shape)).astype(np.float32) for shape in shapes] for _ in range(2))
+    squares = np.sum(gradient(real) ** 2, axis=1)
+    np.testing.assert_allclose(adversarial.r1(discriminator, list(map(tf.constant, real))), squares.mean(), rtol=1e-4)
+
+    mix = RNG.uniform(size=(5, 1, 1, 1)).astype(np.float32)
+    norms = np.linalg.norm(gradient([mix * a + (1 - mix) * b for a, b in zip(real, fake)]), axis=1)
+    penalty = adversarial.gradient_penalty(discriminator, *(list(map(tf.constant, views)) for views in (real, fake)), mix)
+    np.testing.assert_allclose(penalty, np.mean((norms - 1) ** 2), rtol=1e-4)
+
+
+def finite_differences(discriminator, views, epsilon=0.05):
+    """|gradient|² of each face's logit by central differences."""
+    total = np.zeros(len(views[0]))
+    for number, view in enumerate(views):
+        for face in range(len(view)):
+            size = view[face].size
+            nudges = epsilon * np.concatenate([np.eye(size), -np.eye(size)]).astype(np.float32)
+            inputs = [np.repeat(other[face:face + 1], 2 * size, axis=0) for other in views]
+            inputs[number] = inputs[number] + nudges.reshape([2 * size, *view.shape[1:]])
+            up, down = np.split(discriminator(inputs).numpy()[:, 0].astype(np.float64), 2)
+            total[face] += np.sum(((up - down) / (2 * epsilon)) ** 2)
+    return total
+
+
+def test_r1_of_both_discriminators(eagerly):
+    step = gan_step(lam_r1=3.)
+    model = step.model
+    x, y = model.look(*tiny.batch(0)), model.look(*tiny.batch(1))
+    for name, real, total, terms in (('d_x', x, *step.objectives.d_x(x, x, y, 0)),
+                                     ('d_y', y, *step.objectives.d_y(y, y, 0))):
+        views = [real.image.numpy(), real.left.numpy(), real.right.numpy()]
+        expected = finite_differences(getattr(model, name), views).mean()
+        assert expected > 1e-3
+        np.testing.assert_allclose(terms[f'{name}/r1'], expected, rtol=2e-2)
+        adversarial_terms = [value for key, value in terms.items() if key in ('d_x/rec', 'd_x/hat', 'd_y/rec')]
+        np.testing.assert_allclose(total, sum(adversarial_terms) + 1.5 * terms[f'{name}/r1'], rtol=1e-5)
+
+
+# --- clipping and two learning rates -------------------------------------------------------------------
+
+def test_clipped_adam():
+    variables = [tf.Variable(np.zeros(shape, np.float32)) for shape in ((3,), (2, 2))]
+    optimizer = schedule.adam(0.1, config.PamConfig(clip_norm=2.), variables, 'float32')
+    expected, m, v = np.zeros(7), 0, 0
+    # longer than 2, shorter, longer
+    for t, length in enumerate((10., 1., 5.), start=1):
+        row = RNG.normal(size=7)
+        row *= length / np.linalg.norm(row)
+        optimizer.apply_gradients(zip([tf.constant(row[:3], tf.float32), tf.constant(row[3:].reshape(2, 2), tf.float32)],
+                                      variables))
+        row *= min(1, 2 / length)
+        m, v = 0.5 * m + 0.5 * row, 0.999 * v + 0.001 * row ** 2
+        expected -= 0.1 * np.sqrt(1 - 0.999 ** t) / (1 - 0.5 ** t) * m / (np.sqrt(v) + 1e-8)
+        np.testing.assert_allclose(np.concatenate([variables[0], np.ravel(variables[1])]), expected, rtol=1e-4)
+
+
+def first_moments(optimizer):
+    """Adam's first moments after one step, all in a row: (1 − beta1) · what was applied."""
+    slots = [variable for variable in optimizer.variables if variable.name.startswith('m/')]
+    return np.concatenate([np.ravel(slot) for slot in slots])
+
+
+def test_each_update_is_clipped(eagerly):
+    free, clipped = gan_step(), gan_step(clip_norm=1e-3)
+    assert not {'d_x/r1', 'd_y/r1'} & set(one_step(free))
+    one_step(clipped)
+    for name, optimizer in free.optimizers.items():
+        applied, found = 2 * first_moments(optimizer), 2 * first_moments(clipped.optimizers[name])
+        length = np.linalg.norm(applied)
+        assert length > 2e-3
+        np.testing.assert_allclose(np.linalg.norm(found), 1e-3, rtol=1e-3)
+        # the first update starts from the same weights, so that only the length differs
+        if name == 'd_x':
+            np.testing.assert_allclose(found, applied * 1e-3 / length, rtol=1e-3, atol=1e-8)
+
+    pam = PamStep(tiny.ENCODER, config.PamConfig(clip_norm=1e-3))
+    one_step(pam)
+    np.testing.assert_allclose(np.linalg.norm(2 * first_moments(pam.optimizer)), 1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize('rates, still', [({'lr_d': 0.}, {'d_x', 'd_y'}), ({'lr_g': 0.}, {'g_x', 'g_y'})])
+def test_each_learning_rate_moves_its_own_networks(eagerly, rates, still):
+    step = gan_step(**rates)
+    before = {name: values_of(variables) for name, variables in step.variables.items()}
+    one_step(step)
+    unmoved = {name for name, variables in step.variables.items() if not any(moved(before[name], variables))}
+    assert unmoved == still
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Steps that take no time and change nothing."""
+    for step_class, terms in ((GanStep, ('d_x/rec', 'g_x/adversarial', 'g_x/reconstruction', 'g_y/reconstruction',
+                                         'g_y/reconstruction_hat')), (PamStep, ('self', 'mirror'))):
+        monkeypatch.setattr(step_class, '_train_step', lambda self, x, y, terms=terms: dict.fromkeys(terms, tf.ones([])))
+        monkeypatch.setattr(step_class, 'pictures', lambda self, x, y: {})
+
+
+# --- averages ------------------------------------------------------------------------------------------
+
+AVERAGED = ('angle_encoder', 'g_x', 'g_y')
+
+
+@pytest.fixture(scope='module')
+def averaged_dir(tmp_path_factory, train_command):
+    """The run of `gan_dir` with averages, and every step kept."""
+    folder = tmp_path_factory.mktemp('runs') / 'averaged'
+    assert main(train_command(folder, ema=0.75, save_every=1, keep=9)) == 0
+    return folder
+
+
+def test_averages_change_nothing_in_training(averaged_dir, gan_dir):
+    found, expected = stored(averaged_dir), stored(gan_dir)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    assert all(name.startswith('stage/averages/') for name in found.keys() - expected.keys())
+
+
+def test_averages_follow_the_weights(averaged_dir):
+    expected = None
+    for step in range(1, 7):
+        weights = {name: value for network in AVERAGED
+                   for name, value in stored(averaged_dir, f'model/{network}/', step).items()}
+        expected = expected or weights
+        expected = {name: expected[name] + 0.25 * (value - expected[name]) for name, value in weights.items()}
+        found = stored(averaged_dir, 'averages/', step)
+        assert {name.replace('averages', 'model') for name in found} == set(weights)
+        for name, value in found.items():
+            np.testing.assert_allclose(value, expected[name.replace('averages', 'model')], rtol=1e-5, atol=1e-6)
+    assert any(np.abs(expected[name] - value).max() > 1e-4 for name, value in weights.items())
+
+
+def test_averages_are_exported(averaged_dir, tmp_path, capsys):
+    assert main(['export', *tiny.arguments(checkpoint=averaged_dir, output_dir=tmp_path / 'saved')]) == 0
+    assert 'averaged weights' in capsys.readouterr().out
+    path = str(tmp_path / 'saved/variables/variables')
+    reader = tf.train.load_checkpoint(path)
+    exported = [reader.get_tensor(name) for name, _ in tf.train.list_variables(path) if 'GRAPH' not in name]
+    expected = {**stored(averaged_dir, 'averages/'), **stored(averaged_dir, 'model/content_encoder/')}
+    assert len(exported) == len(expected) > 30
+    for name, value in expected.items():
+        assert any(np.array_equal(value, other) for other in exported), name
+
+
+def test_averages_survive_a_restart(averaged_dir, gan_dir, train_command, tmp_path, no_training, capsys):
+    folder = shutil.copytree(averaged_dir, tmp_path / 'run')
+    assert main(train_command(folder, steps=7, ema=0.75)) == 0
+    before = stored(averaged_dir, 'averages/')
+    for name, value in stored(folder, 'averages/', 7).items():
+        np.testing.assert_array_equal(value, before[name])
+    message = failure(capsys, train_command(folder, steps=8))
+    assert str(folder) in message and 'with --ema' in message
+    stage = tf.train.Checkpoint(averages=tf.train.Checkpoint())
+    manager = checkpoints.manager(gan_dir, tf.Variable(0, dtype=tf.int64), stage, keep=9)
+    with pytest.raises(GazeError, match=f'{gan_dir} holds a run without --ema'):
+        checkpoints.restore_all(manager.checkpoint, manager.latest_checkpoint)
+
+
+def test_averages_on_two_devices():
+    # in replica context, as the training step of several devices is
+    code = '''
+import numpy as np
+import tensorflow as tf
+import tiny
+from gaze_tf.models.gaze_model import GazeModel
+from gaze_tf.training.averages import Averages
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0],
+                                           [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])
+with strategy.scope():
+    model = GazeModel(tiny.MODEL)
+    averages = Averages(model, 0.75)
+    step = tf.Variable(0, dtype=tf.int64)
+update = tf.function(lambda: strategy.run(averages.update, [step]))
+followed = averages._pairs[0][1]
+values = []
+for number in (1, 2):
+    step.assign(number)
+    followed.assign_add(tf.ones(followed.shape))
+    values.append(followed.numpy())
+    update()
+for copy in strategy.experimental_local_results(averages._pairs[0][0]):
+    np.testing.assert_allclose(copy, 0.75 * values[0] + 0.25 * values[1], atol=1e-6)
+'''
+    subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent, check=True)
+
+
+# --- warm start ----------------------------------------------------------------------------------------
+
+def without(command, *names):
+    """A command line without some flags."""
+    return [arg for arg in command if arg.split('=')[0].lstrip('-') not in names]
+
+
+MODEL_FLAGS = [field.name for field in dataclasses.fields(config.ModelConfig)]
+
+
+def test_warm_start(train_command, averaged_dir, gan_dir, tmp_path, no_training, capsys):
+    folder = tmp_path / 'run'
+    command = without(train_command(folder, warm_start=averaged_dir, steps=1, seed=8), 'pam_checkpoint', *MODEL_FLAGS)
+    assert main(command) == 0
+    found, source = stored(folder), stored(averaged_dir)
+    assert set(found) == set(stored(gan_dir))
+    for name, value in found.items():
+        if name.startswith('stage/model/'):
+            # the live weights, no averages
+            np.testing.assert_array_equal(value, source[name], err_msg=name)
+        elif 'learning_rate' not in name:
+            assert not np.any(value), name
+    written = config.load(folder / 'config.json')
+    assert written['model'] == tiny.MODEL and written['gan'].warm_start == str(averaged_dir)
+
+    # from here on another source (its first 5 steps), of which a resumed run may see nothing
+    other = shutil.copytree(averaged_dir, tmp_path / 'other', ignore=shutil.ignore_patterns('step-6*'))
+    (other / 'checkpoint').write_text('model_checkpoint_path: "step-5"\n')
+    capsys.readouterr()
+    assert main(without(train_command(folder, warm_start=other, steps=2), 'pam_checkpoint')) == 0
+    assert 'Resuming from' in capsys.readouterr().out
+    for name, value in stored(folder, 'model/', 2).items():
+        np.testing.assert_array_equal(value, source[name], err_msg=name)
+
+
+def test_warm_start_without_discriminators(train_command, gan_dir, tmp_path, no_training, capsys):
+    checkpoints.write_first(tmp_path / 'source', tf.train.Checkpoint(model=checkpoints.serving_networks(
+        load_model(gan_dir))), model=tiny.MODEL)
+    command = train_command(tmp_path / 'run', warm_start=tmp_path / 'source', steps=1)
+    assert main(without(command, 'pam_checkpoint')) == 0
+    assert 'D_x and D_y start from their initial values' in capsys.readouterr().out
+    found, source = (stored(folder, 'model/') for folder in (tmp_path / 'run', gan_dir))
+    for name, value in found.items():
+        kernel_of_discriminator = name.startswith('stage/model/d_') and 'kernel' in name
+        if kernel_of_discriminator or not name.startswith('stage/model/d_'):
+            assert np.array_equal(value, source[name]) == (not kernel_of_discriminator), name
+
+
+def test_warm_start_of_pretraining(pretrain_command, pam_dir, tmp_path, no_training, capsys):
+    flags = [field.name for field in dataclasses.fields(config.EncoderConfig)]
+    command = pretrain_command(tmp_path / 'run', warm_start=pam_dir, steps=1, seed=8)
+    assert main(without(command, *flags)) == 0
+    found, source = (stored(folder, 'autoencoder/') for folder in (tmp_path / 'run', pam_dir))
+    assert len(found) == len(source) > 10
+    for name, value in found.items():
+        np.testing.assert_array_equal(value, source[name], err_msg=name)
+    assert not any(np.any(value) for name, value in stored(tmp_path / 'run', 'optimizer/_var').items())
+
+    # an imported content encoder without decoder
+    encoder = content_encoder(tiny.ENCODER)
+    checkpoints.restore_networks(tf.train.latest_checkpoint(str(pam_dir)), content_encoder=encoder)
+    checkpoints.write_first(tmp_path / 'source', tf.train.Checkpoint(content_encoder=encoder), encoder=tiny.ENCODER)
+    capsys.readouterr()
+    assert main(pretrain_command(tmp_path / 'again', warm_start=tmp_path / 'source', steps=1, seed=8)) == 0
+    assert 'that of PAM starts from its initial values' in capsys.readouterr().out
+    restored = content_encoder(tiny.ENCODER)
+    checkpoints.restore_networks(tf.train.latest_checkpoint(str(tmp_path / 'again')), content_encoder=restored)
+    for value, expected in zip(restored.get_weights(), encoder.get_weights()):
+        np.testing.assert_array_equal(value, expected)
+
+
+@pytest.mark.parametrize('changes, message', [
+    ({}, '--warm_start brings its own content encoder: leave out --pam_checkpoint'),
+    ({'pam_checkpoint': '', 'ndf': 3}, '--ndf=3, but the model of --warm_start was trained with 2'),
+    ({'pam_checkpoint': '', 'warm_start': '/no/run'}, '--warm_start: there is no checkpoint in /no/run')])
+def test_warm_starts_that_are_refused(train_command, gan_dir, tmp_path, capsys, changes, message):
+    assert message in failure(capsys, train_command(tmp_path / 'run', **{'warm_start': gan_dir, **changes}))
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_warm_start_from_another_kind_of_run(train_command, pretrain_command, pam_dir, gan_dir, tmp_path, capsys):
+    for command in (train_command(tmp_path / 'run', warm_start=pam_dir, pam_checkpoint=''),
+                    pretrain_command(tmp_path / 'run', warm_start=gan_dir)):
+        message = failure(capsys, command)
+        assert '--warm_start' in message and 'another kind of run' in message
+    message = failure(capsys, pretrain_command(tmp_path / 'run', warm_start=pam_dir, code_size=5))
+    assert '--code_size=5, but the content encoder of --warm_start was trained with 4' in message
+
+
+# --- early stop ----------------------------------------------------------------------------------------
+
+# held-out loss after each step: the best at step 4, which steps 6 and 8 do not improve
+HELD_OUT = {0: 9., 2: 3., 4: 2., 6: 2.5, 8: 2., 10: 2.2, 12: 1., 14: 1., 16: 1., 18: 1.}
+
+
+@pytest.fixture
+def known_losses(monkeypatch):
+    """Pretraining that takes no time, with the held-out losses of HELD_OUT."""
+    def train_step(self, x, y):
+        self.optimizer.iterations.assign_add(1)
+        return dict.fromkeys(('self', 'mirror', 'loss'), tf.ones([]))
+
+    monkeypatch.setattr(PamStep, '_train_step', train_step)
+    monkeypatch.setattr(PamStep, 'pictures', lambda self, x, y: {})
+    monkeypatch.setattr(PamStep, 'evaluate', lambda self, x, y: {
+        'loss': tf.constant(HELD_OUT[int(self.optimizer.iterations)]), 'self': tf.constant(5.)})
+
+
+def test_early_stop(pretrain_command, tmp_path, known_losses, capsys):
+    folder = tmp_path / 'run'
+    options = {'steps': 14, 'save_every': 2, 'log_every': 20}
+    assert main(pretrain_command(folder, stop_patience=2, **options)) == 0
+    out = capsys.readouterr().out
+    assert 'Stopped early at step 8: loss of held-out faces has not improved on its 2 of step 4 for 2 checkpoints' in out
+    assert steps_in(folder) == [6, 8]
+    state = stored(folder)
+    assert main(pretrain_command(folder, stop_patience=2, **options)) == 0
+    out = capsys.readouterr().out
+    assert 'step-8 is where the run stopped early: loss of held-out faces' in out and steps_in(folder) == [6, 8]
+    np.testing.assert_equal(stored(folder), state)
+    found = events(folder)
+    assert dict(found['held_out/loss']) == {step: HELD_OUT[step] for step in (2, 4, 6, 8)}
+    assert [step for step, _ in found['self']] == [8]
+
+    # with more patience it goes on and finds something better; by another term it counts anew
+    assert main(pretrain_command(folder, stop_patience=4, **{**options, 'steps': 12})) == 0
+    assert 'stopped early' not in capsys.readouterr().out.lower() and steps_in(folder) == [10, 12]
+    assert stored(folder, 'early_stop/best/') == {'stage/early_stop/best/.ATTRIBUTES/VARIABLE_VALUE': 1.}
+    assert main(pretrain_command(folder, stop_patience=2, stop_metric='self', **{**options, 'steps': 18})) == 0
+    assert 'early at step 18: self of held-out faces has not improved on its 5 of step 14' in capsys.readouterr().out
+
+    message = failure(capsys, pretrain_command(folder, **{**options, 'steps': 20}))
+    assert str(folder) in message and 'with --stop_patience' in message
+
+
+@pytest.mark.parametrize('at', [5, 6, 8])
+def test_an_interrupted_run_stops_where_it_would_have(pretrain_command, tmp_path, known_losses, capsys, at):
+    folders = [tmp_path / name for name in ('whole', 'interrupted')]
+    commands = [pretrain_command(folder, steps=14, save_every=2, stop_patience=2) for folder in folders]
+    assert main(commands[0]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch_step(patch, PamStep, at, send(signal.SIGTERM))
+        assert main(commands[1]) == 128 + signal.SIGTERM
+    assert steps_in(folders[1])[-1] == at
+    assert main(commands[1]) == 0
+    assert f'tep{" 8: loss" if at < 8 else "-8 is where"}' in capsys.readouterr().out
+    np.testing.assert_equal(*map(stored, folders))
+
+
+def test_watching_changes_nothing_in_training(pretrain_command, pam_dir, records_dir, tmp_path):
+    assert main(pretrain_command(tmp_path / 'run', stop_patience=9, stop_metric='mirror')) == 0
+    found, expected = stored(tmp_path / 'run'), stored(pam_dir)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    assert all(name.startswith('stage/early_stop/') for name in found.keys() - expected.keys())
+    step = PamStep(tiny.ENCODER, config.PamConfig())
+    checkpoints.restore_networks(tf.train.latest_checkpoint(str(pam_dir)), content_encoder=step.content_encoder,
+                                 autoencoder=step.autoencoder)
+    faces = [pipeline.fixed_batch(records_dir, domain, 'test', tiny.SIZE, 2) for domain in 'xy']
+    for name, value in step._terms(*faces).items():
+        number, found = events(tmp_path / 'run')[f'held_out/{name}'][-1]
+        assert number == 4
+        np.testing.assert_allclose(found, value, rtol=1e-5)
+
+
+def test_evaluation_is_what_training_reports(eagerly):
+    # with learning rates of 0 the four updates leave the weights of the evaluation
+    step = gan_step(lr_d=0., lr_g=0., lam_r1=1., ema=0.5)
+    pam = PamStep(tiny.ENCODER, config.PamConfig(lr_r=0.))
+    for stage, variables in ((step, step.model.variables), (pam, pam.autoencoder.variables)):
+        before = values_of(variables)
+        found = {name: float(value) for name, value in stage.evaluate(tiny.batch(0), tiny.batch(1)).items()}
+        assert not any(moved(before, variables))
+        assert found == pytest.approx(one_step(stage), rel=1e-4, abs=1e-6)
+    assert config.GanConfig().stop_metric in step.evaluate(tiny.batch(0), tiny.batch(1))
+
+
+def test_all_held_out_faces_count(records_dir, monkeypatch):
+    class Stage:
+        checkpoint = tf.train.Checkpoint()
+
+        def evaluate(self, x, y):
+            assert len(x.image) == len(y.image) == 1
+            return {'mean': tf.reduce_mean(x.image) + tf.reduce_sum(y.eyes)}
+
+    monkeypatch.setattr(early_stop, 'AT_ONCE', 1)
+    schedule = config.PamConfig(stop_patience=1, stop_metric='mean')
+    stop = early_stop.EarlyStop(Stage(), schedule, config.DataConfig(data_dir=str(records_dir)), tiny.SIZE)
+    assert not stop.evaluate(3, tf.summary.create_noop_writer())
+    x, y = (pipeline.fixed_batch(records_dir, domain, 'test', tiny.SIZE, 2) for domain in 'xy')
+    np.testing.assert_allclose(Stage.checkpoint.early_stop.best, np.mean(x.image) + np.sum(y.eyes) / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize('counts, sizes', [((2, 3), [2]), ((19, 21), [8, 8]), ((64, 64), [8] * 8)])
+def test_batches_of_held_out_faces(counts, sizes):
+    x, y = (pipeline.Batch(tf.reshape(tf.range(count, dtype=tf.float32), [-1, 1, 1, 1]), tf.zeros([count, 4]))
+            for count in counts)
+    found = early_stop._batches(x, y)
+    assert [len(part) for pair in found for faces in pair for part in faces] == [size for size in sizes for _ in range(4)]
+    for number in (0, 1):
+        faces = np.concatenate([pair[number].image for pair in found]).ravel()
+        np.testing.assert_array_equal(faces, np.arange(sum(sizes)))
+
+
+def test_an_unknown_metric(pretrain_command, tmp_path, capsys):
+    message = failure(capsys, pretrain_command(tmp_path / 'run', stop_patience=1, stop_metric='losses'))
+    assert '--stop_metric=losses: there is no such term, only loss, mirror, self.' in message
+    assert not (tmp_path / 'run').exists()
