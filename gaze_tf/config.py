@@ -7,12 +7,12 @@ checkpoint cannot disagree with the code. The defaults are the paper's values.
 import dataclasses
 import json
 import math
-import os
 import pathlib
 
 from absl import flags
 
 from gaze_tf.errors import GazeError
+from gaze_tf.folders import write_text
 
 CONFIG_NAME = 'config.json'
 
@@ -141,6 +141,8 @@ class RunConfig(_Validated):
     keep: int = option(3, 'How many of the newest checkpoints are kept.', low=1)
     log_every: int = option(100, 'Steps between two rows of TensorBoard scalars.', low=1)
     image_every: int = option(1_000, 'Steps between two TensorBoard image grids.', low=1)
+    deterministic: bool = option(False, 'Use only operations that give the same bits each time (slower): two runs '
+                                        'on the same machine give the same weights.')
     xla: str = option('auto', 'Compile the training step with XLA: auto is on for GPUs and off for CPUs.',
                       choices=('auto', 'on', 'off'))
 
@@ -170,11 +172,8 @@ def from_flags(cls, flag_values):
 
 def save(path, **groups):
     """Writes configurations, by group name (see GROUPS), as JSON; never leaves half a file."""
-    path = pathlib.Path(path)
     text = json.dumps({name: dataclasses.asdict(config) for name, config in groups.items()}, indent=1)
-    temporary = path.with_name(path.name + '.tmp')
-    temporary.write_text(text + '\n', encoding='utf-8')
-    os.replace(temporary, path)
+    write_text(path, text + '\n')
 
 
 def load(path):
