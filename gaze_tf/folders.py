@@ -50,5 +50,5 @@ def reason(error):
     """Why the disk refused, in a few words, of an OSError or a tf.errors.OpError."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    # 'PATH; REASON [Op:NAME]' or the reason alone
-    return error.message.splitlines()[0].rpartition('; ')[2].partition(' [Op:')[0]
+    # '{{function_node NAME}} PATH; REASON [Op:NAME]', where all but the reason may be absent
+    return error.message.splitlines()[0].rpartition('}} ')[2].rpartition('; ')[2].partition(' [Op:')[0]

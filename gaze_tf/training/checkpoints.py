@@ -57,8 +57,9 @@ class Manager:
             for prefix in broken:
                 for file in _files(prefix):
                     os.replace(file, f'{file}{BROKEN}')
-            if broken:
+            if path:
                 self._record()
+            if broken:
                 print(f'{_list(broken)}: going on from {path}; the broken files are renamed to *{BROKEN}.')
         return path
 
@@ -101,10 +102,13 @@ class Manager:
         shutil.rmtree(self.directory / UNFINISHED, ignore_errors=True)
 
     def _record(self):
-        """Writes TensorFlow's list of the checkpoints."""
+        """Brings TensorFlow's list of the checkpoints up to date, which a kill or a fallback may have left behind."""
         names = [f'{PREFIX}-{step}' for step in sorted(_steps(self.directory))]
         lines = [f'model_checkpoint_path: "{names[-1]}"', *(f'all_model_checkpoint_paths: "{name}"' for name in names)]
-        folders.write_text(self.directory / STATE, '\n'.join(lines) + '\n')
+        content, path = '\n'.join(lines) + '\n', self.directory / STATE
+        # a finished run is left alone
+        if not path.is_file() or path.read_bytes() != content.encode():
+            folders.write_text(path, content)
 
 
 def manager(directory, step, stage, keep):
