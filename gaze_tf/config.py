@@ -7,12 +7,12 @@ checkpoint cannot disagree with the code. The defaults are the paper's values.
 import dataclasses
 import json
 import math
-import os
 import pathlib
 
 from absl import flags
 
 from gaze_tf.errors import GazeError
+from gaze_tf.folders import write_text
 
 CONFIG_NAME = 'config.json'
 
@@ -165,6 +165,8 @@ class RunConfig(_Validated):
     precision: str = option('float32', 'What networks compute in; weights, optimizer state, instance statistics, '
                                        'spectral norms and losses are float32 in any case. float16 scales losses.',
                             choices=('float32', 'bfloat16', 'float16'))
+    deterministic: bool = option(False, 'Use only operations that give the same bits each time (slower): two runs '
+                                        'on the same machine give the same weights.')
     xla: str = option('auto', 'Compile the training step with XLA: auto is on for GPUs and off for CPUs.',
                       choices=('auto', 'on', 'off'))
 
@@ -207,11 +209,8 @@ def from_trained(cls, flag_values, trained, whose):
 
 def save(path, **groups):
     """Writes configurations, by group name (see GROUPS), as JSON; never leaves half a file."""
-    path = pathlib.Path(path)
     text = json.dumps({name: dataclasses.asdict(config) for name, config in groups.items()}, indent=1)
-    temporary = path.with_name(path.name + '.tmp')
-    temporary.write_text(text + '\n', encoding='utf-8')
-    os.replace(temporary, path)
+    write_text(path, text + '\n')
 
 
 def load(path):

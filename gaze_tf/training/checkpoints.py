@@ -1,20 +1,121 @@
-"""Checkpoints: a folder with `config.json` and the newest few `step-N` files of networks and optimizers."""
+"""Checkpoints: the newest few `step-N` files of networks and optimizers in a run's folder.
+
+A checkpoint is written in a folder of its own and moved to its place once it is whole, its index last. Wherever a
+process is killed, the files of earlier checkpoints are untouched, and what has both an index and data was whole.
+"""
+import contextlib
+import os
 import pathlib
+import re
+import shutil
 
 import tensorflow as tf
 
 from gaze_tf import config as config_lib
+from gaze_tf import folders
 from gaze_tf.errors import GazeError
 
 PREFIX = 'step'
 # parts of a stage that an option adds
 OPTIONAL = {'averages': '--ema', 'early_stop': '--stop_patience'}
+UNFINISHED = '.saving'      # where a checkpoint is written
+BROKEN = '.broken'          # behind the names of files that were set aside
+STATE = 'checkpoint'        # the list that TensorFlow's own tools read; we read the folder itself
+
+_FILE = re.compile(rf'{PREFIX}-(\d+)\.(index|data-\d+-of-\d+)')
+# a file cut short raises IndexError or RuntimeError in TensorFlow's reader
+_UNREADABLE = ValueError, IndexError, RuntimeError, tf.errors.OpError
+
+
+class Manager:
+    """Saves and restores `checkpoint` (a tf.train.Checkpoint) in a folder, where the newest `keep` stay."""
+
+    def __init__(self, checkpoint, directory, keep):
+        self.checkpoint, self.directory, self._keep = checkpoint, pathlib.Path(directory), keep
+
+    @property
+    def latest_checkpoint(self):
+        """Path prefix of the newest checkpoint, or None."""
+        steps = _steps(self.directory)
+        return str(_prefix(self.directory, max(steps))) if steps else None
+
+    def restore(self):
+        """Restores the newest checkpoint that is not broken; broken ones are renamed, so that they count no more.
+
+        Returns:
+          Its path prefix, or None where there is no checkpoint at all.
+
+        Raises:
+          GazeError: all are broken, or the newest readable one is of another model; nothing was renamed then.
+        """
+        path, broken = _newest(self.directory)
+        if path:
+            restore_all(self.checkpoint, path)
+        elif broken:
+            raise GazeError(f'No checkpoint in {self.directory} can be read: {_list(broken)}. Restore one from a copy, '
+                            'or start again in another --output_dir.')
+        with self.writing(self.directory):
+            self._tidy()
+            for prefix in broken:
+                for file in _files(prefix):
+                    os.replace(file, f'{file}{BROKEN}')
+            if path:
+                self._record()
+            if broken:
+                print(f'{_list(broken)}: going on from {path}; the broken files are renamed to *{BROKEN}.')
+        return path
+
+    def save(self, checkpoint_number):
+        """Writes `step-N`, then removes what is too old; raises GazeError and leaves earlier checkpoints as they are."""
+        unfinished, name = self.directory / UNFINISHED, f'{PREFIX}-{checkpoint_number}'
+        self.checkpoint.save_counter.assign_add(1)
+        with self.writing(self.directory / name):
+            try:
+                self._tidy()
+                self.checkpoint.write(str(unfinished / name))
+                files = _files(unfinished / name)
+                for file in files:
+                    _sync(file)
+                for file in files:
+                    os.replace(file, self.directory / file.name)
+            finally:
+                self._tidy()
+            for step in sorted(_steps(self.directory))[:-self._keep]:
+                _remove(_prefix(self.directory, step))
+            self._record()
+
+    @contextlib.contextmanager
+    def writing(self, what):
+        """Makes a GazeError, which names the last good checkpoint, of what goes wrong while `what` is written."""
+        try:
+            yield
+        except (OSError, tf.errors.OpError) as error:
+            kept = self.latest_checkpoint
+            kept = (f'The last good checkpoint is {kept}: free space or make the folder writable, and the same command '
+                    'goes on from there' if kept else
+                    'No checkpoint had been saved yet: free space, make the folder writable, or choose another one')
+            raise GazeError(f'{what} (--output_dir={self.directory}) cannot be written: {folders.reason(error)}. '
+                            f'{kept}.') from error
+
+    def _tidy(self):
+        """Removes what a saving that was cut short has left."""
+        for step in _numbers(self.directory / UNFINISHED):
+            _remove(_prefix(self.directory, step))
+        shutil.rmtree(self.directory / UNFINISHED, ignore_errors=True)
+
+    def _record(self):
+        """Brings TensorFlow's list of the checkpoints up to date, which a kill or a fallback may have left behind."""
+        names = [f'{PREFIX}-{step}' for step in sorted(_steps(self.directory))]
+        lines = [f'model_checkpoint_path: "{names[-1]}"', *(f'all_model_checkpoint_paths: "{name}"' for name in names)]
+        content, path = '\n'.join(lines) + '\n', self.directory / STATE
+        # a finished run is left alone
+        if not path.is_file() or path.read_bytes() != content.encode():
+            folders.write_text(path, content)
 
 
 def manager(directory, step, stage, keep):
-    """A CheckpointManager of the step counter (a variable) and of `stage`, a tf.train.Checkpoint."""
-    return tf.train.CheckpointManager(tf.train.Checkpoint(step=step, stage=stage), str(directory), keep,
-                                      checkpoint_name=PREFIX)
+    """The Manager of the step counter (a variable) and of `stage`, a tf.train.Checkpoint."""
+    return Manager(tf.train.Checkpoint(step=step, stage=stage), directory, keep)
 
 
 def write_first(directory, stage, **groups):
@@ -24,11 +125,22 @@ def write_first(directory, stage, **groups):
 
 
 def latest(directory, flag):
-    """Path prefix of the newest checkpoint in a folder; raises GazeError that names the flag to mend."""
-    found = tf.train.latest_checkpoint(str(directory))
-    if not found:
-        raise GazeError(f'{flag}: there is no checkpoint in {directory}.')
-    return found
+    """Path prefix of the newest checkpoint in a folder that can be read; says so if a newer one cannot.
+
+    Raises GazeError that names the flag to mend.
+    """
+    path, broken = _newest(directory)
+    if not path:
+        raise GazeError(f'{flag}: no checkpoint in {directory} can be read: {_list(broken)}.' if broken else
+                        f'{flag}: there is no checkpoint in {directory}.')
+    if broken:
+        print(f'{_list(broken)}: using {path}.')
+    return path
+
+
+def exist(directory):
+    """Whether a folder holds any checkpoint, broken ones too."""
+    return bool(_steps(directory))
 
 
 def read_config(directory, group, flag):
@@ -81,12 +193,84 @@ def restore_networks(path, **networks):
 
 
 def _matched(path, restore):
-    # a file cut short raises IndexError or RuntimeError in TensorFlow's reader
     try:
         restore()
     except AssertionError as error:
         raise GazeError(f'The checkpoint {path} cannot be restored: it does not hold the same networks and optimizers '
                         'as this run has.') from error
-    except (ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0]
-        raise GazeError(f'The checkpoint {path} cannot be restored: {reason}') from error
+    except _UNREADABLE as error:
+        raise GazeError(f'The checkpoint {path} cannot be restored: {_first_line(error)}') from error
+
+
+def _newest(directory):
+    """(path prefix of the newest checkpoint that can be read or None, {prefix: what is wrong} of newer ones)."""
+    broken = {}
+    for step in sorted(_steps(directory), reverse=True):
+        prefix = _prefix(directory, step)
+        damage = _damage(prefix)
+        if not damage:
+            return str(prefix), broken
+        broken[prefix] = damage
+    return None, broken
+
+
+def _damage(prefix):
+    """What is wrong with the files of a checkpoint, or None: every byte that restoring needs is read and verified."""
+    index, data = f'{prefix}.index', f'{prefix}.data-00000-of-00001'
+    for file in _files(prefix):
+        try:
+            file.open('rb').close()
+        except OSError as error:
+            # not broken: whoever may read it can go on from it
+            raise GazeError(f'{file} cannot be read: {folders.reason(error)}.') from error
+    if not os.path.exists(index):
+        return f'{index} is missing'
+    file = index
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        names = reader.get_variable_to_shape_map()
+        file = data
+        for name in names:
+            reader.get_tensor(name)
+    except _UNREADABLE as error:
+        return f'{file} is broken ({_first_line(error)})' if os.path.exists(file) else f'{file} is missing'
+    return None
+
+
+def _first_line(error):
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _list(broken):
+    return '; '.join(broken.values())
+
+
+def _prefix(directory, step):
+    return pathlib.Path(directory) / f'{PREFIX}-{step}'
+
+
+def _files(prefix):
+    """The files of a checkpoint, its index last."""
+    return sorted(path for path in prefix.parent.glob(f'{prefix.name}.*') if _FILE.fullmatch(path.name))
+
+
+def _numbers(directory):
+    """The N of every `step-N` file in a folder."""
+    matches = (_FILE.fullmatch(path.name) for path in pathlib.Path(directory).glob(f'{PREFIX}-*'))
+    return {int(match[1]) for match in matches if match}
+
+
+def _steps(directory):
+    """Steps of the checkpoints in a folder, broken ones too, but for one that was not wholly moved there."""
+    return _numbers(directory) - _numbers(pathlib.Path(directory) / UNFINISHED)
+
+
+def _remove(prefix):
+    for file in _files(prefix):
+        file.unlink(missing_ok=True)
+
+
+def _sync(path):
+    """Waits until a file is on the disk: after a power failure, too, its name must not be there without it."""
+    with open(path, 'rb') as file:
+        os.fsync(file.fileno())

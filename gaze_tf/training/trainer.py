@@ -11,7 +11,7 @@ from tqdm import tqdm
 from gaze_tf import config as config_lib
 from gaze_tf.data import pipeline
 from gaze_tf.errors import GazeError
-from gaze_tf.training import checkpoints
+from gaze_tf.training import checkpoints, run_folder
 from gaze_tf.training.early_stop import EarlyStop
 
 PICTURES = 8    # faces of each domain in the TensorBoard grids
@@ -39,12 +39,14 @@ def train(make_stage, groups, show):
       GazeError: bad data, a run with another model in the folder, a loss that is not finite.
     """
     run, data = groups['run'], groups['data']
+    if run.deterministic:
+        tf.config.experimental.enable_op_determinism()
     geometry, schedule = groups.get('model') or groups['encoder'], groups.get('gan') or groups['pam']
     # before the networks are built: bad data should be known at once
     fixed = [pipeline.fixed_batch(data.data_dir, domain, split, geometry.img_size, PICTURES)
              for domain, split in _picture_splits(data.data_dir)]
-    directory = pathlib.Path(run.output_dir)
-    _check_same_model(directory, groups)
+    directory, manifest = pathlib.Path(run.output_dir), pipeline.records.load_manifest(data.data_dir)
+    run_folder.check(directory, groups, manifest)
     tf.keras.utils.set_random_seed(run.seed)
 
     def batches(first):
@@ -59,35 +61,27 @@ def train(make_stage, groups, show):
 
     stage = make_stage(use_xla(run.xla))
     early_stop = EarlyStop(stage, schedule, data, geometry.img_size)
-    # only now: a start that failed must not claim the folder
-    _write_config(directory, groups)
     loop = _Loop(stage, directory, run, show, fixed, early_stop)
-    return loop.run(batches, schedule.steps, 2 * schedule.batch_size)
+    first = loop.resume()
+    if first >= schedule.steps:
+        print(f'{loop.manager.latest_checkpoint} is at step {first}: nothing left of --steps={schedule.steps}.')
+        return 0
+    if early_stop.verdict:
+        print(f'{loop.manager.latest_checkpoint} is where the run stopped early: {early_stop.verdict}.')
+        return 0
+    changes = run_folder.changed(directory, groups)
+    if first and changes:
+        print(f'Going on with changed options, so not as an uninterrupted run would: {", ".join(changes)}.')
+    # only now: a start that was refused must not claim the folder
+    with loop.manager.writing(directory / config_lib.CONFIG_NAME):
+        run_folder.write(directory, groups, manifest)
+    return loop.run(batches(first), first, schedule.steps, 2 * schedule.batch_size)
 
 
 def _picture_splits(records_dir):
     """Pictures show held-out faces, or training faces of a domain that holds none out."""
     manifest = pipeline.records.load_manifest(records_dir)
     return [(domain, 'test' if manifest.count(domain, 'test') else 'train') for domain in 'xy']
-
-
-def _check_same_model(directory, groups):
-    """Raises GazeError if the folder holds a run with another model."""
-    path = directory / config_lib.CONFIG_NAME
-    if path.is_file():
-        earlier = config_lib.load(path)
-        shape = 'model' if 'model' in groups else 'encoder'
-        if earlier.get(shape) != groups[shape]:
-            raise GazeError(f'{directory} holds a run with another model (see {path.name}): train with its model '
-                            'flags, or choose another --output_dir.')
-
-
-def _write_config(directory, groups):
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        config_lib.save(directory / config_lib.CONFIG_NAME, **groups)
-    except OSError as error:
-        raise GazeError(f'--output_dir={directory} cannot be written: {error.strerror}.') from error
 
 
 class _Loop:
@@ -98,23 +92,22 @@ class _Loop:
         self.early_stop = early_stop
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.manager = checkpoints.manager(directory, self.step, stage.checkpoint, config.keep)
-        self.directory, self.writer = directory, None
+        self.events, self.writer = directory / 'tensorboard', None
         self.unread = []        # terms of the newest steps, still on the device
         self.rows = []          # terms of the steps since the last scalars, read and found finite
         self.signal = None
 
-    def run(self, make_batches, total, images_per_step):
-        """Runs to step `total` or to a signal; see `train`."""
-        first = self._resume()
-        if first >= total:
-            print(f'{self.manager.latest_checkpoint} is at step {first}: nothing left of --steps={total}.')
-            return 0
-        if self.early_stop.verdict:
-            print(f'{self.manager.latest_checkpoint} is where the run stopped early: {self.early_stop.verdict}.')
-            return 0
-        batches = make_batches(first)
-        # only now: a run that is refused leaves its folder as it was
-        self.writer = tf.summary.create_file_writer(str(self.directory / 'tensorboard'))
+    def resume(self):
+        """Restores the newest good checkpoint, if there is one; the number of steps done."""
+        path = self.manager.restore()
+        if path:
+            print(f'Resuming from {path}.')
+        return int(self.step)
+
+    def run(self, batches, first, total, images_per_step):
+        """Runs from step `first` to step `total` or to a signal; see `train`."""
+        with self._writing_events():
+            self.writer = tf.summary.create_file_writer(str(self.events))
         handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         # a log file wants a line now and then, a terminal a lively bar
         pause = 0.5 if sys.stderr.isatty() else 15
@@ -124,7 +117,8 @@ class _Loop:
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-            self.writer.close()
+            with self._writing_events():
+                self.writer.close()
         if self.signal:
             print(f'Stopped at step {int(self.step)}, saved as {self.manager.latest_checkpoint}; the same '
                   'command goes on from there.')
@@ -156,13 +150,8 @@ class _Loop:
             if last:
                 return
 
-    def _resume(self):
-        """Restores the newest checkpoint, if there is one; the number of steps done."""
-        path = self.manager.latest_checkpoint
-        if path:
-            checkpoints.restore_all(self.manager.checkpoint, path)
-            print(f'Resuming from {path}.')
-        return int(self.step)
+    def _writing_events(self):
+        return self.manager.writing(self.events)
 
     def _on_signal(self, number, frame):
         """Finish the step, save, stop; a second signal acts at once."""
@@ -189,15 +178,16 @@ class _Loop:
         terms = {name: sum(row[name] for row in self.rows) / len(self.rows) for name in self.rows[0]}
         self.rows = []
         bar.set_postfix({name: f'{terms[name]:.3g}' for name in self.show})
-        with self.writer.as_default(int(self.step)):
+        with self._writing_events(), self.writer.as_default(int(self.step)):
             for name, value in terms.items():
                 tf.summary.scalar(name, value)
             tf.summary.scalar('learning_rate', self.stage.learning_rate)
             tf.summary.scalar('images_per_second', images_per_second)
 
     def _draw(self):
-        with self.writer.as_default(int(self.step)):
-            for name, columns in self.stage.pictures(*self.fixed).items():
+        pictures = self.stage.pictures(*self.fixed)
+        with self._writing_events(), self.writer.as_default(int(self.step)):
+            for name, columns in pictures.items():
                 grid = tf.concat(tf.unstack(tf.concat(columns, axis=2)), axis=0)    # a face a row
                 tf.summary.image(name, pipeline.to_uint8(grid)[None])
 
