@@ -4,6 +4,7 @@ import tensorflow as tf
 from gaze_tf.losses.perceptual import vgg16
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.models.layers import spectral_layers
+from gaze_tf.training.distribution import mean_over_replicas
 from gaze_tf.training.objectives import Objectives
 from gaze_tf.training.schedule import LinearDecay, adam
 
@@ -81,7 +82,8 @@ class GanStep:
 
     def _update(self, name, tape, loss):
         variables = self.variables[name]
-        self.optimizers[name].apply_gradients(zip(tape.gradient(loss, variables), variables))
+        gradients = mean_over_replicas(tape.gradient(loss, variables))
+        self.optimizers[name].apply_gradients(zip(gradients, variables), skip_gradients_aggregation=True)
 
     @tf.function
     def pictures(self, x, y):

@@ -6,6 +6,7 @@ from gaze_tf.models import geometry
 from gaze_tf.models.autoencoder import pam_autoencoder
 from gaze_tf.models.encoders import content_encoder
 from gaze_tf.models.layers import spectral_layers
+from gaze_tf.training.distribution import mean_over_replicas
 from gaze_tf.training.schedule import adam
 
 
@@ -39,7 +40,8 @@ class PamStep:
             terms = {name: 2 * term for name, term in reconstruction.mirror(self.autoencoder, left, right).items()}
             loss = tf.add_n(list(terms.values()))
         variables = self.autoencoder.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+        gradients = mean_over_replicas(tape.gradient(loss, variables))
+        self.optimizer.apply_gradients(zip(gradients, variables), skip_gradients_aggregation=True)
         for layer in spectral_layers(self.autoencoder):
             layer.advance()
         return {**terms, 'loss': loss}

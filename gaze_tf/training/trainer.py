@@ -5,19 +5,25 @@ import signal
 import sys
 import time
 
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from gaze_tf import config as config_lib
 from gaze_tf.data import pipeline
 from gaze_tf.errors import GazeError
-from gaze_tf.training import checkpoints
+from gaze_tf.training import checkpoints, distribution
 
 PICTURES = 8    # faces of each domain in the TensorBoard grids
 
 
-def use_xla(choice):
-    """Whether --xla=auto|on|off means to compile with XLA on this machine."""
+def use_xla(choice, replicas=1):
+    """Whether --xla=auto|on|off means to compile with XLA on this machine; raises GazeError if it cannot be."""
+    if replicas > 1:
+        if choice == 'on':
+            raise GazeError(f'--xla=on does not go together with {replicas} devices (--strategy), whose exchange XLA '
+                            'does not compile: leave it out.')
+        return False
     return choice == 'on' or (choice == 'auto' and bool(tf.config.list_physical_devices('GPU')))
 
 
@@ -35,10 +41,18 @@ def train(make_stage, groups, show):
       0, or the number of the signal that stopped the run early (after saving).
 
     Raises:
-      GazeError: bad data, a run with another model in the folder, a loss that is not finite.
+      GazeError: bad data, a run with another model in the folder, a loss that is not finite, numbers that do not
+        fit (of steps, of devices), another worker that was lost.
     """
     run, data = groups['run'], groups['data']
     geometry, schedule = groups.get('model') or groups['encoder'], groups.get('gan') or groups['pam']
+    run.check_multiple('steps', schedule.steps)
+    strategy = distribution.create(run)
+    replicas, workers = strategy.num_replicas_in_sync, distribution.Workers(strategy)
+    xla = use_xla(run.xla, replicas)
+    if schedule.batch_size % replicas:
+        raise GazeError(f'--batch_size={schedule.batch_size} must be a multiple of {replicas}: it is the batch of all '
+                        'devices together.')
     # before the networks are built: bad data should be known at once
     fixed = [pipeline.fixed_batch(data.data_dir, domain, split, geometry.img_size, PICTURES)
              for domain, split in _picture_splits(data.data_dir)]
@@ -46,21 +60,39 @@ def train(make_stage, groups, show):
     _check_same_model(directory, groups)
     tf.keras.utils.set_random_seed(run.seed)
 
-    def batches(first):
-        """Pairs of an X and a Y Batch from step `first` on."""
-        streams = tuple(pipeline.train_stream(data.data_dir, domain, geometry.img_size, schedule.batch_size,
-                                              run.seed, data.flip, data.skip_corrupt, start_step=first)
-                        for domain in 'xy')
-        try:
-            yield from tf.data.Dataset.zip(streams)
-        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-            raise pipeline.explain_corruption(data.data_dir, error) from error
+    def streams(first, context):
+        """Batches of both domains from step `first` on, in the parts that this worker's replicas take in turn."""
+        local = replicas // context.num_input_pipelines
+        own = range(context.input_pipeline_id * local, (context.input_pipeline_id + 1) * local)
+        both = tuple(pipeline.train_stream(data.data_dir, domain, geometry.img_size, schedule.batch_size, run.seed,
+                                           data.flip, data.skip_corrupt, first, replicas, own) for domain in 'xy')
+        # else workers ask each other before every batch whether there is one
+        return tf.data.Dataset.zip(both).apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
-    stage = make_stage(use_xla(run.xla))
-    # only now: a start that failed must not claim the folder
-    _write_config(directory, groups)
-    loop = _Loop(stage, directory, run, show, fixed)
-    return loop.run(batches, schedule.steps, 2 * schedule.batch_size)
+    def make_steps(first):
+        """From step `first` on: number of steps n → their terms, scalars by name, or [n] where n may be above 1."""
+        batches = iter(strategy.distribute_datasets_from_function(lambda context: streams(first, context)))
+        if replicas == run.steps_per_call == 1:
+            return lambda count: stage.train_step(*_explained(data.data_dir, lambda: next(batches)))
+        steps = distribution.several_steps(strategy, stage.train_step, batches)
+        return lambda count: _explained(data.data_dir, lambda: steps(count))
+
+    with workers.losing_one():
+        with strategy.scope():
+            stage = make_stage(xla)
+        # only now: a start that failed must not claim the folder
+        if workers.is_chief:
+            _write_config(directory, groups)
+        loop = _Loop(stage, directory, run, show, fixed, workers)
+        return loop.run(make_steps, schedule.steps, 2 * schedule.batch_size)
+
+
+def _explained(records_dir, read):
+    """read(), and a GazeError that names the damage where the data cannot be read."""
+    try:
+        return read()
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        raise pipeline.explain_corruption(records_dir, error) from error
 
 
 def _picture_splits(records_dir):
@@ -91,8 +123,8 @@ def _write_config(directory, groups):
 class _Loop:
     """One run of the training loop; `config` is the RunConfig."""
 
-    def __init__(self, stage, directory, config, show, fixed):
-        self.stage, self.config, self.show, self.fixed = stage, config, show, fixed
+    def __init__(self, stage, directory, config, show, fixed, workers):
+        self.stage, self.config, self.show, self.fixed, self.workers = stage, config, show, fixed, workers
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.manager = checkpoints.manager(directory, self.step, stage.checkpoint, config.keep)
         self.directory, self.writer = directory, None
@@ -100,21 +132,25 @@ class _Loop:
         self.rows = []          # terms of the steps since the last scalars, read and found finite
         self.signal = None
 
-    def run(self, make_batches, total, images_per_step):
+    def run(self, make_steps, total, images_per_step):
         """Runs to step `total` or to a signal; see `train`."""
         first = self._resume()
         if first >= total:
             print(f'{self.manager.latest_checkpoint} is at step {first}: nothing left of --steps={total}.')
             return 0
-        batches = make_batches(first)
+        steps = make_steps(first)
         # only now: a run that is refused leaves its folder as it was
-        self.writer = tf.summary.create_file_writer(str(self.directory / 'tensorboard'))
+        self.writer = (tf.summary.create_file_writer(str(self.directory / 'tensorboard')) if self.workers.is_chief
+                       else tf.summary.create_noop_writer())
         handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         # a log file wants a line now and then, a terminal a lively bar
         pause = 0.5 if sys.stderr.isatty() else 15
         try:
-            with tqdm(total=total, initial=first, unit='step', mininterval=pause, dynamic_ncols=True) as bar:
-                self._loop(batches, first, total, images_per_step, bar)
+            with tqdm(total=total, initial=first, unit='step', mininterval=pause, dynamic_ncols=True,
+                      disable=not self.workers.is_chief) as bar:
+                self._loop(steps, first, total, images_per_step, bar)
+            # who leaves before the chief has saved would be missed
+            self.workers.gather(0)
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
@@ -124,19 +160,22 @@ class _Loop:
                   'command goes on from there.')
         return self.signal or 0
 
-    def _loop(self, batches, first, total, images_per_step, bar):
+    def _loop(self, steps, first, total, images_per_step, bar):
         bar.set_description('building the graph')
-        since = time.perf_counter(), first
-        for step in range(first + 1, total + 1):
-            self.unread.append(self.stage.train_step(*next(batches)))
+        since, step = (time.perf_counter(), first), first
+        while step < total:
+            # a run may have stopped between two multiples
+            count = self.config.steps_per_call - step % self.config.steps_per_call
+            self.unread.append(steps(count))
+            step += count
             self.step.assign(step)
-            if step == first + 1:
+            if step == first + count:
                 bar.set_description('')
-            bar.update()
-            last = step == total or self.signal is not None
+            bar.update(count)
+            last = self._told_to_stop() or step == total
             if last or step % self.config.log_every == 0:
-                seconds, steps = time.perf_counter() - since[0], step - since[1]
-                self._log(bar, images_per_step * steps / seconds)
+                seconds, done = time.perf_counter() - since[0], step - since[1]
+                self._log(bar, images_per_step * done / seconds)
                 since = time.perf_counter(), step
             if last or step % self.config.image_every == 0:
                 self._draw()
@@ -152,7 +191,18 @@ class _Loop:
         if path:
             checkpoints.restore_all(self.manager.checkpoint, path)
             print(f'Resuming from {path}.')
+        steps = self.workers.gather(int(self.step))
+        if len(set(steps)) > 1:
+            raise GazeError(f'Workers would go on from different steps ({", ".join(map(str, steps))}): --output_dir='
+                            f'{self.directory} must be one folder that all of them share.')
         return int(self.step)
+
+    def _told_to_stop(self):
+        """Whether this worker, or any other, has received a signal."""
+        found = max(self.workers.gather(self.signal or 0))
+        if found:
+            self.signal = found
+        return bool(found)
 
     def _on_signal(self, number, frame):
         """Finish the step, save, stop; a second signal acts at once."""
@@ -161,7 +211,8 @@ class _Loop:
 
     def _read(self):
         """Reads the terms back from the device; raises GazeError at the first that is not finite."""
-        rows = [{name: float(value) for name, value in terms.items()} for terms in self.unread]
+        rows = [{name: float(value) for name, value in zip(terms, values)} for terms in self.unread
+                for values in zip(*(np.atleast_1d(value) for value in terms.values()))]
         for number, row in enumerate(rows, start=int(self.step) - len(rows) + 1):
             for name, value in row.items():
                 if not math.isfinite(value):
@@ -186,6 +237,8 @@ class _Loop:
             tf.summary.scalar('images_per_second', images_per_second)
 
     def _draw(self):
+        if not self.workers.is_chief:
+            return
         with self.writer.as_default(int(self.step)):
             for name, columns in self.stage.pictures(*self.fixed).items():
                 grid = tf.concat(tf.unstack(tf.concat(columns, axis=2)), axis=0)    # a face a row
@@ -197,4 +250,5 @@ class _Loop:
         for name, variables in self.stage.variables.items():
             if not all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in variables):
                 self._fail(f'a weight of {name} is not finite after step {int(self.step)}')
-        self.manager.save(checkpoint_number=int(self.step))
+        if self.workers.is_chief:
+            self.manager.save(checkpoint_number=int(self.step))
