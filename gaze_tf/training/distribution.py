@@ -5,6 +5,7 @@ a batch, gradients and terms are averaged over the replicas.
 """
 import contextlib
 import faulthandler
+import functools
 import json
 import os
 import pathlib
@@ -43,8 +44,14 @@ def create(run):
     if run.strategy != 'one':
         devices = tf.config.list_logical_devices('GPU') or tf.config.list_logical_devices('CPU')
         if len(devices) > 1:
-            return tf.distribute.MirroredStrategy([device.name for device in devices])
+            return _mirrored(tuple(device.name for device in devices))
     return tf.distribute.get_strategy()
+
+
+# a second strategy in a process would use the numbers of the first one's exchanges
+@functools.lru_cache(maxsize=None)
+def _mirrored(devices):
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def read_cluster(text):
@@ -138,8 +145,9 @@ class Workers:
         except _LOST as error:
             if not self._several:
                 raise
+            reason = (error.message.partition('aborted by: ')[2] or error.message).splitlines()[0]
             raise GazeError('Another worker was lost, or failed: see its own message. The same command on all workers '
-                            f'goes on from the last checkpoint. ({error.message.splitlines()[0]})') from error
+                            f'goes on from the last checkpoint. (TensorFlow: {reason})') from error
 
 
 def mean_over_replicas(tensors):

@@ -57,4 +57,4 @@ class PamStep:
     @property
     def learning_rate(self):
         """The learning rate."""
-        return float(self.optimizer.learning_rate)
+        return float(self.optimizer.learning_rate.numpy())

@@ -3,6 +3,7 @@
 A process of its own, since TensorFlow lets no Python run while it waits for other workers.
 """
 import select
+import signal
 import socket
 import sys
 
@@ -21,6 +22,8 @@ def silent(workers):
 
 
 def main(seconds, *workers):
+    # Ctrl-C reaches this process, too; the end of the other one closes standard input
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     started, _, _ = select.select([sys.stdin], [], [], float(seconds))
     if not started:
         missing = silent(workers)

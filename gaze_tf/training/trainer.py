@@ -155,7 +155,7 @@ class _Loop:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
             self.writer.close()
-        if self.signal:
+        if self.signal and self.workers.is_chief:
             print(f'Stopped at step {int(self.step)}, saved as {self.manager.latest_checkpoint}; the same '
                   'command goes on from there.')
         return self.signal or 0
@@ -221,7 +221,7 @@ class _Loop:
         self.unread = []
 
     def _fail(self, what):
-        kept = self.manager.latest_checkpoint or 'none, the run had not saved yet'
+        kept = tf.train.latest_checkpoint(str(self.directory)) or 'none, the run had not saved yet'
         raise GazeError(f'Training stopped: {what}. The last good checkpoint is {kept}; a lower learning rate '
                         'often helps.')
 
