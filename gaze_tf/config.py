@@ -115,7 +115,7 @@ class PamConfig(_Training):
 
     stop_metric: str = option('loss', _STOP_METRIC)
     steps: int = option(100_000, 'Training steps (the paper does not say how many).', low=1)
-    batch_size: int = option(16, 'Faces of each domain in one step.', low=1)
+    batch_size: int = option(16, 'Faces of each domain in one step, on all devices together.', low=1)
     lr_r: float = option(5e-4, 'Learning rate of Adam.', low=0)
     beta1: float = option(0.5, "Adam's decay of the first moment.", low=0, below=1)
     beta2: float = option(0.999, "Adam's decay of the second moment.", low=0, below=1)
@@ -127,7 +127,7 @@ class GanConfig(_Training):
 
     stop_metric: str = option('g_x/reconstruction', _STOP_METRIC)
     steps: int = option(200_000, 'Training steps.', low=1)
-    batch_size: int = option(16, 'Faces of each domain in one step.', low=1)
+    batch_size: int = option(16, 'Faces of each domain in one step, on all devices together.', low=1)
     lr_d: float = option(1e-4, 'Learning rate of Adam for D_x and D_y; one of its own, as TTUR (Heusel et al. 2017) '
                                'asks for.', low=0)
     lr_g: float = option(1e-4, 'Learning rate of Adam for G_x, and for G_y with E_r.', low=0)
@@ -156,7 +156,14 @@ class RunConfig(_Validated):
     """How a training run goes along: files, cadence, compilation."""
 
     output_dir: str = option('', 'Folder for checkpoints, configuration and TensorBoard logs; a run found '
-                                 'there is resumed.')
+                                 'there is resumed. Several workers need one that they share.')
+    strategy: str = option('one', 'Devices to train on: one; mirrored is all GPUs of this machine (without any, its '
+                                  'logical CPU devices); multi_worker is the GPUs of all machines in TF_CONFIG.',
+                           choices=('one', 'mirrored', 'multi_worker'))
+    startup_timeout: int = option(300, 'Seconds that a worker waits at its start for the others (multi_worker).',
+                                  low=1)
+    steps_per_call: int = option(1, 'Steps in one call of the compiled function; --steps, --save_every, --log_every '
+                                    'and --image_every must be multiples of it.', low=1)
     seed: int = option(0, 'Seed of initial values, shuffling and flips.', low=0)
     save_every: int = option(1_000, 'Steps between two checkpoints.', low=1)
     keep: int = option(3, 'How many of the newest checkpoints are kept.', low=1)
@@ -167,8 +174,19 @@ class RunConfig(_Validated):
                             choices=('float32', 'bfloat16', 'float16'))
     deterministic: bool = option(False, 'Use only operations that give the same bits each time (slower): two runs '
                                         'on the same machine give the same weights.')
-    xla: str = option('auto', 'Compile the training step with XLA: auto is on for GPUs and off for CPUs.',
+    xla: str = option('auto', 'Compile the training step with XLA: auto is on for a GPU, off for CPUs and '
+                              'for several devices.',
                       choices=('auto', 'on', 'off'))
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ('save_every', 'log_every', 'image_every'):
+            self.check_multiple(name, getattr(self, name))
+
+    def check_multiple(self, name, steps):
+        """Raises GazeError unless the flag's number of steps is a multiple of --steps_per_call."""
+        if steps % self.steps_per_call:
+            raise GazeError(f'--{name}={steps} must be a multiple of --steps_per_call={self.steps_per_call}.')
 
 
 GROUPS = {'encoder': EncoderConfig, 'model': ModelConfig, 'data': DataConfig, 'pam': PamConfig,

@@ -62,7 +62,7 @@ def mirror(batch):
 
 
 def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, skip_corrupt=False,
-                 start_step=0):
+                 start_step=0, parts=1, own=range(1)):
     """The endless stream of training batches of one domain.
 
     Each epoch goes once through all images in its own order, drawn from (seed, domain, epoch); batches
@@ -80,6 +80,9 @@ def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, ski
         tf.errors.InvalidArgumentError, for which see `explain_corruption`. Every epoch is then shorter
         than the manifest says, so `start_step` resumes at a nearby place instead of the exact one.
       start_step: number of the first batch.
+      parts, own: yields the parts `own` (a range of numbers, in order) of each batch's `parts` equal parts,
+        each as a Batch of B / parts images, and decodes no others; `parts` divides B. (With skip_corrupt,
+        what is left out may then differ from what a reader of whole batches leaves out.)
 
     Returns:
       tf.data.Dataset of Batch: image [B, S, S, 3] float32 in [-1, 1], eyes [B, 4] float32 pixels.
@@ -96,18 +99,23 @@ def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, ski
         skipped = tf.where(epoch == first_epoch, tf.constant(offset, tf.int64), 0)
         return _epoch(paths, tf.stack([shuffle_seed, epoch]), skip_corrupt).skip(skipped)
 
-    def finish(step, batch):
+    def finish(number, batch):
         if flip:
+            step = number // len(own)
             draw = tf.random.stateless_uniform([], seed=tf.stack([flip_seed, step]))
             batch = tf.cond(draw < 0.5, lambda: mirror(batch), lambda: batch)
         return Batch(_to_float_on_cpu(batch.image), batch.eyes)
 
     stream = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(read_epoch)
+    part_size = batch_size // parts
+    if len(own) < parts:
+        mine = slice(own.start * part_size, own.stop * part_size)
+        stream = stream.batch(batch_size).map(lambda serialized: serialized[mine]).unbatch()
     stream = stream.map(lambda serialized: _decode(serialized, img_size), num_parallel_calls=tf.data.AUTOTUNE,
                         deterministic=True)
     if skip_corrupt:
         stream = stream.ignore_errors()
-    stream = stream.batch(batch_size, drop_remainder=True).enumerate(start=start_step)
+    stream = stream.batch(part_size, drop_remainder=True).enumerate(start=start_step * len(own))
     stream = stream.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     options = tf.data.Options()
     # decoded images go straight into their batch: 7 % faster

@@ -185,7 +185,9 @@ class _Spectral:
     def build(self, input_shape):
         super().build(input_shape)
         rows = self.kernel.shape.num_elements() // self.kernel.shape[-1]
-        self.u = self.add_weight('u', [rows], initializer=keras.initializers.RandomNormal(), trainable=False)
+        # every replica would assign the same
+        self.u = self.add_weight('u', [rows], initializer=keras.initializers.RandomNormal(), trainable=False,
+                                 aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
 
     def add_weight(self, name, *args, **kwargs):
         # the kernel stays float32 until it is normalised

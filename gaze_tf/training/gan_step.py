@@ -115,4 +115,4 @@ class GanStep:
     @property
     def learning_rate(self):
         """The learning rate of G_x."""
-        return float(self.optimizers['g_x'].learning_rate)
+        return float(self.optimizers['g_x'].learning_rate.numpy())

@@ -4,6 +4,7 @@ import tensorflow as tf
 from gaze_tf.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty, r1
 from gaze_tf.losses.perceptual import perceptual
 from gaze_tf.losses.reconstruction import local_l1, mean_l1
+from gaze_tf.training.distribution import draw_for_replica
 
 
 class Objectives:
@@ -68,7 +69,8 @@ class Objectives:
     def _penalty(self, discriminator, real, fake, seed):
         if self._config.loss_type != 'wgan':
             return tf.constant(0.)
-        mix = tf.random.stateless_uniform([tf.shape(real.image)[0], 1, 1, 1], seed, alg='philox')
+        mix = draw_for_replica(lambda count: tf.random.stateless_uniform([count, 1, 1, 1], seed, alg='philox'),
+                               tf.shape(real.image)[0])
         return gradient_penalty(discriminator, _views(real), _views(fake), mix)
 
     def _with_r1(self, name, real, total, terms):

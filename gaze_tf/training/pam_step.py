@@ -63,4 +63,4 @@ class PamStep:
     @property
     def learning_rate(self):
         """The learning rate."""
-        return float(self.optimizer.learning_rate)
+        return float(self.optimizer.learning_rate.numpy())

@@ -1,6 +1,8 @@
 """The paper's learning-rate schedule and the original's Adam."""
 import tensorflow as tf
 
+from gaze_tf.training.distribution import mean_over_replicas
+
 keras = tf.keras
 
 
@@ -47,10 +49,10 @@ def adam(learning_rate, config, variables, precision):
 
 
 def minimize(loss, tape, optimizer, variables):
-    """One update of the variables by the gradients of a loss that the tape has seen."""
+    """One update of the variables by the gradients, averaged over replicas, of a loss that the tape has seen."""
     if isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
         scale = optimizer.get_scaled_loss(tf.ones([]))
         gradients = optimizer.get_unscaled_gradients(tape.gradient(loss, variables, output_gradients=scale))
     else:
         gradients = tape.gradient(loss, variables)
-    optimizer.apply_gradients(zip(gradients, variables))
+    optimizer.apply_gradients(zip(mean_over_replicas(gradients), variables), skip_gradients_aggregation=True)

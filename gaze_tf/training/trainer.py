@@ -5,20 +5,26 @@ import signal
 import sys
 import time
 
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from gaze_tf import config as config_lib
 from gaze_tf.data import pipeline
 from gaze_tf.errors import GazeError
-from gaze_tf.training import checkpoints, run_folder
+from gaze_tf.training import checkpoints, distribution, run_folder
 from gaze_tf.training.early_stop import EarlyStop
 
 PICTURES = 8    # faces of each domain in the TensorBoard grids
 
 
-def use_xla(choice):
-    """Whether --xla=auto|on|off means to compile with XLA on this machine."""
+def use_xla(choice, replicas=1):
+    """Whether --xla=auto|on|off means to compile with XLA on this machine; raises GazeError if it cannot be."""
+    if replicas > 1:
+        if choice == 'on':
+            raise GazeError(f'--xla=on does not go together with {replicas} devices (--strategy), whose exchange XLA '
+                            'does not compile: leave it out.')
+        return False
     return choice == 'on' or (choice == 'auto' and bool(tf.config.list_physical_devices('GPU')))
 
 
@@ -36,12 +42,19 @@ def train(make_stage, groups, show):
       0, or the number of the signal that stopped the run early (after saving).
 
     Raises:
-      GazeError: bad data, a run with another model in the folder, a loss that is not finite.
+      GazeError: bad data, a run with another model in the folder, a loss that is not finite, numbers that do not
+        fit (of steps, of devices), another worker that was lost.
     """
     run, data = groups['run'], groups['data']
     if run.deterministic:
         tf.config.experimental.enable_op_determinism()
     geometry, schedule = groups.get('model') or groups['encoder'], groups.get('gan') or groups['pam']
+    run.check_multiple('steps', schedule.steps)
+    strategy = distribution.create(run)
+    workers, xla = distribution.Workers(strategy), use_xla(run.xla, strategy.num_replicas_in_sync)
+    if schedule.batch_size % strategy.num_replicas_in_sync:
+        raise GazeError(f'--batch_size={schedule.batch_size} must be a multiple of {strategy.num_replicas_in_sync}: it '
+                        'is the batch of all devices together.')
     # before the networks are built: bad data should be known at once
     fixed = [pipeline.fixed_batch(data.data_dir, domain, split, geometry.img_size, PICTURES)
              for domain, split in _picture_splits(data.data_dir)]
@@ -49,33 +62,51 @@ def train(make_stage, groups, show):
     run_folder.check(directory, groups, manifest)
     tf.keras.utils.set_random_seed(run.seed)
 
-    def batches(first):
-        """Pairs of an X and a Y Batch from step `first` on."""
-        streams = tuple(pipeline.train_stream(data.data_dir, domain, geometry.img_size, schedule.batch_size,
-                                              run.seed, data.flip, data.skip_corrupt, start_step=first)
-                        for domain in 'xy')
+    with workers.losing_one():
+        with strategy.scope():
+            stage = make_stage(xla)
+        early_stop = EarlyStop(stage, schedule, data, geometry.img_size)
+        loop = _Loop(stage, directory, run, show, fixed, early_stop, workers)
+        first = loop.resume()
+        if loop.finished(schedule.steps):
+            return 0
+        if workers.is_chief:
+            changes = run_folder.changed(directory, groups)
+            if first and changes:
+                print(f'Going on with changed options, so not as an uninterrupted run would: {", ".join(changes)}.')
+            # only now: a start that was refused must not claim the folder
+            with loop.manager.writing(directory / config_lib.CONFIG_NAME):
+                run_folder.write(directory, groups, manifest)
+        steps = _make_steps(strategy, stage, groups, first)
+        return loop.run(steps, first, schedule.steps, 2 * schedule.batch_size)
+
+
+def _make_steps(strategy, stage, groups, first):
+    """From step `first` on: number of steps n → their terms, scalars by name, or [n] where n may be above 1."""
+    run, data = groups['run'], groups['data']
+    geometry, schedule = groups.get('model') or groups['encoder'], groups.get('gan') or groups['pam']
+    replicas = strategy.num_replicas_in_sync
+
+    def streams(context):
+        """Batches of both domains, in the parts that this worker's replicas take in turn."""
+        local = replicas // context.num_input_pipelines
+        own = range(context.input_pipeline_id * local, (context.input_pipeline_id + 1) * local)
+        both = tuple(pipeline.train_stream(data.data_dir, domain, geometry.img_size, schedule.batch_size, run.seed,
+                                           data.flip, data.skip_corrupt, first, replicas, own) for domain in 'xy')
+        # else workers ask each other before every batch whether there is one
+        return tf.data.Dataset.zip(both).apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+    def explained(read):
         try:
-            yield from tf.data.Dataset.zip(streams)
+            return read()
         except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
             raise pipeline.explain_corruption(data.data_dir, error) from error
 
-    stage = make_stage(use_xla(run.xla))
-    early_stop = EarlyStop(stage, schedule, data, geometry.img_size)
-    loop = _Loop(stage, directory, run, show, fixed, early_stop)
-    first = loop.resume()
-    if first >= schedule.steps:
-        print(f'{loop.manager.latest_checkpoint} is at step {first}: nothing left of --steps={schedule.steps}.')
-        return 0
-    if early_stop.verdict:
-        print(f'{loop.manager.latest_checkpoint} is where the run stopped early: {early_stop.verdict}.')
-        return 0
-    changes = run_folder.changed(directory, groups)
-    if first and changes:
-        print(f'Going on with changed options, so not as an uninterrupted run would: {", ".join(changes)}.')
-    # only now: a start that was refused must not claim the folder
-    with loop.manager.writing(directory / config_lib.CONFIG_NAME):
-        run_folder.write(directory, groups, manifest)
-    return loop.run(batches(first), first, schedule.steps, 2 * schedule.batch_size)
+    batches = iter(strategy.distribute_datasets_from_function(streams))
+    if replicas == run.steps_per_call == 1:
+        return lambda count: stage.train_step(*explained(lambda: next(batches)))
+    steps = distribution.several_steps(strategy, stage.train_step, batches)
+    return lambda count: explained(lambda: steps(count))
 
 
 def _picture_splits(records_dir):
@@ -87,9 +118,9 @@ def _picture_splits(records_dir):
 class _Loop:
     """One run of the training loop; `config` is the RunConfig."""
 
-    def __init__(self, stage, directory, config, show, fixed, early_stop):
+    def __init__(self, stage, directory, config, show, fixed, early_stop, workers):
         self.stage, self.config, self.show, self.fixed = stage, config, show, fixed
-        self.early_stop = early_stop
+        self.early_stop, self.workers = early_stop, workers
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.manager = checkpoints.manager(directory, self.step, stage.checkpoint, config.keep)
         self.events, self.writer = directory / 'tensorboard', None
@@ -99,48 +130,73 @@ class _Loop:
 
     def resume(self):
         """Restores the newest good checkpoint, if there is one; the number of steps done."""
-        path = self.manager.restore()
+        # the chief first, who sets broken files aside
+        path = self.manager.restore() if self.workers.is_chief else None
+        self.workers.gather(0)
         if path:
             print(f'Resuming from {path}.')
+        if not self.workers.is_chief:
+            self.manager.restore()
+        steps = self.workers.gather(int(self.step))
+        if len(set(steps)) > 1:
+            raise GazeError(f'Workers would go on from different steps ({", ".join(map(str, steps))}): --output_dir='
+                            f'{self.config.output_dir} must be one folder that all of them share.')
         return int(self.step)
 
-    def run(self, batches, first, total, images_per_step):
+    def finished(self, total):
+        """Whether nothing is left to do; says so."""
+        if int(self.step) >= total:
+            print(f'{self.manager.latest_checkpoint} is at step {int(self.step)}: nothing left of --steps={total}.')
+        elif self.early_stop.verdict:
+            print(f'{self.manager.latest_checkpoint} is where the run stopped early: {self.early_stop.verdict}.')
+        else:
+            return False
+        return True
+
+    def run(self, steps, first, total, images_per_step):
         """Runs from step `first` to step `total` or to a signal; see `train`."""
         with self._writing_events():
-            self.writer = tf.summary.create_file_writer(str(self.events))
+            self.writer = (tf.summary.create_file_writer(str(self.events)) if self.workers.is_chief else
+                           tf.summary.create_noop_writer())
         handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         # a log file wants a line now and then, a terminal a lively bar
         pause = 0.5 if sys.stderr.isatty() else 15
         try:
-            with tqdm(total=total, initial=first, unit='step', mininterval=pause, dynamic_ncols=True) as bar:
-                self._loop(batches, first, total, images_per_step, bar)
+            with tqdm(total=total, initial=first, unit='step', mininterval=pause, dynamic_ncols=True,
+                      disable=not self.workers.is_chief) as bar:
+                self._loop(steps, first, total, images_per_step, bar)
+            # who leaves before the chief has saved would be missed
+            self.workers.gather(0)
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
             with self._writing_events():
                 self.writer.close()
-        if self.signal:
+        if self.signal and self.workers.is_chief:
             print(f'Stopped at step {int(self.step)}, saved as {self.manager.latest_checkpoint}; the same '
                   'command goes on from there.')
         elif self.early_stop.verdict:
             print(f'Stopped early at step {int(self.step)}: {self.early_stop.verdict}.')
         return self.signal or 0
 
-    def _loop(self, batches, first, total, images_per_step, bar):
+    def _loop(self, steps, first, total, images_per_step, bar):
         bar.set_description('building the graph')
-        since = time.perf_counter(), first
-        for step in range(first + 1, total + 1):
-            self.unread.append(self.stage.train_step(*next(batches)))
+        since, step = (time.perf_counter(), first), first
+        while step < total:
+            # a run may have stopped between two multiples
+            count = self.config.steps_per_call - step % self.config.steps_per_call
+            self.unread.append(steps(count))
+            step += count
             self.step.assign(step)
-            if step == first + 1:
+            if step == first + count:
                 bar.set_description('')
-            bar.update()
+            bar.update(count)
             # before a signal is looked at: what it counts must not depend on one
             stop = step % self.config.save_every == 0 and self.early_stop.evaluate(step, self.writer)
-            last = step == total or self.signal is not None or stop
+            last = self._told_to_stop() or step == total or stop
             if last or step % self.config.log_every == 0:
-                seconds, steps = time.perf_counter() - since[0], step - since[1]
-                self._log(bar, images_per_step * steps / seconds)
+                seconds, done = time.perf_counter() - since[0], step - since[1]
+                self._log(bar, images_per_step * done / seconds)
                 since = time.perf_counter(), step
             if last or step % self.config.image_every == 0:
                 self._draw()
@@ -153,6 +209,13 @@ class _Loop:
     def _writing_events(self):
         return self.manager.writing(self.events)
 
+    def _told_to_stop(self):
+        """Whether this worker, or any other, has received a signal."""
+        found = max(self.workers.gather(self.signal or 0))
+        if found:
+            self.signal = found
+        return bool(found)
+
     def _on_signal(self, number, frame):
         """Finish the step, save, stop; a second signal acts at once."""
         self.signal = number
@@ -160,7 +223,8 @@ class _Loop:
 
     def _read(self):
         """Reads the terms back from the device; raises GazeError at the first that is not finite."""
-        rows = [{name: float(value) for name, value in terms.items()} for terms in self.unread]
+        rows = [{name: float(value) for name, value in zip(terms, values)} for terms in self.unread
+                for values in zip(*(np.atleast_1d(value) for value in terms.values()))]
         for number, row in enumerate(rows, start=int(self.step) - len(rows) + 1):
             for name, value in row.items():
                 if not math.isfinite(value):
@@ -185,6 +249,8 @@ class _Loop:
             tf.summary.scalar('images_per_second', images_per_second)
 
     def _draw(self):
+        if not self.workers.is_chief:
+            return
         pictures = self.stage.pictures(*self.fixed)
         with self._writing_events(), self.writer.as_default(int(self.step)):
             for name, columns in pictures.items():
@@ -197,4 +263,5 @@ class _Loop:
         for name, variables in self.stage.variables.items():
             if not all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in variables):
                 self._fail(f'a weight of {name} is not finite after step {int(self.step)}')
-        self.manager.save(checkpoint_number=int(self.step))
+        if self.workers.is_chief:
+            self.manager.save(checkpoint_number=int(self.step))
