@@ -126,7 +126,7 @@ class Reference:
         for name, batch in (('x', x), ('y', y)):
             boxes = boxes_of(batch)
             mask = np.stack([tiny.inside_boxes(eyes, tiny.MODEL) for eyes in batch.eyes.numpy()])
-            found[name] = batch.image, np.repeat(mask[..., None], 3, axis=-1).astype(np.float32), boxes
+            found[name] = batch.image, mask[..., None].astype(np.float32), boxes
         (image_x, _, boxes_x), (image_y, _, boxes_y) = found['x'], found['y']
         x_rec = self.repaint(self.model.g_x, *found['x'], self.content(image_x, boxes_x))
         y_rec = self.repaint(self.model.g_y, *found['y'], self.angle(image_y, boxes_y),
