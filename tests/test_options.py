@@ -465,14 +465,14 @@ def test_all_held_out_faces_count(records_dir, monkeypatch):
 
         def evaluate(self, x, y):
             assert len(x.image) == len(y.image) == 1
-            return {'mean': tf.reduce_mean(x.image) + tf.reduce_sum(y.eyes)}
+            return {'mean': tf.reduce_mean(pipeline.to_float(x.image)) + tf.reduce_sum(y.eyes)}
 
     monkeypatch.setattr(early_stop, 'AT_ONCE', 1)
     schedule = config.PamConfig(stop_patience=1, stop_metric='mean')
     stop = early_stop.EarlyStop(Stage(), schedule, config.DataConfig(data_dir=str(records_dir)), tiny.SIZE)
     assert not stop.evaluate(3, tf.summary.create_noop_writer())
     x, y = (pipeline.fixed_batch(records_dir, domain, 'test', tiny.SIZE, 2) for domain in 'xy')
-    np.testing.assert_allclose(Stage.checkpoint.early_stop.best, np.mean(x.image) + np.sum(y.eyes) / 2, rtol=1e-5)
+    np.testing.assert_allclose(Stage.checkpoint.early_stop.best, np.mean(pipeline.to_float(x.image)) + np.sum(y.eyes) / 2, rtol=1e-5)
 
 
 @pytest.mark.parametrize('counts, sizes', [((2, 3), [2]), ((19, 21), [8, 8]), ((64, 64), [8] * 8)])

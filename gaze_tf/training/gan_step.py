@@ -1,6 +1,7 @@
 """The training step of GCM and GAM: four updates, each with the parameters that those before it left."""
 import tensorflow as tf
 
+from gaze_tf.data.pipeline import to_float
 from gaze_tf.losses.perceptual import vgg16
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.models.layers import computing_in, spectral_layers
@@ -46,7 +47,7 @@ class GanStep:
         """
         model, objectives = self.model, self.objectives
         step = self.optimizers['d_x'].iterations
-        x, y = model.look(*x), model.look(*y)
+        x, y = self._look(x), self._look(y)
 
         gx_tape, gy_tape = self._tape('g_x'), self._tape('g_y')
         with gx_tape:
@@ -80,6 +81,10 @@ class GanStep:
             self.averages.update(self.optimizers['g_y'].iterations)
         return {**dx_terms, **dy_terms, **gx_terms, **gy_terms}
 
+    def _look(self, batch):
+        """The Faces of a Batch."""
+        return self.model.look(to_float(batch.image), batch.eyes)
+
     def _tape(self, name):
         """A tape that watches the variables of one update and nothing else."""
         tape = tf.GradientTape(watch_accessed_variables=False)
@@ -95,7 +100,7 @@ class GanStep:
     def evaluate(self, x, y):
         """The terms of one Batch of each domain, all with the present weights; changes nothing."""
         model, objectives, step = self.model, self.objectives, self.optimizers['d_x'].iterations
-        x, y = model.look(*x), model.look(*y)
+        x, y = self._look(x), self._look(y)
         x_rec, y_cor, canvas = model.correct(x), model.correct(y), model.canvas(y)
         y_rec, y_hat = model.animate(canvas, like=y), model.animate(canvas, like=y_cor)
         losses = (objectives.d_x(x, x_rec, y_hat, step), objectives.d_y(y, y_rec, step),
@@ -105,7 +110,7 @@ class GanStep:
     @tf.function
     def pictures(self, x, y):
         """For the summaries: what each module makes of fixed faces, as columns of a grid."""
-        x, y = self.model.look(*x), self.model.look(*y)
+        x, y = self._look(x), self._look(y)
         y_cor, canvas = self.model.correct(y), self.model.canvas(y)
         return {'X: input, masked, GCM': [x.image, x.image * (1 - x.mask), self.model.correct(x).image],
                 'Y: input, masked, corrected by GCM, repainted by GAM, animated to the camera by GAM':
