@@ -113,19 +113,18 @@ class _Training(_Validated):
 class PamConfig(_Training):
     """Pretraining of the content encoder (PAM)."""
 
-    stop_metric: str = option('loss', _STOP_METRIC)
     steps: int = option(100_000, 'Training steps (the paper does not say how many).', low=1)
     batch_size: int = option(16, 'Faces of each domain in one step, on all devices together.', low=1)
     lr_r: float = option(5e-4, 'Learning rate of Adam.', low=0)
     beta1: float = option(0.5, "Adam's decay of the first moment.", low=0, below=1)
     beta2: float = option(0.999, "Adam's decay of the second moment.", low=0, below=1)
+    stop_metric: str = option('loss', _STOP_METRIC)
 
 
 @dataclasses.dataclass(frozen=True)
 class GanConfig(_Training):
     """Training of GCM and GAM: optimisation and loss weights."""
 
-    stop_metric: str = option('g_x/reconstruction', _STOP_METRIC)
     steps: int = option(200_000, 'Training steps.', low=1)
     batch_size: int = option(16, 'Faces of each domain in one step, on all devices together.', low=1)
     lr_d: float = option(1e-4, 'Learning rate of Adam for D_x and D_y; one of its own, as TTUR (Heusel et al. 2017) '
@@ -149,6 +148,7 @@ class GanConfig(_Training):
     pam_checkpoint: str = option('', 'Folder of the `gaze-tf pretrain` run whose content encoder is used.')
     vgg_weights: str = option('', 'VGG-16 weights trained on ImageNet: the slim checkpoint (vgg_16.ckpt), or the '
                                   'Keras file (vgg16_weights_tf_dim_ordering_tf_kernels[_notop].h5).')
+    stop_metric: str = option('g_x/reconstruction', _STOP_METRIC)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,5 +25,4 @@ class Averages:
         """To be called at the end of training step `step` (an integer scalar, from 1), which starts the averages."""
         rate = tf.where(tf.equal(step, 1), 1., 1 - self._decay)
         for average, value in self._pairs:
-            # each replica its own copy, which variables of a strategy refuse without an aggregation
-            tf.raw_ops.AssignAddVariableOp(resource=average.handle, value=rate * (value - average))
+            average.assign_add(rate * (value - average))

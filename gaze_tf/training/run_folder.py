@@ -13,7 +13,7 @@ RECORDS_NAME = 'records.json'
 
 # options that move files, time or the end of a run, but not what a step computes
 _HARMLESS = {'data_dir', 'output_dir', 'pam_checkpoint', 'vgg_weights', 'steps', 'save_every', 'keep', 'log_every',
-             'image_every', 'steps_per_call', 'startup_timeout'}
+             'image_every', 'steps_per_call', 'startup_timeout', 'warm_start', 'stop_patience', 'stop_metric'}
 
 
 def check(directory, groups, manifest):

@@ -175,7 +175,7 @@ class _Loop:
         if self.signal and self.workers.is_chief:
             print(f'Stopped at step {int(self.step)}, saved as {self.manager.latest_checkpoint}; the same '
                   'command goes on from there.')
-        elif self.early_stop.verdict:
+        elif self.early_stop.verdict and self.workers.is_chief:
             print(f'Stopped early at step {int(self.step)}: {self.early_stop.verdict}.')
         return self.signal or 0
 
@@ -192,7 +192,7 @@ class _Loop:
                 bar.set_description('')
             bar.update(count)
             # before a signal is looked at: what it counts must not depend on one
-            stop = step % self.config.save_every == 0 and self.early_stop.evaluate(step, self.writer)
+            stop = step % self.config.save_every == 0 and self._stops_early(step)
             last = self._told_to_stop() or step == total or stop
             if last or step % self.config.log_every == 0:
                 seconds, done = time.perf_counter() - since[0], step - since[1]
@@ -208,6 +208,12 @@ class _Loop:
 
     def _writing_events(self):
         return self.manager.writing(self.events)
+
+    def _stops_early(self, step):
+        with self._writing_events():
+            stop = self.early_stop.evaluate(step, self.writer)
+        # rounding must not end one worker only
+        return any(self.workers.gather(int(stop)))
 
     def _told_to_stop(self):
         """Whether this worker, or any other, has received a signal."""
