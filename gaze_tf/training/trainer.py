@@ -35,11 +35,12 @@ def train(make_stage, groups, show):
       0, or the number of the signal that stopped the run early (after saving).
 
     Raises:
-      GazeError: bad data, a run with another model in the folder, a loss that is not finite.
+      GazeError: bad data, a run with another model or other data in the folder, no checkpoint of it that can be
+        read, a loss that is not finite, a file that cannot be written.
     """
     run, data = groups['run'], groups['data']
     if run.deterministic:
-        tf.config.experimental.enable_op_determinism()
+        _make_deterministic(run)
     geometry, schedule = groups.get('model') or groups['encoder'], groups.get('gan') or groups['pam']
     # before the networks are built: bad data should be known at once
     fixed = [pipeline.fixed_batch(data.data_dir, domain, split, geometry.img_size, PICTURES)
@@ -70,6 +71,13 @@ def train(make_stage, groups, show):
     with loop.manager.writing(directory / config_lib.CONFIG_NAME):
         run_folder.write(directory, groups, manifest)
     return loop.run(batches(first), first, schedule.steps, 2 * schedule.batch_size)
+
+
+def _make_deterministic(run):
+    # the native crop of eye boxes, which XLA does not use, has a deterministic gradient on CPUs only
+    if tf.config.list_physical_devices('GPU') and not use_xla(run.xla):
+        raise GazeError('--deterministic on a GPU needs XLA: leave --xla=off out.')
+    tf.config.experimental.enable_op_determinism()
 
 
 def _picture_splits(records_dir):
