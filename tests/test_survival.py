@@ -19,6 +19,8 @@ from tensorflow.python.framework.config import is_op_determinism_enabled
 import tiny
 from gaze_tf.cli.main import main
 from gaze_tf.data import records
+from gaze_tf.errors import GazeError
+from gaze_tf.folders import new_folder
 from gaze_tf.serving.export import load_model
 from gaze_tf.training import checkpoints, run_folder
 from test_training import assert_same_weights, failure, steps_in
@@ -103,12 +105,17 @@ def saved(tmp_path):
     return tmp_path / 'run'
 
 
+def move(folder, to, *names):
+    for name in names:
+        (folder / name).rename(folder / to / name)
+
+
 INDEX, DATA = 'step-3.index', 'step-3.data-00000-of-00001'
 # what a kill leaves, stage by stage of a saving: (change to a folder with steps 1, 2 and 3, step to resume from)
 CUT = {
-    'begun': (lambda folder: [(folder / name).rename(folder / '.saving/step-3_temp' / name) for name in (INDEX, DATA)], 2),
-    'written': (lambda folder: [(folder / name).rename(folder / '.saving' / name) for name in (INDEX, DATA)], 2),
-    'moved in part': (lambda folder: (folder / INDEX).rename(folder / '.saving' / INDEX), 2),
+    'begun': (lambda folder: move(folder, '.saving/step-3_temp', INDEX, DATA), 2),
+    'written': (lambda folder: move(folder, '.saving', INDEX, DATA), 2),
+    'moved in part': (lambda folder: move(folder, '.saving', INDEX), 2),
     'moved': (lambda folder: None, 3),
     'old one removed in part': (lambda folder: (folder / 'step-1.data-00000-of-00001').unlink(), 3),
     'list not written': (lambda folder: (folder / 'checkpoint').rename(folder / 'checkpoint.tmp'), 3)}
@@ -173,7 +180,7 @@ def test_no_checkpoint_that_can_be_read(saved):
     (saved / DATA).unlink()
     before = snapshot(saved)
     for call in (small(saved)[1].restore, lambda: checkpoints.latest(saved, '--flag')):
-        with pytest.raises(checkpoints.GazeError) as error:
+        with pytest.raises(GazeError) as error:
             call()
         for name in ('step-1.index', 'step-2.data-00000-of-00001', DATA):
             assert str(saved / name) in str(error.value)
@@ -195,7 +202,7 @@ def test_the_list_of_checkpoints_does_not_matter(saved, content):
 def test_another_model_is_not_broken(saved):
     before = snapshot(saved)
     for stage in (tf.train.Checkpoint(values=tf.Variable(tf.range(9))), tf.train.Checkpoint(other=tf.Variable(1))):
-        with pytest.raises(checkpoints.GazeError, match='step-3 cannot be restored'):
+        with pytest.raises(GazeError, match='step-3 cannot be restored'):
             checkpoints.manager(saved, tf.Variable(0, dtype=tf.int64), stage, 3).restore()
     assert snapshot(saved) == before
 
@@ -303,10 +310,19 @@ def test_a_saved_model_that_cannot_be_written(gan_dir, tmp_path, file_limit, cap
     assert not list(tmp_path.iterdir())
 
 
+def test_an_import_that_cannot_be_written(tmp_path, file_limit):
+    with pytest.raises(GazeError, match=f'--output_dir={tmp_path / "a/import"} cannot be written: File too large'):
+        with new_folder(tmp_path / 'a/import') as folder:
+            file_limit(100)
+            checkpoints.write_first(folder / 'pam', tf.train.Checkpoint(values=tf.Variable(tf.range(1000))))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture(scope='module')
 def other_records(tmp_path_factory):
     """As records_dir, but with one face more of X, and one less of Y held out."""
-    raw, folder = tiny.write_faces(tmp_path_factory.mktemp('faces'), {'1': 9, '0': 7}), tmp_path_factory.mktemp('records')
+    raw = tiny.write_faces(tmp_path_factory.mktemp('faces'), {'1': 9, '0': 7})
+    folder = tmp_path_factory.mktemp('records')
     options = tiny.arguments(data_dir=raw, output_dir=folder, img_size=tiny.SIZE, test_x=2, test_y=1)
     assert main(['prepare', *options]) == 0
     return folder
@@ -340,7 +356,7 @@ def test_what_differs_between_data(records_dir, saved):
             ({'shards': (dataclasses.replace(first, sha256='0'), *rest)}, f'{first.file} had other contents'),
             ({'shards': tuple(rest)}, 'X train had 6 images and now has 0'),
             ({'shards': (*rest, first)}, 'divided into other files')):
-        with pytest.raises(run_folder.GazeError, match=message):
+        with pytest.raises(GazeError, match=message):
             run_folder.check(saved, {}, dataclasses.replace(manifest, **changes))
     # nothing has been learnt from it yet
     for path in saved.glob('step-*'):
@@ -350,7 +366,7 @@ def test_what_differs_between_data(records_dir, saved):
 
 def test_a_description_of_the_data_that_cannot_be_read(records_dir, saved):
     (saved / 'records.json').write_text(json.dumps({'img_size': 32}))
-    with pytest.raises(run_folder.GazeError, match='records.json cannot be read'):
+    with pytest.raises(GazeError, match='records.json cannot be read'):
         run_folder.check(saved, {}, records.load_manifest(records_dir))
 
 
@@ -373,3 +389,9 @@ def test_deterministic_runs_are_the_same(which, request, tmp_path):
         child.join()
         assert child.exitcode == 0
     assert_same_weights(*folders)
+
+
+def test_deterministic_runs_on_gpus_need_xla(pretrain_command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tf.config, 'list_physical_devices', lambda kind=None: ['GPU'])
+    message = failure(capsys, pretrain_command(tmp_path / 'run', deterministic=True))
+    assert '--deterministic on a GPU needs XLA' in message and not is_op_determinism_enabled()

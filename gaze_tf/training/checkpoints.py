@@ -66,23 +66,30 @@ class Manager:
         return path
 
     def save(self, checkpoint_number):
-        """Writes `step-N`, then removes what is too old; raises GazeError and leaves earlier checkpoints as they are."""
-        unfinished, name = self.directory / UNFINISHED, f'{PREFIX}-{checkpoint_number}'
+        """`write`, with a GazeError in place of its errors."""
+        with self.writing(self.directory / f'{PREFIX}-{checkpoint_number}'):
+            self.write(checkpoint_number)
+
+    def write(self, number):
+        """Writes `step-N`, then removes what is too old.
+
+        Raises OSError or tf.errors.OpError, and then leaves earlier checkpoints as they are.
+        """
+        unfinished = self.directory / UNFINISHED / f'{PREFIX}-{number}'
         self.checkpoint.save_counter.assign_add(1)
-        with self.writing(self.directory / name):
-            try:
-                self._tidy()
-                self.checkpoint.write(str(unfinished / name))
-                files = _files(unfinished / name)
-                for file in files:
-                    _sync(file)
-                for file in files:
-                    os.replace(file, self.directory / file.name)
-            finally:
-                self._tidy()
-            for step in sorted(_steps(self.directory))[:-self._keep]:
-                _remove(_prefix(self.directory, step))
-            self._record()
+        try:
+            self._tidy()
+            self.checkpoint.write(str(unfinished))
+            files = _files(unfinished)
+            for file in files:
+                _sync(file)
+            for file in files:
+                os.replace(file, self.directory / file.name)
+        finally:
+            self._tidy()
+        for step in sorted(_steps(self.directory))[:-self._keep]:
+            _remove(_prefix(self.directory, step))
+        self._record()
 
     @contextlib.contextmanager
     def writing(self, what):
@@ -119,8 +126,8 @@ def manager(directory, step, stage, keep):
 
 
 def write_first(directory, stage, **groups):
-    """Writes a run's folder at step 0: the checkpoint of `stage` and its configurations."""
-    manager(directory, tf.Variable(0, dtype=tf.int64), stage, keep=1).save(checkpoint_number=0)
+    """Writes a run's folder at step 0, the checkpoint of `stage` and its configurations; raises as `Manager.write`."""
+    manager(directory, tf.Variable(0, dtype=tf.int64), stage, keep=1).write(0)
     config_lib.save(pathlib.Path(directory) / config_lib.CONFIG_NAME, **groups)
 
 

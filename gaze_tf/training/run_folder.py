@@ -47,7 +47,7 @@ def changed(directory, groups):
     path = pathlib.Path(directory) / config_lib.CONFIG_NAME
     earlier = config_lib.load(path) if path.is_file() else {}
     return [f'--{name} {getattr(earlier[group], name)} -> {value}'
-            for group in groups.keys() & earlier.keys()
+            for group in groups if group in earlier
             for name, value in dataclasses.asdict(groups[group]).items()
             if name not in _HARMLESS and getattr(earlier[group], name) != value]
 

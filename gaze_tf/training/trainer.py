@@ -42,12 +42,13 @@ def train(make_stage, groups, show):
       0, or the number of the signal that stopped the run early (after saving).
 
     Raises:
-      GazeError: bad data, a run with another model in the folder, a loss that is not finite, numbers that do not
-        fit (of steps, of devices), another worker that was lost.
+      GazeError: bad data, a run with another model or other data in the folder, no checkpoint of it that can be
+        read, a loss that is not finite, a file that cannot be written, numbers that do not fit (of steps, of
+        devices), another worker that was lost.
     """
     run, data = groups['run'], groups['data']
     if run.deterministic:
-        tf.config.experimental.enable_op_determinism()
+        _make_deterministic(run)
     geometry, schedule = groups.get('model') or groups['encoder'], groups.get('gan') or groups['pam']
     run.check_multiple('steps', schedule.steps)
     strategy = distribution.create(run)
@@ -107,6 +108,13 @@ def _make_steps(strategy, stage, groups, first):
         return lambda count: stage.train_step(*explained(lambda: next(batches)))
     steps = distribution.several_steps(strategy, stage.train_step, batches)
     return lambda count: explained(lambda: steps(count))
+
+
+def _make_deterministic(run):
+    # the native crop of eye boxes, which XLA does not use, has a deterministic gradient on CPUs only
+    if tf.config.list_physical_devices('GPU') and not use_xla(run.xla):
+        raise GazeError('--deterministic on a GPU needs XLA: leave --xla=off out.')
+    tf.config.experimental.enable_op_determinism()
 
 
 def _picture_splits(records_dir):
