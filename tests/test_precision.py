@@ -4,9 +4,13 @@ import pytest
 import tensorflow as tf
 
 import tiny
+from gaze_tf.cli.main import main
 from gaze_tf.config import GanConfig, PamConfig
+from gaze_tf.data.pipeline import to_uint8
+from gaze_tf.editing.editor import Editor
 from gaze_tf.models import layers
 from gaze_tf.models.gaze_model import GazeModel
+from gaze_tf.serving.export import load_model, serving_module
 from gaze_tf.training import schedule
 from gaze_tf.training.gan_step import GanStep
 from gaze_tf.training.pam_step import PamStep
@@ -115,3 +119,15 @@ def test_float16_leaves_out_updates_that_overflow():
     assert np.isfinite(float(terms['loss']))
     np.testing.assert_array_equal(flat(step.variables['autoencoder']), before)
     assert float(step.optimizer.loss_scale) == 2. ** 99
+
+
+@pytest.mark.parametrize('precision', PRECISIONS)
+def test_corrected_pictures_are_nearly_those_of_float32(gan_dir, tmp_path, precision):
+    images = to_uint8(tiny.batch(5).image)
+    eyes = tiny.batch(5).eyes
+    expected = serving_module(load_model(gan_dir)).correct(images, eyes)['images'].numpy().astype(int)
+    assert main(['export', f'--checkpoint={gan_dir}', f'--output_dir={tmp_path}/model', f'--precision={precision}']) == 0
+    found = Editor(tmp_path / 'model').correct(images.numpy(), eyes)
+    changed = np.any(expected != images, axis=-1)
+    difference = np.abs(found.astype(int) - expected)[changed]
+    assert found.dtype == np.uint8 and 0 < difference.mean() < 1

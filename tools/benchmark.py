@@ -1,7 +1,7 @@
 """python tools/benchmark.py --output=benchmark.json
 
-How fast this machine trains, corrects and animates at full size: 256 pixels, the paper's widths, VGG-16 with random
-weights, spectral normalisation. Takes minutes; nothing else should run meanwhile.
+How fast this machine trains, corrects and animates at full size: 256 pixels, the paper's widths, VGG-16 (with random
+weights if none are given), spectral normalisation. Takes minutes; nothing else should run meanwhile.
 
 Each part runs in a process of its own: a warm-up, then the median of --repeats, the process's peak memory, and the
 machine's float32 matrix-product rate (2048 x 2048) right before and after. Time times that rate, in GFLOP, compares
@@ -25,6 +25,8 @@ import tempfile
 import time
 
 from absl import app, flags
+
+import gaze_tf  # noqa: F401 (before TensorFlow, as it says how that is to start)
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
@@ -65,8 +67,9 @@ def train(batch, repeats):
     from gaze_tf.losses.perceptual import vgg16
     from gaze_tf.training import gan_step
     # random weights cost as much as real ones
-    with unittest.mock.patch.object(gan_step, 'vgg16', lambda path: vgg16()):
-        step = gan_step.GanStep(ModelConfig(), GanConfig())
+    with unittest.mock.patch.object(gan_step, 'vgg16', lambda path: vgg16(path or None)):
+        step = gan_step.GanStep(ModelConfig(), GanConfig(vgg_weights=flags.FLAGS.vgg_weights),
+                                precision=flags.FLAGS.precision)
     x, y = _batch(batch), _batch(batch)
     return seconds_of(lambda: step.train_step(x, y)['g_y/content'].numpy(), repeats)
 
@@ -74,7 +77,7 @@ def train(batch, repeats):
 def pretrain(batch, repeats):
     from gaze_tf.config import EncoderConfig, PamConfig
     from gaze_tf.training.pam_step import PamStep
-    step = PamStep(EncoderConfig(), PamConfig())
+    step = PamStep(EncoderConfig(), PamConfig(), precision=flags.FLAGS.precision)
     x, y = _batch(batch), _batch(batch)
     return seconds_of(lambda: step.train_step(x, y)['loss'].numpy(), repeats)
 
@@ -83,9 +86,12 @@ def _serving(batch):
     from gaze_tf.config import ModelConfig
     from gaze_tf.data.pipeline import to_uint8
     from gaze_tf.models.gaze_model import GazeModel
+    from gaze_tf.models.layers import computing_in
     from gaze_tf.serving.export import serving_module
     image, eyes = _batch(batch)
-    return serving_module(GazeModel(ModelConfig(), native_crops=False)), to_uint8(image), eyes
+    with computing_in(flags.FLAGS.precision):
+        model = GazeModel(ModelConfig(), native_crops=False)
+    return serving_module(model), to_uint8(image), eyes
 
 
 def correct(batch, repeats):
@@ -189,8 +195,9 @@ def main(argv):
     for part in options.parts:
         for batch in BATCHES[part]:
             # a process of its own, for its own peak memory and threads
-            output = subprocess.run([sys.executable, __file__, f'--measure={part}:{batch}', f'--repeats={options.repeats}'],
-                                    check=True, stdout=subprocess.PIPE, text=True).stdout
+            command = [sys.executable, __file__, f'--measure={part}:{batch}', f'--repeats={options.repeats}',
+                       f'--precision={options.precision}', f'--vgg_weights={options.vgg_weights}']
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             results.append(json.loads(output.splitlines()[-1]))
             print('\n'.join(rows(results[-1])), flush=True)
     if options.output:
@@ -200,6 +207,8 @@ def main(argv):
 if __name__ == '__main__':
     flags.DEFINE_list('parts', list(PARTS), 'What to measure.')
     flags.DEFINE_integer('repeats', 5, 'Calls that are timed, after two that are not.', lower_bound=1)
+    flags.DEFINE_enum('precision', 'float32', ['float32', 'bfloat16', 'float16'], 'What networks compute in.')
+    flags.DEFINE_string('vgg_weights', '', 'VGG-16 weights, as for `gaze-tf train`; random ones if not given.')
     flags.DEFINE_string('output', '', 'Where the results go as JSON; printed in any case.')
     flags.DEFINE_string('measure', '', 'PART:BATCH, measured in this process and printed as JSON (used by the tool itself).')
     app.run(main)
