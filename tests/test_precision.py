@@ -130,4 +130,6 @@ def test_corrected_pictures_are_nearly_those_of_float32(gan_dir, tmp_path, preci
     found = Editor(tmp_path / 'model').correct(images.numpy(), eyes)
     changed = np.any(expected != images, axis=-1)
     difference = np.abs(found.astype(int) - expected)[changed]
-    assert found.dtype == np.uint8 and 0 < difference.mean() < 1
+    # the eyes are a quarter of this picture
+    assert 0 < difference.mean() < {'bfloat16': 3, 'float16': 0.5}[precision]
+    assert np.abs(found.astype(int) - expected).mean() < 1
