@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import tensorflow as tf
 
 from gaze_tf.cli.main import main
 from gaze_tf.data import pipeline
-from gaze_tf.training import distribution
+from gaze_tf.training import distribution, trainer
 
 # shallow: the graph is built for each replica; every step is kept, to compare what the later ones change
 SHALLOW = {'n_layers_g': 2, 'n_layers_d': 1}
@@ -194,6 +195,20 @@ def test_a_cluster():
     cluster = distribution.read_cluster(text)
     assert list(cluster.addresses.items()) == [('chief 0', 'c:2'), ('worker 0', 'a:2'), ('worker 1', 'b:2')]
     assert cluster.own == 'worker 1'
+
+
+@pytest.mark.parametrize('flags, message', [
+    ({'batch_size': 4}, '--batch_size=4 must be a multiple of 3'),
+    ({'batch_size': 3, 'xla': 'on'}, '--xla=on does not go together with 3 devices')])
+def test_what_several_devices_cannot_do(pretrain_command, tmp_path, monkeypatch, capsys, flags, message):
+    monkeypatch.setattr(distribution, 'create', lambda run: types.SimpleNamespace(num_replicas_in_sync=3))
+    assert main(pretrain_command(tmp_path / 'run', **flags)) == 1
+    assert message in capsys.readouterr().err and not (tmp_path / 'run').exists()
+
+
+def test_xla_is_off_on_several_devices(monkeypatch):
+    monkeypatch.setattr(tf.config, 'list_physical_devices', lambda kind: ['a GPU', 'another'])
+    assert trainer.use_xla('auto') and not trainer.use_xla('auto', replicas=2)
 
 
 # --- the data of several replicas ----------------------------------------------------------------------
