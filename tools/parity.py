@@ -17,13 +17,13 @@ import tempfile
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
+from gaze_tf import official    # before TensorFlow, as gaze_tf says how that is to start
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
 import comparison
 import recording
-from gaze_tf import official
 from gaze_tf.config import GanConfig, PamConfig
 from gaze_tf.data.pipeline import Batch, to_float
 from gaze_tf.errors import GazeError
