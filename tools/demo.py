@@ -1,6 +1,6 @@
 """python tools/demo.py --output_dir=runs/demo
 
-The whole way in about 20 minutes on 2 CPU cores: renders faces, packs them, pretrains PAM, trains GCM and
+The whole way in about 12 minutes on 2 CPU cores: renders faces, packs them, pretrains PAM, trains GCM and
 GAM with flags/tiny_cpu*.flags, exports the SavedModel, corrects and animates held-out faces, and shows and
 measures the result. Every stage is the command that anybody would type; an interrupted run goes on where it
 was when it is started again.
