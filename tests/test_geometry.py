@@ -58,7 +58,7 @@ def test_eye_boxes_with_fractions():
 def test_eye_mask_is_half_open():
     boxes = tf.constant([[[1., 2, 3, 5], [2, 4, 6, 8]], [[0, 0, 2, 3], [0, 5, 8, 8]]])
     mask = geometry.eye_mask(boxes, 8)
-    expected = np.zeros([2, 8, 8, 3], np.float32)
+    expected = np.zeros([2, 8, 8, 1], np.float32)
     for face, pair in zip(expected, boxes.numpy().astype(int)):
         for y0, x0, y1, x1 in pair:
             face[y0:y1, x0:x1] = 1

@@ -185,11 +185,12 @@ def features_by_hand(vgg, image):
     between blocks."""
     found, x = [], image[..., ::-1]
     for block, count in enumerate((2, 2, 3, 3, 3), start=1):
+        if found:
+            x = tf.nn.max_pool2d(x, 2, 2, 'VALID')
         for i in range(1, count + 1):
             kernel, bias = vgg.get_layer(f'block{block}_conv{i}').get_weights()
             x = np.maximum(tf.nn.conv2d(x, kernel, 1, 'SAME') + bias, 0)
         found.append(x)
-        x = tf.nn.max_pool2d(x, 2, 2, 'VALID')
     return found
 
 
