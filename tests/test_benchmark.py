@@ -27,3 +27,14 @@ def test_an_unknown_part_is_named():
     result = run('--parts=dream')
     assert result.returncode != 0 and 'dream' in result.stdout + result.stderr
     assert 'Traceback' not in result.stdout + result.stderr
+
+
+def test_operations_are_counted():
+    result = subprocess.run([sys.executable, str(TOOL.with_name('operations.py'))], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    names, *rows = (line.split() for line in result.stdout.splitlines())
+    counts = {row[0]: dict(zip(names[1:], map(float, row[1:]))) for row in rows}
+    # VGG-16's convolutions are known to take 15.35 billion multiply-adds on 224 pixels; here two crops of 64
+    assert abs(counts['forward']['VGG'] - 2 * 2 * 15.35 * (64 / 224) ** 2) < 0.02
+    for name in names[1:]:
+        assert abs(sum(counts[update][name] for update in ('D_x', 'D_y', 'G_x', 'G_y')) - counts['step'][name]) < 0.03

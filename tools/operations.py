@@ -14,11 +14,11 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # How often each network runs in each update: (forward, gradients of inputs, gradients of weights). A face has two eyes:
 # E_c and VGG see two crops. What an earlier update has left unchanged is not computed again.
 UPDATES = {
-    'D_x': {'D': (3, 3, 3), 'E_c': (3, 0, 0), 'E_r': (2, 0, 0), 'G encoder': (3, 0, 0), 'G decoder': (4, 0, 0)},
+    'D_x': {'D': (3, 3, 3), 'E_c': (3, 0, 0), 'E_r': (2, 0, 0), 'G.encoder': (3, 0, 0), 'G.decoder': (4, 0, 0)},
     'D_y': {'D': (2, 2, 2)},
-    'G_x': {'D': (1, 1, 0), 'VGG': (2, 1, 0), 'G encoder': (0, 1, 1), 'G decoder': (0, 1, 1)},
+    'G_x': {'D': (1, 1, 0), 'VGG': (2, 1, 0), 'G.encoder': (0, 1, 1), 'G.decoder': (0, 1, 1)},
     'G_y': {'D': (2, 2, 0), 'VGG': (4, 2, 0), 'E_c': (3, 2, 0), 'E_r': (1, 2, 2),
-            'G encoder': (1, 1, 1), 'G decoder': (2, 2, 2)},
+            'G.encoder': (1, 1, 1), 'G.decoder': (2, 2, 2)},
 }
 
 
@@ -46,7 +46,7 @@ def networks():
     config = ModelConfig()
     model = GazeModel(config)
     return {'E_c': 2 * forward(model.content_encoder), 'E_r': forward(model.angle_encoder),
-            'G encoder': forward(model.g_y.encoder), 'G decoder': forward(model.g_y.decoder),
+            'G.encoder': forward(model.g_y.encoder), 'G.decoder': forward(model.g_y.decoder),
             'D': forward(model.d_x), 'VGG': 2 * _vgg_forward(config.crop_px)}
 
 
