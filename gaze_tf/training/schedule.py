@@ -1,4 +1,4 @@
-"""The paper's learning-rate schedule and the original's Adam."""
+"""The paper's learning-rate schedule, the original's Adam, and one update by it."""
 import tensorflow as tf
 
 from gaze_tf.training.distribution import mean_over_replicas
