@@ -224,7 +224,10 @@ def test_parts_of_batches_are_the_batches(records_dir, ranges):
     pieces = [np.array([batch.image for batch in stream]) for stream in streams]
     pieces = np.concatenate([piece.reshape(4, -1, 32, 32, 3) for piece in pieces], axis=1)
     eyes = np.concatenate([np.array([batch.eyes for batch in stream]).reshape(4, -1, 4) for stream in streams], axis=1)
+    mirrored = np.concatenate([np.array([batch.mirrored for batch in stream]).reshape(4, -1) for stream in streams],
+                              axis=1)
     for step, batch in enumerate(whole):
+        np.testing.assert_array_equal(mirrored[step], [batch.mirrored.numpy()] * parts)
         np.testing.assert_array_equal(pieces[step], batch.image)
         np.testing.assert_array_equal(eyes[step], batch.eyes)
 

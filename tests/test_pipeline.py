@@ -50,32 +50,33 @@ def stream(folder, domain='x', batch_size=4, seed=3, **options):
 
 
 def take(dataset, count):
-    return [pipeline.Batch(batch.image.numpy(), batch.eyes.numpy()) for batch in dataset.take(count)]
+    return [pipeline.Batch(*(value.numpy() for value in batch)) for batch in dataset.take(count)]
 
 
 def flipped(batch):
-    """Whether a batch is mirrored; it must be so as a whole."""
-    by_image = batch.image[:, 0, 0, 0] > batch.image[:, 0, -1, 0]
-    by_eyes = batch.eyes[:, 1] == 7
-    assert (by_image == by_eyes[0]).all() and (by_eyes == by_eyes[0]).all()
+    """Whether networks get a batch mirrored; it must be so as a whole."""
+    faces = pipeline.for_networks(batch)
+    by_image = faces.image[:, 0, 0, 0] > faces.image[:, 0, -1, 0]
+    by_eyes = faces.eyes[:, 1] == 7
+    assert np.all(by_image == by_eyes[0]) and np.all(by_eyes == by_eyes[0])
     return bool(by_eyes[0])
 
 
 def numbers(batches):
-    """The numbers of the images in a list of batches that may be mirrored."""
+    """The numbers of the images in a list of batches."""
     dark = [batch.image.min(axis=(1, 2, 3)) for batch in batches]
     return [int(round(v)) for v in np.concatenate(dark) / STEP]
 
 
 def same(batches, others):
     return len(batches) == len(others) and all(
-        np.array_equal(a.image, b.image) and np.array_equal(a.eyes, b.eyes) for a, b in zip(batches, others))
+        all(map(np.array_equal, a, b)) for a, b in zip(batches, others))
 
 
 def test_shapes_ranges_and_contents(folder):
     dataset = stream(folder)
     assert dataset.element_spec == pipeline.Batch(tf.TensorSpec([4, SIZE, SIZE, 3], tf.uint8),
-                                                  tf.TensorSpec([4, 4], tf.float32))
+                                                  tf.TensorSpec([4, 4], tf.float32), tf.TensorSpec([], tf.bool))
     for batch in take(stream(folder, flip=False), 6):
         found = numbers([batch])
         np.testing.assert_array_equal(batch.eyes, [[i, 5, 30, 7] for i in found])
@@ -101,8 +102,7 @@ def test_mirror():
     mirrored = pipeline.mirror(batch)
     np.testing.assert_array_equal(mirrored.image, batch.image.numpy()[:, :, ::-1])
     np.testing.assert_array_equal(mirrored.eyes, [[3, 3, 7, 2], [0.5, 4, 8, 1]])
-    assert same([pipeline.Batch(*(value.numpy() for value in pipeline.mirror(mirrored)))],
-                [pipeline.Batch(*(value.numpy() for value in batch))])
+    assert same([pipeline.mirror(mirrored)], [batch])
 
 
 def test_flips_half_of_the_batches_by_seed(folder):
@@ -117,9 +117,11 @@ def test_flips_half_of_the_batches_by_seed(folder):
 def test_mirrored_batches_are_mirrors_of_the_plain_ones(folder):
     plain, augmented = take(stream(folder, flip=False), 12), take(stream(folder), 12)
     for a, b in zip(plain, augmented):
-        if flipped(b):
-            a = pipeline.Batch(*(value.numpy() for value in pipeline.mirror(a)))
-        assert same([a], [b])
+        expected = pipeline.mirror(a) if flipped(b) else a
+        assert same([b._replace(mirrored=False)], [a])
+        faces = pipeline.for_networks(b)
+        np.testing.assert_array_equal(faces.image, pipeline.to_float(expected.image))
+        np.testing.assert_array_equal(faces.eyes, expected.eyes)
 
 
 def test_every_image_once_in_an_epoch_and_epochs_differ(folder):

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import tiny
 from gaze_tf.config import GanConfig, PamConfig
+from gaze_tf.data.pipeline import mirror
 from gaze_tf.models import geometry, layers
 from gaze_tf.training import gan_step, schedule
 from gaze_tf.training.gan_step import GanStep
@@ -19,6 +20,8 @@ STEPS = 2
 GAN = GanConfig(steps=4, batch_size=2, lr_d=2e-3, lr_g=1e-3, decay_start=0, decay_every=1, lam_r=2., lam_p=5.)
 RATES = {'d_x': (2e-3, 1.5e-3), 'd_y': (2e-3, 1.5e-3), 'g_x': (1e-3, 0.75e-3), 'g_y': (1e-3, 0.75e-3)}
 BATCHES = [(tiny.batch(2 * i), tiny.batch(2 * i + 1)) for i in range(STEPS)]
+# the same faces as streams give them: mirrored by the step, some of them
+MARKED = [(mirror(x)._replace(mirrored=tf.constant(True)), y._replace(mirrored=tf.constant(False))) for x, y in BATCHES]
 
 
 def small_vgg(path=None):
@@ -256,9 +259,9 @@ def test_xla_is_eager_and_one_program():
     config = dataclasses.replace(GAN, lam_p=0.)
     step = make(GanStep, model_config=FLAT, config=config, xla=True)
     before, names = values_of(step.model.variables), [variable.name for variable in step.model.variables]
-    terms = run(step)
+    terms = run(step, MARKED)
     # what XLA itself is given: nothing that it would have to call back for
-    program = step.train_step.experimental_get_compiler_ir(*BATCHES[0])(stage='hlo')
+    program = step.train_step.experimental_get_compiler_ir(*MARKED[0])(stage='hlo')
     assert program.count('ENTRY') == 1 and 'custom-call' not in program and 'host-' not in program
     other = make(GanStep, model_config=FLAT, config=config)
     tf.config.run_functions_eagerly(True)
@@ -345,7 +348,7 @@ def test_pam_eager_is_graph_is_xla(pretrained, xla):
     step, before, terms, after = pretrained
     other = make(PamStep, encoder_config=tiny.ENCODER, config=PAM, xla=xla)
     tf.config.run_functions_eagerly(not xla)
-    found = run(other)
+    found = run(other, MARKED)
     tf.config.run_functions_eagerly(False)
     for a, b in zip(found, terms):
         assert a == pytest.approx(b, rel=2e-4)

@@ -20,11 +20,13 @@ _SHUFFLE_BUFFER = 4096
 class Batch(NamedTuple):
     """Faces and where their eyes are.
 
-    image: [B, S, S, 3] RGB: uint8 as streams give it, or float32 in [-1, 1] as networks take it (see `to_float`).
+    image: [B, S, S, 3] RGB: uint8 as streams give it, or float32 in [-1, 1] as networks take it.
     eyes: [B, 4] float32 pixels, (left_x, left_y, right_x, right_y); left has the smaller x.
+    mirrored: bool [], whether these faces are still to be mirrored (see `for_networks`).
     """
     image: tf.Tensor
     eyes: tf.Tensor
+    mirrored: tf.Tensor = False
 
 
 def to_float(image):
@@ -54,12 +56,23 @@ def mirror(batch):
                  tf.stack([width - right_x, right_y, width - left_x, left_y], axis=-1))
 
 
+def for_networks(batch):
+    """The Batch as networks take it: float32 in [-1, 1], and mirrored where it says so.
+
+    Steps call it on the device: both would take the cores that decode a tenth of their time.
+    """
+    image, eyes, mirrored = batch
+    if mirrored is not False:
+        image, eyes = tf.cond(mirrored, lambda: mirror(batch)[:2], lambda: (image, eyes))
+    return Batch(to_float(image), eyes)
+
+
 def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, skip_corrupt=False,
                  start_step=0, parts=1, own=range(1)):
     """The endless stream of training batches of one domain.
 
     Each epoch goes once through all images in its own order, drawn from (seed, domain, epoch); batches
-    run on across the border of two epochs. With `flip` a whole batch is mirrored with probability 1/2.
+    run on across the border of two epochs. With `flip` a whole batch is to be mirrored with probability 1/2.
 
     Args:
       records_dir: folder written by `gaze-tf prepare`.
@@ -67,7 +80,7 @@ def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, ski
       img_size: side S of the images in pixels; must be the size that was prepared.
       batch_size: images B in a batch; may be more than there are, then images repeat.
       seed: integer; the two domains are shuffled differently under the same seed.
-      flip: whether to mirror.
+      flip: whether to mirror; `for_networks` does it.
       skip_corrupt: leave out images that cannot be decoded, and what follows a damaged record in its
         shard (there is no finding the next one), instead of failing with tf.errors.DataLossError or
         tf.errors.InvalidArgumentError, for which see `explain_corruption`. Every epoch is then shorter
@@ -79,7 +92,7 @@ def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, ski
 
     Returns:
       tf.data.Dataset of Batch: image [B, S, S, 3] uint8 (a quarter of what floats would take on the way to the
-      device), eyes [B, 4] float32 pixels.
+      device), eyes [B, 4] float32 pixels, mirrored bool [].
 
     Raises:
       GazeError: the folder is not complete, its images have another size, or it has none to train on.
@@ -93,12 +106,9 @@ def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, ski
         skipped = tf.where(epoch == first_epoch, tf.constant(offset, tf.int64), 0)
         return _epoch(paths, tf.stack([shuffle_seed, epoch]), skip_corrupt).skip(skipped)
 
-    def finish(number, batch):
-        if flip:
-            step = number // len(own)
-            draw = tf.random.stateless_uniform([], seed=tf.stack([flip_seed, step]))
-            batch = tf.cond(draw < 0.5, lambda: mirror(batch), lambda: batch)
-        return batch
+    def finish(number, faces):
+        draw = tf.random.stateless_uniform([], seed=tf.stack([flip_seed, number // len(own)]))
+        return Batch(*faces, mirrored=tf.logical_and(flip, draw < 0.5))
 
     stream = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(read_epoch)
     part_size = batch_size // parts
@@ -145,10 +155,9 @@ def fixed_batch(records_dir, domain, split, img_size, count):
     paths, available = _shards(records_dir, domain, split, img_size)
     faces = tf.data.TFRecordDataset(paths).map(lambda serialized: _decode(serialized, img_size))
     try:
-        batch = faces.take(count).batch(available).get_single_element()
+        return Batch(*faces.take(count).batch(available).get_single_element())
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
         raise explain_corruption(records_dir, error) from error
-    return batch
 
 
 def explain_corruption(records_dir, error):
@@ -191,10 +200,10 @@ def _first_damage(path, img_size):
 
 
 def _decode(serialized, img_size):
-    """One face from the bytes of its record: Batch of image [S, S, 3] uint8 and eyes [4] float32."""
+    """One face from the bytes of its record: image [S, S, 3] uint8 and eyes [4] float32."""
     record = records.parse(serialized)
     image = tf.io.decode_jpeg(record.image, channels=3, dct_method='INTEGER_ACCURATE')
-    return Batch(tf.ensure_shape(image, [img_size, img_size, 3]), record.eyes)
+    return tf.ensure_shape(image, [img_size, img_size, 3]), record.eyes
 
 
 def _shards(records_dir, domain, split, img_size):

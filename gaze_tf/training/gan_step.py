@@ -1,7 +1,7 @@
 """The training step of GCM and GAM: four updates, each with the parameters that those before it left."""
 import tensorflow as tf
 
-from gaze_tf.data.pipeline import to_float
+from gaze_tf.data.pipeline import for_networks
 from gaze_tf.losses.perceptual import vgg16
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.models.layers import computing_in, spectral_layers
@@ -83,7 +83,8 @@ class GanStep:
 
     def _look(self, batch):
         """The Faces of a Batch."""
-        return self.model.look(to_float(batch.image), batch.eyes)
+        faces = for_networks(batch)
+        return self.model.look(faces.image, faces.eyes)
 
     def _tape(self, name):
         """A tape that watches the variables of one update and nothing else."""

@@ -1,7 +1,7 @@
 """PAM pretraining: the content encoder learns by mirroring what both eyes of a face share."""
 import tensorflow as tf
 
-from gaze_tf.data.pipeline import to_float
+from gaze_tf.data.pipeline import for_networks
 from gaze_tf.losses import reconstruction
 from gaze_tf.models import geometry
 from gaze_tf.models.autoencoder import pam_autoencoder
@@ -30,8 +30,9 @@ class PamStep:
 
     def eyes(self, batch):
         """Left and right eye crops [B, c, c, 3] of a Batch."""
-        boxes = geometry.eye_boxes(batch.eyes, self.config, self._whole_boxes)
-        return geometry.eye_crops(to_float(batch.image), boxes, self.config.crop_px, self._native_crops)
+        faces = for_networks(batch)
+        boxes = geometry.eye_boxes(faces.eyes, self.config, self._whole_boxes)
+        return geometry.eye_crops(faces.image, boxes, self.config.crop_px, self._native_crops)
 
     def _train_step(self, x, y):
         """One update on one Batch of each domain; returns the loss terms, scalars by name."""
