@@ -121,7 +121,7 @@ def test_batches_of_held_out_faces(counts, sizes):
     x, y = (pipeline.Batch(tf.reshape(tf.range(count, dtype=tf.float32), [-1, 1, 1, 1]), tf.zeros([count, 4]))
             for count in counts)
     found = early_stop._batches(x, y)
-    assert [len(part) for pair in found for faces in pair for part in faces] == list(np.repeat(sizes, 4))
+    assert [len(part) for pair in found for faces in pair for part in faces[:2]] == list(np.repeat(sizes, 4))
     for number in (0, 1):
         faces = np.concatenate([pair[number].image for pair in found]).ravel()
         np.testing.assert_array_equal(faces, np.arange(sum(sizes)))

@@ -98,7 +98,7 @@ def corrected(values, images, eyes):
 
 def corrects_as(folder, values):
     """Whether the checkpoint in a folder corrects faces as a model with these values does."""
-    images, eyes = tiny.batch(5)
+    images, eyes = tiny.batch(5)[:2]
     model = export.load_model(folder)
     return np.allclose(model.correct(model.look(images, eyes)).image, corrected(values, images, eyes), atol=1e-5)
 
@@ -112,7 +112,7 @@ def test_a_whole_model_is_imported(imported_dir, of_model):
 
     assert corrects_as(imported_dir / 'gaze', of_model)
 
-    images, eyes = tiny.batch(5)
+    images, eyes = tiny.batch(5)[:2]
     pixels = tf.cast(tf.round((images + 1) * 127.5), tf.uint8)
     expected = corrected(of_model, tf.cast(pixels, tf.float32) / 127.5 - 1, eyes)
     correct = tf.saved_model.load(str(imported_dir / 'saved_model')).signatures['correct']

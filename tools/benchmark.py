@@ -88,7 +88,7 @@ def _serving(batch):
     from gaze_tf.models.gaze_model import GazeModel
     from gaze_tf.models.layers import computing_in
     from gaze_tf.serving.export import serving_module
-    image, eyes = _batch(batch)
+    image, eyes = _batch(batch)[:2]
     with computing_in(flags.FLAGS.precision):
         model = GazeModel(ModelConfig(), native_crops=False)
     return serving_module(model), to_uint8(image), eyes

@@ -63,14 +63,14 @@ class Dual:
     def forward(self):
         """Faces by the original's names: those given, x̃, ỹ, ỹˣ and ŷ; and the canvas of y."""
         model = self.model
-        x, y = (model.look(*batch) for batch in self.batches)
+        x, y = (model.look(batch.image, batch.eyes) for batch in self.batches)
         canvas, y2x = model.canvas(y), model.correct(y)
         return {'xl': x, 'yl': y, 'xo': model.correct(x), 'yo': model.animate(canvas, like=y), 'y2x': y2x,
                 'y2x_': model.animate(canvas, like=y2x)}, canvas
 
     def geometry(self):
         found = {}
-        for name, faces in zip('xy', (self.model.look(*batch) for batch in self.batches)):
+        for name, faces in zip('xy', (self.model.look(batch.image, batch.eyes) for batch in self.batches)):
             boxes = faces.boxes.numpy().astype(np.float64) / self.model.config.img_size
             found.update({f'{name}_mask': np.repeat(faces.mask, 3, axis=-1), f'{name}_boxes_left': boxes[:, 0],
                           f'{name}_boxes_right': boxes[:, 1]})

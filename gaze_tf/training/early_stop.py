@@ -76,5 +76,5 @@ def _batches(x, y):
     """Pairs of equally large batches of two Batches, whose last faces may be left out."""
     count = min(len(x.image), len(y.image))
     size = min(AT_ONCE, count)
-    return [[pipeline.Batch(*(part[start:start + size] for part in faces)) for faces in (x, y)]
+    return [[pipeline.Batch(faces.image[start:start + size], faces.eyes[start:start + size]) for faces in (x, y)]
             for start in range(0, count - size + 1, size)]
