@@ -22,7 +22,7 @@ ALLOWED = {
     'models': {'config', 'errors'},
     'training': {'models', 'losses', 'data', 'official', 'folders', 'config', 'errors'},
     'serving': {'models', 'losses', 'data', 'folders', 'config', 'errors', 'training.checkpoints'},
-    'editing': {'data', 'config', 'errors'},
+    'editing': {'data', 'folders', 'config', 'errors'},
     'cli': {'training', 'serving', 'editing', 'models', 'losses', 'data', 'official', 'folders', 'config', 'errors'},
 }
 

@@ -1,12 +1,11 @@
-"""gaze-tf animate --model=runs/demo/saved_model --input=face.png --eyes=39,46,89,46 --output=face.gif
+"""gaze-tf animate --model=runs/demo/saved_model --input=photo.jpg --output=photo.gif
 
-Moves the eyes of aligned faces from where they look (alpha 0) to the camera (alpha 1) and back, as a GIF.
+Moves the eyes of a photo from where they look (alpha 0) to the camera (alpha 1) and back, as a GIF or a video (.mp4).
 Beyond 0 and 1 it extrapolates (the paper goes to 1.4).
 """
-import math
+import sys
 
 from absl import flags
-import numpy as np
 
 from gaze_tf.cli import faces
 from gaze_tf.errors import GazeError
@@ -16,23 +15,57 @@ def define_flags(values):
     faces.define_flags(values)
     flags.DEFINE_list('alpha', ['0', '1'], 'First and last alpha: 0 is the gaze as it was, 1 at the camera.',
                       flag_values=values)
-    flags.DEFINE_integer('frames', 11, 'Frames from the first to the last alpha; they play forward and back.',
-                         lower_bound=2, flag_values=values)
-    flags.DEFINE_float('fps', 10., 'Frames a second.', lower_bound=0.1, flag_values=values)
+    flags.DEFINE_integer('frames', 11, 'Frames from the first to the last alpha.', lower_bound=2, flag_values=values)
+    flags.DEFINE_float('fps', 10., 'Frames a second.', lower_bound=0.1, upper_bound=240, flag_values=values)
+    flags.DEFINE_boolean('ping_pong', True, 'Play them forward and back.', flag_values=values)
+    flags.DEFINE_enum('easing', 'smooth', ['smooth', 'linear'], 'smooth: slow at both ends.', flag_values=values)
+    flags.DEFINE_enum('format', 'gif', ['gif', 'mp4'], 'Of several photos: the format of the results.',
+                      flag_values=values)
+    flags.DEFINE_integer('max_side', 1080, 'Larger photos are reduced to so many pixels on their longer side.',
+                         lower_bound=16, flag_values=values)
 
 
 def run(values):
-    alpha = ','.join(values.alpha)
-    try:
-        first, last = (float(number) for number in values.alpha)
-    except ValueError as error:
-        raise GazeError(f'--alpha={alpha} must be two numbers.') from error
-    # absl's bounds let NaN through
-    for name, text, numbers in (('alpha', alpha, (first, last)), ('fps', values.fps, (values.fps,))):
-        if not all(math.isfinite(number) for number in numbers):
-            raise GazeError(f'--{name}={text} must be finite.')
-    alphas = np.linspace(first, last, values.frames)
-    for editor, sources, images, eyes in faces.each_batch(values, ('.gif',), '.gif'):
-        from gaze_tf.editing.editor import write_gif
-        for source, frames in zip(sources, editor.animate(images, eyes, alphas)):
-            write_gif(source.output, frames, values.fps)
+    eyes, alpha = faces.read_eyes(values), faces.numbers(values, 'alpha')
+    if len(alpha) != 2:
+        raise GazeError(f'--alpha={",".join(values.alpha)} must be two numbers.')
+    if values.fps != values.fps:
+        raise GazeError('--fps=nan must be finite.')
+    from gaze_tf.editing import inputs
+    if inputs.is_one(values.input):
+        sources = [inputs.one(values.input, eyes, values.output, ('.gif', '.mp4'), values.overwrite)]
+    else:
+        if eyes:
+            raise GazeError(f'--eyes goes with one photo, not with {values.input}.')
+        sources, note = inputs.several(values.input, values.output, f'.{values.format}', values.domain, values.last)
+        if note:
+            print(note, file=sys.stderr)
+
+    # TensorFlow takes seconds to import: after the flags are known to be good
+    from tqdm import tqdm
+    from gaze_tf.editing.editor import GazeEditor
+    editor, rows = GazeEditor.load(values.model), []
+    for source in tqdm(sources, unit=' photos', disable=len(sources) == 1):
+        try:
+            reports = _animate(editor, source, alpha, values)
+        except GazeError as error:
+            if len(sources) == 1:
+                raise
+            rows.append({'file': str(source.path), 'status': 'failed', 'error': str(error)})
+        else:
+            rows.append({'file': str(source.path), 'status': 'animated'})
+    if len(sources) > 1:
+        return faces.summary(rows, values.output)
+    print('\n'.join([f'Wrote {sources[0].output}', *faces.describe(reports)]))
+
+
+def _animate(editor, source, alpha, values):
+    """Writes one animation; the FaceReports of its photo."""
+    from gaze_tf.editing import animation
+    from gaze_tf.editing.photo import Photo
+    rgb, eyes = animation.reduced(Photo.open(source.path).rgb, source.eyes, values.max_side)
+    course = animation.course(*alpha, values.frames, values.easing, values.ping_pong)
+    frames, reports = editor.animate(rgb, course, eyes, values.faces, values.blend)
+    faces.refuse_if_none(source.path, reports)
+    animation.write(source.output, frames, values.fps)
+    return reports

@@ -1,22 +1,82 @@
-"""gaze-tf correct --model=runs/demo/saved_model --input=face.png --eyes=39,46,89,46 --output=corrected.png
+"""gaze-tf correct --model=runs/demo/saved_model --input=photo.jpg --output=corrected.jpg
 
-Repaints the eyes of aligned faces so that they look at the camera. Outside the two eye boxes every pixel
-stays as it was (PNG; a JPEG is encoded again).
+Finds the faces of a photo and repaints their eyes so that they look at the camera. Outside the eyes every pixel stays as
+it was (JPEG: is encoded again as it had been). --input may also be a video, a folder or a quoted pattern of photos.
+Faces that are too small, turned or with closed eyes are left as they are, and the report says so.
 """
+import pathlib
+
 from absl import flags
 
 from gaze_tf.cli import faces
+from gaze_tf.errors import GazeError
 
 
 def define_flags(values):
     faces.define_flags(values)
-    flags.DEFINE_enum('format', 'png', ['png', 'jpg'], 'Of a folder: the format of the results.',
+    flags.DEFINE_list('alpha', ['1'], 'How far the gaze moves: 0 not at all, 1 to the camera; or two numbers, for the left '
+                                      'and the right eye.', flag_values=values)
+    flags.DEFINE_enum('format', '', ['', 'png', 'jpg'], "Of several photos: the results' format; '': as each was.",
                       flag_values=values)
+    flags.DEFINE_string('report', '', 'JSON file for what was done to each face (several photos: report.json in --output; '
+                                      'a video: CSV, a row for each frame and face).', flag_values=values)
+    flags.DEFINE_float('smoothing', 0.2, 'Of a video: seconds over which positions of eyes are smoothed; 0: not.',
+                       lower_bound=0, upper_bound=2, flag_values=values)
+    flags.DEFINE_float('fade', 0.25, 'Of a video: seconds in which the change fades where a face turns away or is lost; '
+                                     '0: at once.', lower_bound=0, upper_bound=2, flag_values=values)
+    flags.DEFINE_boolean('cuts', True, 'Of a video: look for cuts, over which nothing is smoothed.', flag_values=values)
 
 
 def run(values):
-    suffixes = '.png', '.jpg', '.jpeg'
-    for editor, sources, images, eyes in faces.each_batch(values, suffixes, f'.{values.format}'):
-        from gaze_tf.editing.editor import write_image
-        for source, image in zip(sources, editor.correct(images, eyes)):
-            write_image(source.output, image)
+    eyes = faces.read_eyes(values)
+    alpha = faces.numbers(values, 'alpha')
+    if len(alpha) not in (1, 2):
+        raise GazeError(f'--alpha={",".join(values.alpha)} must be one number, or one for each eye.')
+    # TensorFlow takes seconds to import: after the flags are known to be good
+    from gaze_tf.editing import inputs
+    if not inputs.is_one(values.input):
+        return _several(values, eyes, alpha)
+    return (_video if inputs.is_video(values.input) else _one)(values, eyes, alpha)
+
+
+def _one(values, eyes, alpha):
+    from gaze_tf.editing import inputs
+    source = inputs.one(values.input, eyes, values.output, inputs.PHOTOS, values.overwrite)
+    from gaze_tf.editing.editor import GazeEditor
+    from gaze_tf.editing.photo import Photo
+    photo = Photo.open(source.path)
+    edited = GazeEditor.load(values.model).correct(photo, source.eyes, values.faces, alpha, values.blend)
+    faces.refuse_if_none(source.path, edited.faces)
+    edited.save(source.output)
+    if values.report:
+        faces.write_report(values.report, edited.faces)
+    print('\n'.join([f'Wrote {source.output}', *faces.describe(edited.faces), *photo.notes]))
+
+
+def _several(values, eyes, alpha):
+    import sys
+    from gaze_tf.editing import inputs
+    if eyes:
+        raise GazeError(f'--eyes goes with one photo, not with {values.input}.')
+    sources, note = inputs.several(values.input, values.output, values.format and f'.{values.format}', values.domain,
+                                   values.last, values.overwrite)
+    if note:
+        print(note, file=sys.stderr)
+    from gaze_tf.editing import folder
+    from gaze_tf.editing.editor import GazeEditor
+    settings = {'model': str(pathlib.Path(values.model).resolve()), 'faces': values.faces, 'alpha': alpha,
+                'blend': values.blend}
+    rows = folder.correct(GazeEditor.load(values.model), sources, values.output, settings, values.faces, alpha,
+                          values.blend, redo=values.overwrite)
+    return faces.summary(rows, values.output)
+
+
+def _video(values, eyes, alpha):
+    from gaze_tf.editing import inputs
+    from gaze_tf.editing.video_files import SUFFIXES
+    source = inputs.one(values.input, eyes, values.output, SUFFIXES, values.overwrite)
+    from gaze_tf.editing import video
+    from gaze_tf.editing.editor import GazeEditor
+    summary = video.correct(GazeEditor.load(values.model), source, values.report or None, values.faces, alpha,
+                            values.blend, values.smoothing, values.fade, values.cuts)
+    print(f'Wrote {source.output}: {summary}')

@@ -1,9 +1,9 @@
-"""What `correct` and `animate` share: the flags that name faces, and the walk over them with a progress bar."""
-import pathlib
+"""What `correct` and `animate` share: the flags that name photos and faces, and how they are read."""
+import collections
+import math
 import sys
 
 from absl import flags
-from tqdm import tqdm
 
 from gaze_tf.cli.main import require
 from gaze_tf.errors import GazeError
@@ -11,37 +11,82 @@ from gaze_tf.errors import GazeError
 
 def define_flags(values):
     flags.DEFINE_string('model', '', 'Folder of the SavedModel.', flag_values=values)
-    flags.DEFINE_string('input', '', "An aligned face image, as large as the model's images, or a folder in "
+    flags.DEFINE_string('input', '', "A photo, a folder or a quoted pattern ('holiday/*.jpg') of photos, or a folder in "
                                      "CelebAGaze's layout.", flag_values=values)
-    flags.DEFINE_string('output', '', 'The file to write, or the folder if --input is one.', flag_values=values)
-    flags.DEFINE_list('eyes', [], 'Eye centres of an image file: left_x,left_y,right_x,right_y in pixels, the '
-                                  'eye with the smaller x first.', flag_values=values)
-    flags.DEFINE_enum('domain', 'y', ['x', 'y'], 'Of a folder: the domain, x (1.txt, eyes at the camera) or '
-                                                 'y (0.txt, eyes elsewhere).', flag_values=values)
-    flags.DEFINE_integer('last', 0, 'Of a folder: only so many of the last rows (the test split is last); 0: '
-                                    'all.', lower_bound=0, flag_values=values)
+    flags.DEFINE_string('output', '', 'The file to write, or the folder if --input is several photos.',
+                        flag_values=values)
+    flags.DEFINE_list('eyes', [], 'Eye centres of a photo, to do without finding faces: left_x,left_y,right_x,right_y in '
+                                  'pixels, the eye with the smaller x first.', flag_values=values)
+    flags.DEFINE_string('faces', 'largest', 'Which faces of a photo: largest, all, or numbers by size, from 0, the '
+                                            'largest, such as 0,2.', flag_values=values)
+    flags.DEFINE_enum('blend', 'feather', ['feather', 'poisson', 'hard'],
+                      'How eyes are put back: colours matched on average and faded towards the rim of the eye box, '
+                      'matched all along the rim, or just as painted.', flag_values=values)
+    flags.DEFINE_boolean('overwrite', False, 'Let the output be the input itself, and do again what is done.',
+                         flag_values=values)
+    flags.DEFINE_enum('domain', 'y', ['x', 'y'], "Of a folder in CelebAGaze's layout: the domain, x (1.txt, eyes at "
+                                                 'the camera) or y (0.txt, eyes elsewhere).', flag_values=values)
+    flags.DEFINE_integer('last', 0, "Of a folder in CelebAGaze's layout: only so many of the last rows (the test split "
+                                    'is last); 0: all.', lower_bound=0, flag_values=values)
 
 
-def each_batch(values, suffixes, folder_suffix):
-    """Yields (editor, sources, images, eyes); `suffixes` are those a result may have. Raises GazeError."""
+def read_eyes(values):
+    """--eyes as four numbers, or None; raises GazeError."""
     require(values, 'model', 'input', 'output')
-    try:
-        eyes = tuple(float(number) for number in values.eyes)
-    except ValueError as error:
-        raise GazeError(f'--eyes={",".join(values.eyes)} must be four numbers.') from error
-    if not pathlib.Path(values.input).exists():
-        raise GazeError(f'--input: there is no {values.input}.')
-    if not pathlib.Path(values.input).is_dir() and pathlib.Path(values.output).suffix.lower() not in suffixes:
-        raise GazeError(f'--output={values.output} must end in {" or ".join(suffixes)}.')
+    if not values.eyes:
+        return None
+    eyes = numbers(values, 'eyes')
+    if len(eyes) != 4:
+        raise GazeError(f'--eyes={",".join(values.eyes)} must be four numbers.')
+    return tuple(eyes)
 
-    # TensorFlow takes seconds to import: after the flags are known to be good
-    from gaze_tf.editing import editor as editor_lib, inputs
-    sources, note = inputs.find(values.input, eyes, values.output, folder_suffix, values.domain, values.last)
-    if note:
-        print(note, file=sys.stderr)
-    editor = editor_lib.Editor(values.model)
-    with tqdm(total=len(sources), unit=' faces', disable=len(sources) == 1) as bar:
-        for some, images, points in inputs.batches(sources, editor.img_size):
-            yield editor, some, images, points
-            bar.update(len(some))
-    print(f'Wrote {values.output}' + (f': {len(sources)} faces' if len(sources) > 1 else ''))
+
+def numbers(values, name):
+    """A list flag as finite floats; raises GazeError."""
+    text = ','.join(values[name].value)
+    try:
+        found = [float(number) for number in values[name].value]
+    except ValueError as error:
+        raise GazeError(f'--{name}={text} must be numbers.') from error
+    # float() and absl's bounds let NaN through
+    if not all(map(math.isfinite, found)):
+        raise GazeError(f'--{name}={text} must be finite.')
+    return found
+
+
+def describe(reports):
+    """What was done to each face, a line each."""
+    return [f'face {report.index}: ' + (f'left as it was: {report.reason}' if report.reason else 'done')
+            for report in reports]
+
+
+def refuse_if_none(path, reports):
+    """Raises GazeError unless a face of a photo was edited: with nothing to show, nothing is written."""
+    if not reports:
+        raise GazeError(f'No face was found in {path}; nothing was written. --eyes=LEFT_X,LEFT_Y,RIGHT_X,RIGHT_Y says '
+                        'where the eyes are.')
+    if not any(report.done for report in reports):
+        raise GazeError(f'No face of {path} could be edited; nothing was written. ' + '; '.join(describe(reports)) + '.')
+
+
+def write_report(path, reports):
+    """Writes what was done to the faces of one photo as JSON; raises GazeError."""
+    import json
+    from gaze_tf.editing.folder import face_row
+    from gaze_tf.folders import reason, write_text
+    try:
+        write_text(path, json.dumps([face_row(report) for report in reports], indent=1) + '\n')
+    except OSError as error:
+        raise GazeError(f'--report={path} cannot be written: {reason(error)}.') from error
+
+
+def summary(rows, output):
+    """Says how a run over several photos ended; its exit status."""
+    count = collections.Counter(row['status'] for row in rows)
+    earlier = sum('earlier' in row for row in rows)
+    print(f'{output}: ' + ', '.join(f'{number} {status}' for status, number in count.items())
+          + (f' ({earlier} of them by an earlier run)' if earlier else ''))
+    for row in rows:
+        if row['status'] == 'failed':
+            print(row['error'], file=sys.stderr)
+    return 1 if count['failed'] else 0

@@ -19,8 +19,9 @@ COMMANDS = {
     'train': 'train gaze correction (GCM) and gaze animation (GAM)',
     'export': 'write a SavedModel from a checkpoint',
     'import-official': 'turn a checkpoint of the original TensorFlow 1 code into ours',
-    'correct': 'repaint eyes so that they look at the camera',
-    'animate': 'move eyes between where they look and the camera, as a GIF',
+    'correct': 'repaint the eyes of photos and videos so that they look at the camera',
+    'animate': 'move the eyes of photos between where they look and the camera, as GIF or video',
+    'make-dataset': 'make a training set of your own photos',
 }
 
 

@@ -1,87 +1,178 @@
-"""Photo in, photo out: a SavedModel applied to aligned face images. Knows the SavedModel, not the networks."""
+"""Photo in, photo out: finds faces, aligns them, has their eyes repainted and puts those back.
+
+    editor = GazeEditor.load('runs/demo/saved_model')
+    editor.correct('photo.jpg').save('corrected.jpg')
+"""
 import pathlib
+from typing import NamedTuple
 
-import imageio.v3 as iio
 import numpy as np
-import tensorflow as tf
-from PIL import Image, UnidentifiedImageError
 
+from gaze_tf.editing import blend as blend_lib, faces as faces_lib
+from gaze_tf.editing.align import frame_of
+from gaze_tf.editing.network import Network
+from gaze_tf.editing.photo import Photo
 from gaze_tf.errors import GazeError
 
-
-class Editor:
-    """The signatures of a SavedModel written by `gaze-tf export`, for numpy arrays."""
-
-    def __init__(self, path):
-        """Loads the SavedModel; raises GazeError if there is none at `path`."""
-        if not (pathlib.Path(path) / 'saved_model.pb').is_file():
-            raise GazeError(f'--model: there is no SavedModel in {path}; `gaze-tf export` writes one.')
-        try:
-            # kept, because the signatures alone do not keep its variables alive
-            self._model = tf.saved_model.load(str(path))
-            self._correct, self._animate = (self._model.signatures[name] for name in ('correct', 'animate'))
-        except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
-            raise GazeError(f'--model: {path} cannot be used: {str(error).splitlines()[0]}') from error
-        # side of the images that the model takes, in pixels
-        self.img_size = self._correct.structured_input_signature[1]['images'].shape[1]
-
-    def correct(self, images, eyes):
-        """uint8 [B, S, S, 3] with eyes [B, 4] in pixels → uint8 [B, S, S, 3], looking at the camera."""
-        return self._correct(images=tf.constant(images), eyes=tf.constant(eyes, tf.float32))['images'].numpy()
-
-    def animate(self, images, eyes, alphas):
-        """The same and K alphas → frames uint8 [B, K, S, S, 3]: alpha 0 as it was, 1 at the camera."""
-        alphas = np.tile(np.asarray(alphas, np.float32), [len(images), 1])
-        return self._animate(images=tf.constant(images), eyes=tf.constant(eyes, tf.float32),
-                             alphas=tf.constant(alphas))['frames'].numpy()
+# faces that the network is given at once
+BATCH = 8
 
 
-def read_face(path, eyes, img_size):
-    """An aligned face image as uint8 [S, S, 3]; raises GazeError if it or its eyes do not fit the model."""
-    try:
-        with Image.open(path) as image:
-            face = np.array(image.convert('RGB'))
-    except FileNotFoundError as error:
-        raise GazeError(f'--input: there is no file {path}.') from error
-    except (OSError, SyntaxError, UnidentifiedImageError) as error:
-        raise GazeError(f'--input: {path} cannot be read as an image ({error}).') from error
-    height, width = face.shape[:2]
-    if (height, width) != (img_size, img_size):
-        raise GazeError(f'--input: {path} has {width}x{height} pixels, the model takes aligned faces of '
-                        f'{img_size}x{img_size}: crop and resize it so that the eyes are about {img_size * 0.39:.0f} '
-                        f'pixels apart and {img_size * 0.36:.0f} from the top.')
-    check_eyes(eyes, img_size, path)
-    return face
+class FaceReport(NamedTuple):
+    """What was done to a face, and why not.
+
+    index: by size in its photo, from 0, the largest; done: whether its eyes were repainted; reason: why not, or '';
+    face: the Face; sharpness: of its eye boxes after, as a share of that before.
+    """
+    index: int
+    face: faces_lib.Face
+    done: bool
+    reason: str = ''
+    sharpness: float = None
 
 
-def check_eyes(eyes, img_size, where):
-    """Raises GazeError unless eyes (left_x, left_y, right_x, right_y) lie in the image, left before right."""
-    if not all(0 <= value < img_size for value in eyes):
-        raise GazeError(f'The eyes {list(eyes)} of {where} do not lie in its {img_size}x{img_size} pixels.')
-    if eyes[0] >= eyes[2]:
-        raise GazeError(f'The eyes {list(eyes)} of {where} are swapped: the one with the smaller x comes first.')
+class Edited(NamedTuple):
+    """A corrected photo: image uint8 [H, W, 3] upright; faces: list of FaceReport; photo: the Photo it was, or None."""
+    image: np.ndarray
+    faces: list
+    photo: Photo = None
+
+    def save(self, path):
+        """Writes it as the file that it came from was (see `Photo.save`); raises GazeError."""
+        if self.photo is None:
+            raise GazeError('An edited array has no file whose format and metadata could be kept: write .image.')
+        self.photo.save(path, self.image)
 
 
-def write_image(path, image):
-    """Writes uint8 [H, W, 3] as PNG or as JPEG of quality 95, whole or not at all; raises GazeError."""
-    options = {} if path.suffix.lower() == '.png' else {'quality': 95, 'subsampling': 0}
-    _write(path, image, options)
+class Work(NamedTuple):
+    """A photo before the network: its faces, and those that are to be repainted cut out.
+
+    rgb: uint8 [H, W, 3]; reports: FaceReport of each face; frames: {index: Frame} of those to be done; cuts: {index:
+    uint8 [S, S, 3]} likewise.
+    """
+    rgb: np.ndarray
+    reports: list
+    frames: dict
+    cuts: dict
+    photo: Photo = None
 
 
-def write_gif(path, frames, fps):
-    """Writes frames uint8 [K, H, W, 3] as an endless GIF that plays forward and back."""
-    there_and_back = np.concatenate([frames, frames[-2:0:-1]])
-    _write(path, there_and_back, {'duration': 1000 / fps, 'loop': 0})
+class GazeEditor:
+    """Edits photos with a model.
+
+    network: Network; limits: faces_lib.Limits beyond which a face is left alone; detector: uint8 [H, W, 3] → list of
+    Face, the largest first (mediapipe's if none is given, loaded when it is first needed).
+    """
+
+    def __init__(self, network, limits=faces_lib.Limits(), detector=None):
+        self.network, self.limits, self._detector = network, limits, detector
+
+    @classmethod
+    def load(cls, path, limits=faces_lib.Limits(), detector=None):
+        """The editor with the SavedModel in a folder; raises GazeError."""
+        return cls(Network(path), limits, detector)
+
+    def correct(self, photo, eyes=None, faces='largest', alpha=1., blend='feather'):
+        """A photo with eyes that look at the camera.
+
+        Args:
+          photo: a path, or RGB uint8 [H, W, 3].
+          eyes: (left_x, left_y, right_x, right_y) of one face, to do without a detector.
+          faces: 'largest', 'all', or numbers of faces by size such as '0,2'.
+          alpha: how far the gaze moves, 0 not at all, 1 to the camera; one number, or one for each eye.
+          blend: see `blend.put_back`.
+
+        Returns:
+          Edited.
+
+        Raises:
+          GazeError: what cannot be read or is not there.
+        """
+        return self.paint([self.prepare(photo, eyes, faces)], alpha, blend)[0]
+
+    def animate(self, photo, alphas, eyes=None, faces='largest', blend='feather'):
+        """Frames of a photo whose eyes move: one for each alpha. For the other arguments see `correct`.
+
+        Returns:
+          (iterator of uint8 [H, W, 3], list of FaceReport).
+        """
+        work = self.prepare(photo, eyes, faces)
+        # eyes that move back pass the same alphas again
+        alphas, order = np.unique(alphas, return_inverse=True)
+        painted = {index: self.network.animate(cut[None], work.frames[index].eyes[None], alphas)[0]
+                   for index, cut in work.cuts.items()}
+        frames = (self._put_back(work, {index: frames[k] for index, frames in painted.items()}, blend, (1., 1.)).image
+                  for k in order)
+        return frames, work.reports
+
+    def find(self, rgb):
+        """All faces of a photo uint8 [H, W, 3], the largest first."""
+        if self._detector is None:
+            from gaze_tf.editing.mediapipe_detector import MediapipeDetector
+            self._detector = MediapipeDetector()
+        return self._detector(rgb)
+
+    def prepare(self, photo, eyes=None, faces='largest'):
+        """The Work on a photo (path, Photo or array); for the arguments see `correct`."""
+        if isinstance(photo, (str, pathlib.Path)):
+            photo = Photo.open(photo)
+        rgb = photo.rgb if isinstance(photo, Photo) else _checked(photo)
+        size = rgb.shape[1::-1]
+        if eyes is None:
+            found = self.find(rgb)
+            chosen = dict(faces_lib.choose(found, faces)) if found else {}
+        else:
+            found = [faces_lib.eyes_given(eyes, size)]
+            chosen = {0: found[0]}
+        reasons = [faces_lib.why_not(face, self.limits, size) if index in chosen else 'it was not chosen (--faces)'
+                   for index, face in enumerate(found)]
+        frames = {index: frame_of(face.eyes, size, self.network.img_size)
+                  for index, face in chosen.items() if not reasons[index]}
+        return Work(rgb, [FaceReport(index, face, not reason, reason)
+                          for index, (face, reason) in enumerate(zip(found, reasons))],
+                    frames, {index: frame.cut(rgb) for index, frame in frames.items()},
+                    photo if isinstance(photo, Photo) else None)
+
+    def paint(self, works, alpha=1., blend='feather'):
+        """The Edited photos of Works, all their faces through the network a batch at a time."""
+        alphas = np.broadcast_to(np.asarray(alpha, float), 2)
+        keys = [(number, index) for number, work in enumerate(works) for index in work.cuts]
+        painted = {}
+        for start in range(0, len(keys), BATCH):
+            some = keys[start:start + BATCH]
+            cuts = np.stack([works[number].cuts[index] for number, index in some])
+            eyes = np.stack([works[number].frames[index].eyes for number, index in some])
+            painted.update(zip(some, self.repainted(cuts, eyes, alphas)))
+        # an eye with alpha 0 stays as it is
+        strengths = [float(value != 0) for value in alphas]
+        return [self._put_back(work, {index: painted[number, index] for index in work.cuts}, blend, strengths)
+                for number, work in enumerate(works)]
+
+    def repainted(self, cuts, eyes, alphas, codes=None):
+        """Faces in the model's frame, uint8 [B, S, S, 3] with eyes [B, 4], the gaze of each eye moved by its alpha of [2];
+        codes: content codes to correct with instead of their own (see `Network.paint`)."""
+        if (alphas == 1).all():
+            return self.network.correct(cuts, eyes) if codes is None else self.network.paint(cuts, eyes, codes)
+        frames = self.network.animate(cuts, eyes, alphas)
+        for frame, own in zip(frames, eyes):
+            x0, y0, x1, y1 = self.network.boxes(own)[1]
+            frame[0, y0:y1, x0:x1] = frame[1, y0:y1, x0:x1]
+        return frames[:, 0]
+
+    def _put_back(self, work, painted, blend, strengths):
+        image = work.rgb
+        reports = list(work.reports)
+        for index, after in painted.items():
+            frame = work.frames[index]
+            boxes = self.network.boxes(frame.eyes)
+            image = blend_lib.put_back(image, frame, work.cuts[index], after, boxes, blend, strengths)
+            reports[index] = reports[index]._replace(
+                sharpness=blend_lib.sharpness_kept(work.rgb, image, frame, boxes))
+        return Edited(image, reports, work.photo)
 
 
-def _write(path, pixels, options):
-    temporary = path.with_name(f'.{path.name}.part')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            iio.imwrite(temporary, pixels, extension=path.suffix.lower(), **options)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise GazeError(f'--output: {path} cannot be written ({error}).') from error
+def _checked(rgb):
+    rgb = np.asarray(rgb)
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
+        raise GazeError(f'A photo is a path or RGB uint8 [H, W, 3], not {rgb.dtype} {list(rgb.shape)}.')
+    return rgb

@@ -1,0 +1,58 @@
+"""Moving eyes as a file: the gaze's course over time, and GIF or video."""
+import pathlib
+
+import imageio.v3 as iio
+import numpy as np
+from PIL import Image
+
+from gaze_tf.errors import GazeError
+
+EASINGS = {'smooth': lambda t: t * t * (3 - 2 * t), 'linear': lambda t: t}
+
+
+def course(first, last, frames, easing='smooth', ping_pong=True):
+    """The alpha of each frame: `frames` numbers from first to last, then back again with `ping_pong`.
+
+    easing: 'smooth' starts and ends slowly, 'linear' does not.
+    """
+    there = first + (last - first) * EASINGS[easing](np.linspace(0, 1, frames))
+    return np.concatenate([there, there[-2:0:-1]]) if ping_pong else there
+
+
+def write(path, frames, fps):
+    """Writes frames (an iterable of uint8 [H, W, 3]) as an endless GIF or as a video, by the path's suffix, whole or not
+    at all; raises GazeError."""
+    path = pathlib.Path(path)
+    if path.suffix.lower() == '.gif':
+        _write_gif(path, np.stack(list(frames)), fps)
+        return
+    from gaze_tf.editing.video_files import write_video
+    frames = iter(frames)
+    first = next(frames)
+    with write_video(path, first.shape[1::-1], fps) as video:
+        video.write(first)
+        for frame in frames:
+            video.write(frame)
+
+
+def _write_gif(path, frames, fps):
+    temporary = path.with_name(f'.{path.name}.part')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            iio.imwrite(temporary, frames, extension='.gif', duration=1000 / fps, loop=0)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise GazeError(f'--output: {path} cannot be written ({error}).') from error
+
+
+def reduced(rgb, eyes, side):
+    """A photo uint8 [H, W, 3] and its eyes (or None) with a longer side of at most `side` pixels."""
+    scale = side / max(rgb.shape[:2])
+    if scale >= 1:
+        return rgb, eyes
+    size = [max(round(length * scale), 1) for length in rgb.shape[1::-1]]
+    eyes = eyes and tuple(value * size[k % 2] / rgb.shape[1 - k % 2] for k, value in enumerate(eyes))
+    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS)), eyes

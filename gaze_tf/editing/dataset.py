@@ -1,0 +1,131 @@
+"""A training set in CelebAGaze's layout from one's own photos: faces found, aligned and cut out."""
+import json
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from gaze_tf.editing import faces as faces_lib
+from gaze_tf.editing.align import frame_of
+from gaze_tf.editing.inputs import PHOTOS
+from gaze_tf.editing.photo import Photo
+from gaze_tf.errors import GazeError
+from gaze_tf.folders import new_folder
+
+FOLDERS = {'x': '1', 'y': '0'}
+# how far a face may be enlarged to fill its frame
+MAX_ENLARGED = 2.
+# irises within so much of the eye's width from the middle between its corners look at the camera, those beyond the
+# second number look elsewhere; in between, and on heads that are turned further than this, the irises do not tell
+_AT_CAMERA, _ELSEWHERE, _MAX_YAW = 0.05, 0.09, 15.
+
+
+class Photos(NamedTuple):
+    """Photos of a folder with their domain: 'x' (eyes at the camera), 'y' (elsewhere), or 'sort' by their irises."""
+    folder: pathlib.Path
+    domain: str
+
+
+def make(sources, output, detector, img_size=256, faces='largest', limits=faces_lib.Limits()):
+    """Writes faces as CelebAGaze has them: 1/NAME.jpg, 1.txt (domain X), 0/NAME.jpg, 0.txt (domain Y), rejects.json.
+
+    Args:
+      sources: list of Photos.
+      output: folder, which must not exist yet.
+      detector: uint8 [H, W, 3] → list of Face, the largest first.
+      img_size: side of the faces in pixels.
+      faces: which of a photo: 'largest', 'all' or numbers.
+      limits: faces beyond them are rejected.
+
+    Returns:
+      ({'x': number of faces, 'y': …}, rejects: list of {'file', 'face', 'reason'}).
+
+    Raises:
+      GazeError: no photos, no face fit to be used, or an output that exists or cannot be written.
+    """
+    found = [(path, source.domain) for source in sources for path in _photos(source.folder)]
+    rows, rejects, taken = {'x': [], 'y': []}, [], set()
+    with new_folder(output) as folder:
+        for name in FOLDERS.values():
+            (folder / name).mkdir()
+        for path, domain in tqdm(found, unit=' photos', dynamic_ncols=True):
+            for index, face, rgb, problem in _faces(path, detector, faces, limits, img_size):
+                chosen, problem = ('', problem) if problem else _sorted(face) if domain == 'sort' else (domain, '')
+                if problem:
+                    rejects.append({'file': str(path), 'face': index, 'reason': problem})
+                    continue
+                name = _unique(path.stem, taken)
+                frame = frame_of(face.eyes, rgb.shape[1::-1], img_size)
+                Image.fromarray(frame.cut(rgb)).save(folder / FOLDERS[chosen] / f'{name}.jpg', quality=95, subsampling=0)
+                rows[chosen].append(' '.join([name, *(f'{value:.1f}' for value in frame.eyes)]))
+        if not any(rows.values()):
+            raise GazeError(f'None of {len(found)} photos has a face to train on; the first: {rejects[0]["file"]}: '
+                            f'{rejects[0]["reason"]}.')
+        for domain, name in FOLDERS.items():
+            (folder / f'{name}.txt').write_text(''.join(f'{row}\n' for row in rows[domain]), encoding='utf-8')
+        (folder / 'rejects.json').write_text(json.dumps(rejects, indent=1) + '\n', encoding='utf-8')
+    return {domain: len(found) for domain, found in rows.items()}, rejects
+
+
+def gaze_offset(face):
+    """How far the irises are from the middles between the corners, as a share of the eye's width: mean of both eyes,
+    (horizontal, vertical); its length is what tells whether a face that is not turned looks at the camera."""
+    offsets = np.reshape(face.irises, (2, 2)) - np.reshape(face.eyes, (2, 2))
+    roll = np.deg2rad(face.roll or 0)
+    turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
+    return tuple(turn @ offsets.mean(axis=0) / face.eye_width)
+
+
+def _photos(folder):
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        raise GazeError(f'{folder} is not a folder.')
+    found = sorted(path for path in folder.rglob('*') if path.suffix.lower() in PHOTOS and path.is_file())
+    if not found:
+        raise GazeError(f'There are no photos ({" ".join(PHOTOS)}) in {folder}.')
+    return found
+
+
+def _faces(path, detector, which, limits, img_size):
+    """Yields (index, Face, photo, what is wrong with it or '') of a photo; index and Face are None if it has none."""
+    try:
+        rgb = Photo.open(path).rgb
+        found = detector(rgb)
+        if not found:
+            raise GazeError('no face was found')
+        chosen = faces_lib.choose(found, which)
+    except GazeError as error:
+        yield None, None, None, str(error)
+        return
+    size = rgb.shape[1::-1]
+    for index, face in chosen:
+        problem = faces_lib.why_not(face, limits, size)
+        scale = frame_of(face.eyes, size, img_size).scale
+        if not problem and scale > MAX_ENLARGED:
+            problem = f'it would have to be enlarged {scale:.1f} times (at most {MAX_ENLARGED:g})'
+        yield index, face, rgb, problem
+
+
+def _sorted(face):
+    """(domain, '') as the irises propose it, or ('', why they do not)."""
+    if abs(face.yaw) > _MAX_YAW:
+        return '', f'the head is turned {face.yaw:.0f} degrees: its irises do not tell where it looks'
+    offset = abs(gaze_offset(face)[0])
+    if offset <= _AT_CAMERA:
+        return 'x', ''
+    if offset >= _ELSEWHERE:
+        return 'y', ''
+    return '', f'its irises are {offset:.2f} of the eye from the middle: neither clearly at the camera nor elsewhere'
+
+
+def _unique(stem, taken):
+    """A name without blanks that no other face has."""
+    stem = '_'.join(stem.split())
+    name, number = stem, 1
+    while name in taken:
+        number += 1
+        name = f'{stem}-{number}'
+    taken.add(name)
+    return name

@@ -1,0 +1,156 @@
+"""Many photos in one run: read and written in the background while the network works, and reported one by one."""
+import collections
+import concurrent.futures
+import json
+import pathlib
+import time
+
+from tqdm import tqdm
+
+from gaze_tf.editing.editor import BATCH
+from gaze_tf.editing.photo import Photo
+from gaze_tf.errors import GazeError
+from gaze_tf.folders import reason, write_text
+
+REPORT = 'report.json'
+# photos that are read ahead, and pixels that are held before the network is given what there is
+_AHEAD = 3
+_PIXELS = 24e6
+# seconds between two writings of the report, from which a run that was killed goes on
+_SAVE_EVERY = 10
+
+
+def face_row(report):
+    """A FaceReport for JSON."""
+    row = {'index': report.index, 'done': report.done, **report.face._asdict()}
+    row.update({'reason': report.reason} if report.reason else {'sharpness': report.sharpness})
+    return {name: _rounded(value) for name, value in row.items() if value is not None}
+
+
+def correct(editor, sources, folder, settings, faces='largest', alpha=1., blend='feather', redo=False):
+    """Corrects the photos of Sources and writes a report beside them.
+
+    A photo that cannot be read or written is reported and left out. One in which nothing is to be done is copied.
+    What the report of an earlier run with the same settings says is done, is not done again.
+
+    Args:
+      editor: GazeEditor.
+      sources: list of inputs.Source.
+      folder: where the report (report.json) goes.
+      settings: what the results depend on, for JSON.
+      faces, alpha, blend: as of `GazeEditor.correct`.
+      redo: whether to do again what is done.
+
+    Returns:
+      list of rows: dicts with 'file', 'output', 'status' ('corrected', 'unchanged', 'failed'), 'faces' or 'error', and
+      for what an earlier run did, 'earlier'.
+
+    Raises:
+      GazeError: the report cannot be written.
+    """
+    report = _Report(pathlib.Path(folder), settings, [] if redo else sources)
+    todo = [source for source in sources if str(source.path) not in report.rows]
+    written = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(2) as readers, concurrent.futures.ThreadPoolExecutor(1) as writer, \
+            tqdm(total=len(sources), initial=len(sources) - len(todo), unit=' photos', dynamic_ncols=True) as bar:
+        try:
+            for group in _groups(editor, _read(readers, todo), faces, report, bar):
+                for (source, _), edited in zip(group, editor.paint([work for _, work in group], alpha, blend)):
+                    written.append((source, edited.faces, writer.submit(edited.save, source.output)))
+                # whatever waits to be written is held in memory
+                while len(written) > BATCH:
+                    _finish(written.popleft(), report, bar)
+            while written:
+                _finish(written.popleft(), report, bar)
+        finally:
+            for _, _, future in written:
+                future.cancel()
+            report.save()
+    return [report.rows[str(source.path)] for source in sources]
+
+
+def _read(readers, sources):
+    """Yields (source, future of its Photo) in order, a few of them read ahead."""
+    waiting = collections.deque()
+    for source in sources:
+        waiting.append((source, readers.submit(Photo.open, source.path)))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _groups(editor, photos, faces, report, bar):
+    """Yields lists of (source, Work) for the network to take at once; reports what cannot be read."""
+    group = []
+    for source, future in photos:
+        try:
+            work = editor.prepare(future.result(), source.eyes, faces)
+        except GazeError as error:
+            report.add(source, status='failed', error=str(error))
+            bar.update()
+            continue
+        group.append((source, work))
+        if (sum(len(work.cuts) for _, work in group) >= BATCH or len(group) >= 2 * BATCH
+                or sum(work.rgb.size for _, work in group) >= 3 * _PIXELS):
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _finish(entry, report, bar):
+    source, faces, future = entry
+    try:
+        future.result()
+    except GazeError as error:
+        report.add(source, status='failed', error=str(error))
+    else:
+        report.add(source, status='corrected' if any(face.done for face in faces) else 'unchanged',
+                   faces=[face_row(face) for face in faces])
+    bar.update()
+
+
+class _Report:
+    """The rows of a run by photo, and their file."""
+
+    def __init__(self, folder, settings, sources):
+        self._path, self._settings, self.rows = folder / REPORT, settings, {}
+        self._saved = time.monotonic()
+        try:
+            earlier = json.loads(self._path.read_text(encoding='utf-8'))
+            rows = {row['file']: row for row in earlier['photos']} if earlier['settings'] == settings else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            rows = {}
+        for source in sources:
+            row = rows.get(str(source.path))
+            if row and row['status'] != 'failed' and row['output'] == str(source.output) and _newer(source):
+                self.rows[str(source.path)] = {**row, 'earlier': True}
+
+    def add(self, source, **values):
+        self.rows[str(source.path)] = {'file': str(source.path), 'output': str(source.output), **values}
+        if time.monotonic() - self._saved > _SAVE_EVERY:
+            self.save()
+
+    def save(self):
+        """Writes the report; raises GazeError."""
+        rows = [{name: value for name, value in row.items() if name != 'earlier'} for row in self.rows.values()]
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(self._path, json.dumps({'settings': self._settings, 'photos': rows}, indent=1) + '\n')
+        except OSError as error:
+            raise GazeError(f'The report {self._path} cannot be written: {reason(error)}.') from error
+        self._saved = time.monotonic()
+
+
+def _newer(source):
+    """Whether the result is there and not older than its photo."""
+    try:
+        return source.output.stat().st_mtime >= source.path.stat().st_mtime
+    except OSError:
+        return False
+
+
+def _rounded(value):
+    if isinstance(value, float):
+        return round(value, 3)
+    return [_rounded(each) for each in value] if isinstance(value, tuple) else value

@@ -1,0 +1,60 @@
+"""A SavedModel of `gaze-tf export`, for numpy arrays. Knows its signatures, not the networks."""
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from gaze_tf import config as config_lib
+from gaze_tf.errors import GazeError
+
+
+class Network:
+    """What a SavedModel computes on aligned faces: uint8 [B, S, S, 3] with eyes [B, 4] in pixels.
+
+    img_size: side S of the faces that it takes, in pixels.
+    """
+
+    def __init__(self, path):
+        """Loads the SavedModel; raises GazeError if there is none at `path`."""
+        if not (pathlib.Path(path) / 'saved_model.pb').is_file():
+            raise GazeError(f'--model: there is no SavedModel in {path}; `gaze-tf export` writes one.')
+        config = config_lib.load(pathlib.Path(path) / config_lib.CONFIG_NAME).get('model')
+        try:
+            # kept, because the signatures alone do not keep its variables alive
+            self._model = tf.saved_model.load(str(path))
+            self._correct, self._animate = (self._model.signatures[name] for name in ('correct', 'animate'))
+            self.img_size = self._correct.structured_input_signature[1]['images'].shape[1]
+            self._crop = np.array([config.crop_w, config.crop_h])
+        except (OSError, KeyError, ValueError, AttributeError, tf.errors.OpError) as error:
+            raise GazeError(f'--model: {path} cannot be used: {str(error).splitlines()[0]}') from error
+        # models that were exported before version 0.2 do not have them
+        self._encode, self._paint = (self._model.signatures.get(name) for name in ('encode', 'paint'))
+
+    def correct(self, images, eyes):
+        """→ uint8 [B, S, S, 3], looking at the camera."""
+        return self._correct(images=tf.constant(images), eyes=tf.constant(eyes, tf.float32))['images'].numpy()
+
+    def animate(self, images, eyes, alphas):
+        """With K alphas → frames uint8 [B, K, S, S, 3]: alpha 0 as it was, 1 at the camera."""
+        alphas = np.tile(np.asarray(alphas, np.float32), [len(images), 1])
+        return self._animate(images=tf.constant(images), eyes=tf.constant(eyes, tf.float32),
+                             alphas=tf.constant(alphas))['frames'].numpy()
+
+    def encode(self, images, eyes):
+        """→ content codes [B, 2 * code_size] of both eyes, or a None for each from a model that does not tell them."""
+        if not self._encode:
+            return [None] * len(images)
+        return self._encode(images=tf.constant(images), eyes=tf.constant(eyes, tf.float32))['content'].numpy()
+
+    def paint(self, images, eyes, codes):
+        """`correct` with these content codes instead of the faces' own."""
+        if not self._paint or any(code is None for code in codes):
+            return self.correct(images, eyes)
+        return self._paint(images=tf.constant(images), eyes=tf.constant(eyes, tf.float32),
+                           content=tf.constant(np.stack(codes)))['images'].numpy()
+
+    def boxes(self, eyes):
+        """The two boxes that are painted for eyes [4] of a face: whole pixels (x0, y0, x1, y1), half-open."""
+        centres = np.reshape(eyes, (2, 2))
+        edges = np.concatenate([centres - self._crop / 2, centres + self._crop / 2], axis=1)
+        return np.clip(np.floor(edges), 0, self.img_size).astype(int)

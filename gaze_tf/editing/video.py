@@ -1,0 +1,184 @@
+"""Videos: the eyes of every frame repainted, steadily. Frames stream through; only a look-ahead of them is held."""
+import collections
+import concurrent.futures
+import contextlib
+import csv
+import itertools
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from gaze_tf.editing import blend as blend_lib, faces as faces_lib
+from gaze_tf.editing.align import frame_of
+from gaze_tf.editing.tracking import Tracker
+from gaze_tf.editing.video_files import open_video, write_video
+from gaze_tf.errors import GazeError
+
+# frames whose faces go through the network together
+_CHUNK = 8
+# side of the smallest faces looked for, as a share of the longer side
+SMALLEST = 0.06
+COLUMNS = ('frame', 'seconds', 'track', 'left_x', 'left_y', 'right_x', 'right_y', 'strength', 'reason')
+
+
+class Summary(NamedTuple):
+    """What was done to a video: its frames, those in which eyes were repainted, how much eyes tremble as they were found
+    and as they were used (pixels, see `stability.jitter`; None without three frames of a face), and notes for the user.
+    """
+    frames: int
+    repainted: int
+    found_jitter: float
+    used_jitter: float
+    notes: tuple
+
+    def __str__(self):
+        lines = [f'{self.frames} frames, eyes repainted in {self.repainted}']
+        if self.found_jitter is not None:
+            lines[0] += (f'; positions of eyes trembled by {self.found_jitter:.2f} pixels as found, '
+                         f'{self.used_jitter:.2f} smoothed')
+        return '\n'.join([*lines, *self.notes])
+
+
+def correct(editor, source, report=None, faces='largest', alpha=1., blend='feather', smoothing=0.2, fade=0.25, cuts=True):
+    """Corrects a video, with its sound.
+
+    Args:
+      editor: GazeEditor.
+      source: inputs.Source; its eyes, if any, are those of every frame.
+      report: path of a CSV with a row for each frame and face (COLUMNS), or None.
+      faces: of each frame, 'largest', 'all', or numbers by size.
+      alpha, blend: as of `GazeEditor.correct`.
+      smoothing, fade: seconds, see `tracking.Tracker`; cuts: whether to look for them.
+
+    Returns:
+      Summary.
+
+    Raises:
+      GazeError: the video cannot be read or written; a file that was there stays.
+    """
+    alphas = np.broadcast_to(np.asarray(alpha, float), 2)
+    with open_video(source.path) as video, _rows(report) as write_row, \
+            concurrent.futures.ThreadPoolExecutor(1) as worker:
+        size, fps = video.info.size, video.info.fps
+        given = source.eyes and faces_lib.eyes_given(source.eyes, size)
+        tracker = Tracker(fps, smoothing, fade, lambda face: faces_lib.why_not(face, editor.limits, size), cuts)
+        jitters = _Jitters()
+        repainted = number = 0
+        with write_video(source.output, size, fps, audio_from=source.path) as out, \
+                tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar:
+            for complete in _tracked(editor, _found(editor, video, worker, given, faces), tracker, alphas):
+                for frame, tracked, after in _repainted(editor, complete, alphas, blend, number):
+                    out.write(after)
+                    for each in tracked:
+                        write_row([number, f'{float(number / fps):.3f}', each.track,
+                                   *(f'{value:.2f}' for value in each.face.eyes), f'{each.strength:.3f}', each.reason])
+                    jitters.add(tracked)
+                    repainted += any(each.strength for each in tracked)
+                    number += 1
+                    bar.update()
+    notes = tuple(note for note in (video.info.note, video.problem) if note)
+    return Summary(number, repainted, *jitters.of_all(), notes)
+
+
+def _found(editor, video, worker, given, faces):
+    """Yields chunks of (frame, its Faces); a chunk is read and looked through while the network has the one before."""
+    frames = iter(video)
+
+    def look():
+        return [(frame, [given] if given else _chosen(editor.find(frame), faces))
+                for frame in itertools.islice(frames, _CHUNK)]
+
+    ahead = worker.submit(look)
+    while True:
+        chunk = ahead.result()
+        if not chunk:
+            return
+        ahead = worker.submit(look)
+        yield chunk
+
+
+def _chosen(found, which):
+    """Those of a frame's faces that `which` means; numbers of faces that are not in this frame do not matter."""
+    if which in ('largest', 'all'):
+        return [face for _, face in faces_lib.choose(found, which)]
+    wanted = {index for index, _ in faces_lib.choose([None] * 1000, which)}
+    return [face for index, face in enumerate(found) if index in wanted]
+
+
+def _tracked(editor, chunks, tracker, alphas):
+    """Yields chunks of (frame, [Tracked]), `tracker.delay` frames later."""
+    size = editor.network.img_size
+    for chunk in chunks:
+        codes = itertools.repeat(None)
+        if (alphas == 1).all():
+            cut = [(frame_of(face.eyes, rgb.shape[1::-1], size), rgb) for rgb, faces in chunk for face in faces]
+            if cut:
+                codes = iter(editor.network.encode(np.stack([frame.cut(rgb) for frame, rgb in cut]),
+                                                   np.stack([frame.eyes for frame, _ in cut])))
+        yield [done for rgb, faces in chunk for done in tracker.push(rgb, [(face, next(codes)) for face in faces])]
+    rest = tracker.finish()
+    for start in range(0, len(rest), _CHUNK):
+        yield rest[start:start + _CHUNK]
+
+
+def _repainted(editor, chunk, alphas, blend, number):
+    """(frame, [Tracked], frame with repainted eyes) of a chunk; `number`: of its first frame."""
+    work = [(k, each.strength, each.code, frame_of(each.face.eyes, rgb.shape[1::-1], editor.network.img_size))
+            for k, (rgb, tracked) in enumerate(chunk) for each in tracked if each.strength > 0 and alphas.any()]
+    results = [rgb for rgb, _ in chunk]
+    if work:
+        cuts = np.stack([frame.cut(chunk[k][0]) for k, _, _, frame in work])
+        painted = editor.repainted(cuts, np.stack([frame.eyes for *_, frame in work]), alphas,
+                                   [code for _, _, code, _ in work])
+        for (k, strength, _, frame), cut, after in zip(work, cuts, painted):
+            strengths = [strength * (value != 0) for value in alphas]
+            results[k] = blend_lib.put_back(results[k], frame, cut, after, editor.network.boxes(frame.eyes), blend,
+                                            strengths, seed=number + k)
+    return [(rgb, tracked, after) for (rgb, tracked), after in zip(chunk, results)]
+
+
+@contextlib.contextmanager
+def _rows(path):
+    """A function that writes a row of the report, which is there whole at the end, or not at all."""
+    if path is None:
+        yield lambda row: None
+        return
+    path = pathlib.Path(path)
+    temporary = path.with_name(f'.{path.name}.part')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, 'w', newline='', encoding='utf-8') as file:
+            rows = csv.writer(file)
+            rows.writerow(COLUMNS)
+            yield rows.writerow
+        temporary.replace(path)
+    except OSError as error:
+        raise GazeError(f'--report={path} cannot be written ({error.strerror or error}).') from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+class _Jitters:
+    """`stability.jitter` of eyes as found and as used, over all tracks, without keeping positions."""
+
+    def __init__(self):
+        self._last, self._squares, self._count = {}, np.zeros(2), 0
+
+    def add(self, tracked):
+        """Takes the [Tracked] of the next frame."""
+        self._last = {each.track: self._last.get(each.track, collections.deque(maxlen=3)) for each in tracked}
+        for each in tracked:
+            last = self._last[each.track]
+            last.append(np.array([each.found_eyes, each.face.eyes]))
+            if len(last) == 3:
+                self._squares += np.mean((last[0] - 2 * last[1] + last[2]) ** 2, axis=1)
+                self._count += 1
+
+    def of_all(self):
+        """(as found, as used) in pixels, or (None, None)."""
+        if not self._count:
+            return None, None
+        return tuple(float(value) for value in np.sqrt(self._squares / self._count / 6))
