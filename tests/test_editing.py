@@ -1,4 +1,5 @@
-"""`gaze-tf correct` and `gaze-tf animate` on files."""
+"""`gaze-tf correct` and `gaze-tf animate` on photos, and GazeEditor."""
+import json
 import pathlib
 
 import numpy as np
@@ -9,7 +10,12 @@ from PIL import Image
 import tiny
 from gaze_tf.cli.main import main
 from gaze_tf.config import ModelConfig
-from gaze_tf.editing.editor import Editor
+from gaze_tf.config import save as save_config
+from gaze_tf.editing import animation
+from gaze_tf.editing.editor import GazeEditor
+from gaze_tf.editing.faces import Face
+from gaze_tf.editing.network import Network
+from gaze_tf.errors import GazeError
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.serving import export
 
@@ -42,7 +48,9 @@ def photo_model(tmp_path_factory):
     tiny.randomize(model.trainable_variables, seed=4, scale=0.1)
     path = tmp_path_factory.mktemp('photo') / 'saved_model'
     module = export.serving_module(model)
+    # as version 0.1 exported it
     tf.saved_model.save(module, str(path), signatures={'correct': module.correct, 'animate': module.animate})
+    save_config(path / 'config.json', model=config)
     return path, config
 
 
@@ -51,7 +59,8 @@ def command(saved_model, face, tmp_path):
     """name and changes to flags → the command line for the tiny face; None leaves a flag out."""
     def make(name, **changes):
         output = tmp_path / ('out.gif' if name == 'animate' else 'out.png')
-        options = {'model': saved_model, 'input': face, 'eyes': eyes_flag(EYES), 'output': output, **changes}
+        options = {'model': saved_model, 'input': face, 'eyes': eyes_flag(EYES), 'output': output, 'blend': 'hard',
+                   **changes}
         return [name, *tiny.arguments(**{key: value for key, value in options.items() if value is not None})]
 
     return make
@@ -62,7 +71,7 @@ def test_correct_to_png(command, saved_model, face, tmp_path):
     before, after = pixels(face), pixels(tmp_path / 'out.png')
     inside = tiny.inside_boxes(EYES, tiny.MODEL)
     np.testing.assert_array_equal(after[~inside], before[~inside])
-    np.testing.assert_array_equal(after, Editor(saved_model).correct(before[None], [EYES])[0])
+    np.testing.assert_array_equal(after, Network(saved_model).correct(before[None], [EYES])[0])
     assert np.mean(after[inside] != before[inside]) > 0.9
 
 
@@ -70,7 +79,7 @@ def test_correct_to_png(command, saved_model, face, tmp_path):
 def test_correct_to_jpeg(command, saved_model, face, tmp_path, suffix):
     path = tmp_path / 'deep' / 'er' / f'out.{suffix}'
     assert main(command('correct', output=path)) == 0
-    expected = Editor(saved_model).correct(pixels(face)[None], [EYES])[0].astype(int)
+    expected = Network(saved_model).correct(pixels(face)[None], [EYES])[0].astype(int)
     with Image.open(path) as image:
         assert image.format == 'JPEG' and image.size == (32, 32)
     assert np.abs(pixels(path) - expected).mean() < 6
@@ -80,7 +89,7 @@ def test_correct_to_jpeg(command, saved_model, face, tmp_path, suffix):
 def test_correct_a_real_photo(photo_model, tmp_path):
     model, config = photo_model
     assert main(['correct', *tiny.arguments(model=model, input=PHOTO, eyes=eyes_flag(PHOTO_EYES),
-                                            output=tmp_path / 'out.png')]) == 0
+                                            blend='hard', output=tmp_path / 'out.png')]) == 0
     before, after = pixels(PHOTO), pixels(tmp_path / 'out.png')
     inside = tiny.inside_boxes(PHOTO_EYES, config)
     assert inside.sum() == 2 * 30 * 20
@@ -95,7 +104,7 @@ def test_animate_a_real_photo(photo_model, tmp_path):
     with Image.open(tmp_path / 'out.gif') as image:
         assert image.size == (128, 128) and image.n_frames == 4
     inside = tiny.inside_boxes(PHOTO_EYES, config)
-    frames = Editor(model).animate(pixels(PHOTO)[None], [PHOTO_EYES], [-9, 0, 9])[0]
+    frames = Network(model).animate(pixels(PHOTO)[None], [PHOTO_EYES], [-9, 0, 9])[0]
     for frame in frames:
         np.testing.assert_array_equal(frame[~inside], pixels(PHOTO)[~inside])
 
@@ -109,18 +118,18 @@ def rows_of(faces_dir, name):
 @pytest.mark.parametrize('domain, name, last, suffix', [('y', '0', 0, 'png'), ('x', '1', 3, 'jpg')])
 def test_correct_a_folder(saved_model, faces_dir, tmp_path, capsys, domain, name, last, suffix):
     options = tiny.arguments(model=saved_model, input=faces_dir, output=tmp_path / 'out', domain=domain,
-                             last=last, format=suffix)
+                             last=last, format=suffix, blend='hard')
     assert main(['correct', *options]) == 0
     rows = rows_of(faces_dir, name)[-last:]
     assert len(rows) == (last or 7)
-    assert {path.name for path in (tmp_path / 'out').iterdir()} == {f'{row[0]}.{suffix}' for row in rows}
-    editor = Editor(saved_model)
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {'report.json', *(f'{row[0]}.{suffix}' for row in rows)}
+    editor = Network(saved_model)
     for stem, eyes in rows:
         expected = editor.correct(pixels(faces_dir / name / f'{stem}.jpg')[None], [eyes])[0]
         found = pixels(tmp_path / 'out' / f'{stem}.{suffix}')
-        # a batch of faces may round a pixel otherwise than one face
-        assert np.abs(found.astype(int) - expected).mean() < (6 if suffix == 'jpg' else 0.01)
-    assert f'{len(rows)} faces' in capsys.readouterr().out
+        # a batch of faces may round a pixel otherwise than one face; the JPEGs' colours have half the resolution
+        assert np.abs(found.astype(int) - expected).mean() < (15 if suffix == 'jpg' else 0.01)
+    assert f'{len(rows)} corrected' in capsys.readouterr().out
 
 
 def test_bad_rows_of_a_folder_are_told(saved_model, tmp_path, capsys):
@@ -130,13 +139,13 @@ def test_bad_rows_of_a_folder_are_told(saved_model, tmp_path, capsys):
     options = tiny.arguments(model=saved_model, input=tmp_path / 'faces', output=tmp_path / 'out')
     assert main(['correct', *options]) == 0
     assert '0.txt:3' in capsys.readouterr().err
-    assert len(list((tmp_path / 'out').iterdir())) == 2
+    assert len(list((tmp_path / 'out').glob('*.jpg'))) == 2
 
 
 def test_animate_plays_forward_and_back(command, saved_model, face, tmp_path):
     # far beyond 0 and 1, so that the frames of this hardly trained model differ
-    assert main(command('animate', frames=5, alpha='-40,40', fps=20)) == 0
-    expected = Editor(saved_model).animate(pixels(face)[None], [EYES], np.linspace(-40, 40, 5))[0].astype(int)
+    assert main(command('animate', frames=5, alpha='-40,40', fps=20, easing='linear')) == 0
+    expected = Network(saved_model).animate(pixels(face)[None], [EYES], np.linspace(-40, 40, 5))[0].astype(int)
     inside = tiny.inside_boxes(EYES, tiny.MODEL)
     with Image.open(tmp_path / 'out.gif') as image:
         assert image.n_frames == 2 * 5 - 2 and image.info['loop'] == 0
@@ -182,18 +191,8 @@ def cut_off(folder):
     return path
 
 
-def of_size(width, height):
-    def make(folder):
-        path = folder / 'large.png'
-        Image.new('RGB', (width, height)).save(path)
-        return path
-
-    return make
-
-
 @pytest.mark.parametrize('make, message', [
-    (lambda folder: folder / 'nowhere.png', 'nowhere.png'), (not_an_image, 'face.png'), (cut_off, 'cut.png'),
-    (of_size(64, 64), '64x64'), (of_size(32, 31), '32x31')])
+    (lambda folder: folder / 'nowhere.png', 'nowhere.png'), (not_an_image, 'face.png'), (cut_off, 'cut.png')])
 @pytest.mark.parametrize('name', ['correct', 'animate'])
 def test_bad_images(command, tmp_path, capsys, name, make, message):
     inputs, output = tmp_path / 'inputs', tmp_path / 'output'
@@ -207,10 +206,9 @@ def test_bad_images(command, tmp_path, capsys, name, make, message):
 
 
 @pytest.mark.parametrize('eyes, message', [
-    (None, '--eyes=LEFT_X,LEFT_Y,RIGHT_X,RIGHT_Y is needed'), ('9,12,22', '--eyes'),
-    ('9,12,22,13,1', '--eyes'),
-    ('9,12,twenty,13', '--eyes=9,12,twenty,13 must be four numbers'), ('9,12,32,13', 'do not lie in'),
-    ('-1,12,22,13', 'do not lie in'), ('nan,12,22,13', 'do not lie in'), ('9,inf,22,13', 'do not lie in'),
+    ('9,12,22', '--eyes=9,12,22 must be four numbers'), ('9,12,22,13,1', '--eyes'),
+    ('9,12,twenty,13', '--eyes=9,12,twenty,13 must be numbers'), ('9,12,32,13', 'do not lie in'),
+    ('-1,12,22,13', 'do not lie in'), ('nan,12,22,13', 'must be finite'), ('9,inf,22,13', 'must be finite'),
     ('22,13,9,12', 'swapped'), ('9,12,9,13', 'swapped')])
 def test_bad_eyes(command, tmp_path, capsys, eyes, message):
     assert main(command('correct', eyes=eyes)) == 1
@@ -218,12 +216,14 @@ def test_bad_eyes(command, tmp_path, capsys, eyes, message):
 
 
 @pytest.mark.parametrize('name, changes, message', [
-    ('correct', {'output': 'out.gif'}, '--output=out.gif must end in .png or .jpg or .jpeg'),
+    ('correct', {'output': 'out.gif'}, '--output=out.gif must end in .jpg'),
     ('correct', {'output': 'out'}, '--output=out must end in'),
-    ('animate', {'output': 'out.png'}, '--output=out.png must end in .gif'),
+    ('correct', {'alpha': '0.5,1,1'}, '--alpha=0.5,1,1 must be one number, or one for each eye'),
+    ('correct', {'alpha': 'much'}, '--alpha=much must be numbers'),
+    ('animate', {'output': 'out.png'}, '--output=out.png must end in .gif or .mp4'),
     ('animate', {'alpha': '0'}, '--alpha=0 must be two numbers'),
     ('animate', {'alpha': '0,1,2'}, '--alpha=0,1,2 must be two numbers'),
-    ('animate', {'alpha': 'a,b'}, '--alpha=a,b must be two numbers'),
+    ('animate', {'alpha': 'a,b'}, '--alpha=a,b must be numbers'),
     ('animate', {'alpha': '0,nan'}, '--alpha=0,nan'),
     ('animate', {'alpha': '0,inf'}, '--alpha=0,inf'),
     ('animate', {'fps': 'nan'}, '--fps')])
@@ -236,14 +236,14 @@ def test_bad_flags(command, tmp_path, monkeypatch, capsys, name, changes, messag
 def test_eyes_of_a_folder_are_in_its_tables(saved_model, faces_dir, tmp_path, capsys):
     assert main(['correct', *tiny.arguments(model=saved_model, input=faces_dir, output=tmp_path / 'out',
                                             eyes='1,2,3,4')]) == 1
-    assert '--eyes goes with an image file' in capsys.readouterr().err and not (tmp_path / 'out').exists()
+    assert '--eyes goes with one photo' in capsys.readouterr().err and not (tmp_path / 'out').exists()
 
 
 def test_a_folder_of_other_images(saved_model, tmp_path, capsys):
     (tmp_path / 'empty').mkdir()
     options = tiny.arguments(model=saved_model, input=tmp_path / 'empty', output=tmp_path / 'out')
     assert main(['correct', *options]) == 1
-    assert 'is missing' in capsys.readouterr().err and not (tmp_path / 'out').exists()
+    assert 'there are no photos' in capsys.readouterr().err and not (tmp_path / 'out').exists()
 
 
 @pytest.mark.parametrize('content', [None, b'', b'not a protocol buffer'])
@@ -269,14 +269,158 @@ def test_an_output_that_cannot_be_written(command, tmp_path, capsys):
     assert '--output' in capsys.readouterr().err
 
 
-def test_a_result_is_whole_or_not_there(command, tmp_path, monkeypatch):
-    (tmp_path / 'out.png').write_bytes(b'of an earlier run')
+def test_an_output_that_is_the_input(command, face, tmp_path, capsys):
+    photo = tmp_path / 'photo.png'
+    photo.write_bytes(face.read_bytes())
+    assert main(command('correct', input=photo, output=tmp_path / '.' / 'photo.png')) == 1
+    assert 'is the input itself; --overwrite' in capsys.readouterr().err
+    assert photo.read_bytes() == face.read_bytes()
+    assert main(command('correct', input=photo, output=photo, overwrite=True)) == 0
+    assert photo.read_bytes() != face.read_bytes()
 
-    def half(path, *args, **kwargs):
-        pathlib.Path(path).write_bytes(b'half')
-        raise OSError('No space left on device')
 
-    monkeypatch.setattr('imageio.v3.imwrite', half)
-    assert main(command('correct')) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ['out.png']
-    assert (tmp_path / 'out.png').read_bytes() == b'of an earlier run'
+# --- the editor --------------------------------------------------------------------------------------------
+
+class Painter:
+    """Stands in for a Network of 64-pixel faces with boxes of 13 x 9: paints grey 50 + 100 * alpha."""
+    img_size = 64
+
+    def boxes(self, eyes):
+        return [(int(x) - 6, int(y) - 4, int(x) + 7, int(y) + 5) for x, y in np.reshape(eyes, (2, 2))]
+
+    def correct(self, images, eyes):
+        return self.animate(images, eyes, [1])[:, 0]
+
+    def animate(self, images, eyes, alphas):
+        frames = np.repeat(images[:, None], len(alphas), axis=1)
+        for face, own in zip(frames, eyes):
+            for x0, y0, x1, y1 in self.boxes(own):
+                for frame, alpha in zip(face, alphas):
+                    frame[y0:y1, x0:x1] = 50 + 100 * alpha
+        return frames
+
+    def encode(self, images, eyes):
+        return np.zeros([len(images), 2], np.float32)
+
+    def paint(self, images, eyes, codes):
+        return self.correct(images, eyes)
+
+
+SMALL, LARGE = Face((40, 50, 70, 50), eye_width=16.), Face((120, 60, 180, 66), eye_width=32.)
+TURNED = Face((30, 160, 60, 160), eye_width=16., yaw=70.)
+
+
+@pytest.fixture
+def editor():
+    return GazeEditor(Painter(), detector=lambda rgb: [LARGE, SMALL, TURNED])
+
+
+SCENE = tiny.smooth_image(np.random.default_rng(8), 240)
+
+
+def changed_at(before, after):
+    """Which of the eyes (large left and right, small, turned) are not what they were."""
+    return [bool((before[int(y), int(x)] != after[int(y), int(x)]).any())
+            for face in (LARGE, SMALL, TURNED) for x, y in np.reshape(face.eyes, (2, 2))]
+
+
+@pytest.mark.parametrize('faces, expected', [('largest', [1, 1, 0, 0, 0, 0]), ('all', [1, 1, 1, 1, 0, 0]),
+                                             ('1', [0, 0, 1, 1, 0, 0]), ('2,0', [1, 1, 0, 0, 0, 0])])
+def test_which_faces(editor, faces, expected):
+    edited = editor.correct(SCENE, faces=faces, blend='hard')
+    assert changed_at(SCENE, edited.image) == expected
+    assert [report.done for report in edited.faces] == expected[::2]
+    assert all(bool(report.reason) != report.done for report in edited.faces)
+    if faces == 'all':
+        assert 'turned by 70 degrees' in edited.faces[2].reason
+
+
+def test_strength_of_each_eye(editor):
+    for alpha, expected in ((1, [150, 150]), (0.5, [100, 100]), ((0.25, 1), [75, 150])):
+        after = editor.correct(SCENE, alpha=alpha, blend='hard').image
+        assert [int(after[int(y), int(x)].mean()) for x, y in np.reshape(LARGE.eyes, (2, 2))] == expected
+    assert changed_at(SCENE, editor.correct(SCENE, alpha=(0, 1)).image) == [0, 1, 0, 0, 0, 0]
+    assert editor.correct(SCENE, alpha=0).image is SCENE
+
+
+def test_frames_of_an_animation(editor):
+    frames, reports = editor.animate(SCENE, animation.course(0, 1, 3, 'linear'), blend='hard')
+    x, y = map(int, LARGE.eyes[:2])
+    assert [int(frame[y, x].mean()) for frame in frames] == [50, 100, 150, 100]
+    assert [report.done for report in reports] == [True, False, False]
+
+
+def test_many_faces_go_through_the_network_in_batches(monkeypatch):
+    faces = [Face((20. + 5 * k, 50, 60 + 5 * k, 50)) for k in range(11)]
+    editor, sizes = GazeEditor(Painter(), detector=lambda rgb: faces), []
+    correct = Painter.correct
+    monkeypatch.setattr(Painter, 'correct', lambda self, images, eyes: sizes.append(len(images)) or correct(self, images, eyes))
+    works = [editor.prepare(SCENE, faces='all') for _ in range(2)]
+    assert len(editor.paint(works)) == 2 and sizes == [8, 8, 6]
+
+
+@pytest.mark.parametrize('photo', [SCENE[..., 0], SCENE.astype(float), np.zeros((0, 4, 3), np.uint8), SCENE[None]])
+def test_arrays_that_are_no_photos(editor, photo):
+    with pytest.raises(GazeError, match=r'RGB uint8 \[H, W, 3\]'):
+        editor.correct(photo)
+
+
+def test_an_array_has_no_file(editor, tmp_path):
+    with pytest.raises(GazeError, match='write .image'):
+        editor.correct(SCENE).save(tmp_path / 'out.png')
+
+
+@pytest.mark.parametrize('easing, expected', [('linear', [0, 0.25, 0.5, 0.75, 1]), ('smooth', [0, 0.15625, 0.5, 0.84375, 1])])
+def test_course(easing, expected):
+    np.testing.assert_allclose(animation.course(0, 1, 5, easing, ping_pong=False), expected)
+    np.testing.assert_allclose(animation.course(0, 1, 5, easing), [*expected, *expected[3:0:-1]])
+    np.testing.assert_allclose(animation.course(-1, 2, 5, easing, False), 3 * np.array(expected) - 1)
+
+
+def test_large_photos_are_reduced_for_animations():
+    rgb, eyes = animation.reduced(np.zeros((300, 600, 3), np.uint8), (200, 100, 400, 120), 150)
+    assert rgb.shape == (75, 150, 3) and eyes == (50, 25, 100, 30)
+    small = np.zeros((30, 60, 3), np.uint8)
+    assert animation.reduced(small, None, 60) == (small, None)
+
+
+# --- photos in which faces are found -----------------------------------------------------------------------
+
+PORTRAIT, PORTRAIT_EYES = PHOTO.with_name('portrait.png'), (128, 100.5, 172, 103)
+
+
+def test_the_way_of_a_newcomer(photo_model, tmp_path, capsys):
+    model, config = photo_model
+    assert main(['correct', *tiny.arguments(model=model, input=PORTRAIT, output=tmp_path / 'out.png',
+                                            report=tmp_path / 'report.json')]) == 0
+    assert 'face 0: done' in capsys.readouterr().out
+    row, = json.loads((tmp_path / 'report.json').read_text())
+    np.testing.assert_allclose(row['eyes'], PORTRAIT_EYES, atol=2)
+    assert row['done'] and 0.1 < row['sharpness'] < 3
+    before, after = pixels(PORTRAIT), pixels(tmp_path / 'out.png')
+    # 30 x 20 pixels in a frame where the eyes are 50 apart, here 44, and a little tilted
+    rows, columns = np.nonzero((before != after).any(axis=-1))
+    half = np.array([15, 10]) * 44 / 49.6 + 3
+    near = np.any([(abs(columns - x) < half[0]) & (abs(rows - y) < half[1])
+                   for x, y in np.reshape(PORTRAIT_EYES, (2, 2))], axis=0)
+    assert near.all() and len(rows) > 400
+
+
+@pytest.mark.parametrize('name, suffix', [('correct', 'png'), ('animate', 'gif')])
+def test_a_photo_without_a_face(photo_model, tmp_path, capsys, name, suffix):
+    Image.fromarray(SCENE).save(tmp_path / 'scene.png')
+    assert main([name, *tiny.arguments(model=photo_model[0], input=tmp_path / 'scene.png',
+                                       output=tmp_path / f'out.{suffix}')]) == 1
+    assert 'No face was found in' in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ['scene.png']
+
+
+def test_a_face_that_is_too_small(photo_model, tmp_path, capsys):
+    with Image.open(PORTRAIT) as image:
+        small = Image.new('RGB', (300, 200))
+        small.paste(image.resize((100, 100), Image.Resampling.LANCZOS), (90, 40))
+        small.save(tmp_path / 'small.png')
+    assert main(['correct', *tiny.arguments(model=photo_model[0], input=tmp_path / 'small.png',
+                                            output=tmp_path / 'out.png')]) == 1
+    error = capsys.readouterr().err
+    assert 'No face of' in error and 'pixels wide (at least' in error and not (tmp_path / 'out.png').exists()

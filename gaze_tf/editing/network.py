@@ -18,14 +18,14 @@ class Network:
         """Loads the SavedModel; raises GazeError if there is none at `path`."""
         if not (pathlib.Path(path) / 'saved_model.pb').is_file():
             raise GazeError(f'--model: there is no SavedModel in {path}; `gaze-tf export` writes one.')
-        config = config_lib.load(pathlib.Path(path) / config_lib.CONFIG_NAME).get('model')
         try:
+            config = config_lib.load(pathlib.Path(path) / config_lib.CONFIG_NAME)['model']
             # kept, because the signatures alone do not keep its variables alive
             self._model = tf.saved_model.load(str(path))
             self._correct, self._animate = (self._model.signatures[name] for name in ('correct', 'animate'))
             self.img_size = self._correct.structured_input_signature[1]['images'].shape[1]
             self._crop = np.array([config.crop_w, config.crop_h])
-        except (OSError, KeyError, ValueError, AttributeError, tf.errors.OpError) as error:
+        except (OSError, KeyError, ValueError, GazeError, tf.errors.OpError) as error:
             raise GazeError(f'--model: {path} cannot be used: {str(error).splitlines()[0]}') from error
         # models that were exported before version 0.2 do not have them
         self._encode, self._paint = (self._model.signatures.get(name) for name in ('encode', 'paint'))
