@@ -60,7 +60,7 @@ def outside(shape, box=BOX):
 LOSSLESS = [('png', 'L', {}), ('png', 'LA', {}), ('png', 'RGB', {}), ('png', 'RGBA', {}), ('png', 'P', {}),
             ('tif', 'L', {}), ('tif', 'LA', {}), ('tif', 'RGB', {'compression': 'tiff_lzw'}),
             ('tiff', 'RGBA', {'compression': 'tiff_adobe_deflate'}), ('tif', 'P', {}), ('tif', 'CMYK', {}),
-            ('tif', 'YCbCr', {}), ('tif', 'LAB', {}), ('webp', 'RGB', {'lossless': True}),
+            ('tif', 'LAB', {}), ('webp', 'RGB', {'lossless': True}),
             ('webp', 'RGBA', {'lossless': True, 'exact': True}), ('bmp', 'L', {}), ('bmp', 'RGB', {}), ('bmp', 'P', {})]
 
 
@@ -80,7 +80,7 @@ def test_only_changed_pixels_change(tmp_path, suffix, mode, options):
         np.testing.assert_array_equal(after[..., -1], before[..., -1])
     error = np.abs(stored(result, 'RGB')[1] - rgb)[BOX]
     # exact where the mode holds every RGB; grey pixels get the luma; rounding; the palette has 64 colours
-    limit = {'RGB': 0, 'RGBA': 0, 'CMYK': 0, 'L': 0, 'LA': 0, 'YCbCr': 2, 'LAB': 12, 'P': 60}[mode]
+    limit = {'RGB': 0, 'RGBA': 0, 'CMYK': 0, 'L': 0, 'LA': 0, 'LAB': 12, 'P': 60}[mode]
     assert error.max() <= limit and np.abs(after - before)[BOX].mean() > 1
     with Image.open(source) as one, Image.open(result) as other:
         assert one.info.get('compression') == other.info.get('compression')
@@ -220,11 +220,17 @@ def test_16_bit_grey(tmp_path, suffix):
     np.testing.assert_array_equal(stored(tmp_path / f'b.{suffix}')[1], expected.clip(0, 65535))
 
 
-def exif(orientation=1):
-    tags = Image.Exif()
-    tags[271], tags[274] = 'Maker', orientation
-    tags.get_ifd(0x8769)[0x9003] = '2024:05:06 07:08:09'
-    return tags
+def exif(orientation=1, tags=()):
+    exif = Image.Exif()
+    exif.update({271: 'Maker', 274: orientation, **dict(tags)})
+    exif[0x8769] = {0x9003: '2024:05:06 07:08:09'}
+    return exif.tobytes()
+
+
+def shown(path):
+    """Upright pixels; of a TIFF Pillow turns them when it reads them."""
+    with Image.open(path) as image:
+        return np.array(image if image.format == 'TIFF' else ImageOps.exif_transpose(image)).astype(int)
 
 
 @pytest.mark.parametrize('suffix', ['png', 'tif', 'jpg', 'webp'])
@@ -233,8 +239,10 @@ def test_orientations(tmp_path, suffix, orientation):
     source, result = tmp_path / f'a.{suffix}', tmp_path / f'b.{suffix}'
     in_mode('RGB').save(source, exif=exif(orientation), **({'lossless': True} if suffix == 'webp' else {}))
     photo = Photo.open(source)
-    with Image.open(source) as image:
-        before = np.array(image).astype(int)
+    np.testing.assert_array_equal(photo.rgb, shown(source))
+    if suffix != 'jpg':
+        image = in_mode('RGB')
+        image.getexif()[274] = orientation
         np.testing.assert_array_equal(photo.rgb, np.array(ImageOps.exif_transpose(image)))
     rgb = photo.rgb.copy()
     rgb[8:20, 4:12] = 255, 200, 0
@@ -242,12 +250,11 @@ def test_orientations(tmp_path, suffix, orientation):
     with Image.open(result) as image:
         assert image.getexif()[274] == orientation and image.getexif()[271] == 'Maker'
         assert image.getexif().get_ifd(0x8769)[0x9003] == '2024:05:06 07:08:09'
-        after, shown = np.array(image).astype(int), np.array(ImageOps.exif_transpose(image)).astype(int)
-    assert after.shape == before.shape
+        assert (image.tag_v2[256] if suffix == 'tif' else image.width) == WIDTH
     if suffix == 'jpg':
-        assert np.abs(shown - rgb).mean() < 12
+        assert np.abs(shown(result) - rgb).mean() < 12
     else:
-        np.testing.assert_array_equal(shown, rgb)
+        np.testing.assert_array_equal(shown(result), rgb)
     # into another format it goes upright, so that no program needs to know the tag
     for other in 'png', 'bmp':
         photo.save(tmp_path / f'c.{other}', rgb)
@@ -266,12 +273,14 @@ def test_metadata_of_the_same_format(tmp_path, suffix):
     texts = PngImagePlugin.PngInfo()
     texts.add_itxt('XML:com.adobe.xmp', XMP.decode())
     texts.add_text('Title', 'A face')
-    in_mode('RGB').save(source, exif=exif(6), icc_profile=SRGB, dpi=(240, 240), pnginfo=texts, xmp=XMP,
-                        comment='A face', description='A face', software='Scanner')
+    tags = {270: 'A face', 305: 'Scanner', 700: XMP} if suffix == 'tif' else {}
+    in_mode('RGB').save(source, exif=exif(6, tags=tags), icc_profile=SRGB, dpi=(240, 240), pnginfo=texts, xmp=XMP,
+                        comment='A face')
     photo = Photo.open(source)
     photo.save(result, changed(photo, (slice(2, 9), slice(3, 8))))
     with Image.open(source) as one, Image.open(result) as other:
-        one.load(), other.load()
+        if suffix == 'png':
+            one.load(), other.load()
         names = {'exif', 'icc_profile', 'dpi', 'xmp', 'comment', 'Title', 'XML:com.adobe.xmp', 'compression'}
         assert {name: one.info.get(name) for name in names} == {name: other.info.get(name) for name in names}
         assert other.info['icc_profile'] == SRGB and dict(other.getexif())[274] == 6
@@ -299,6 +308,7 @@ def test_into_another_format(tmp_path, mode, source, target, expected, profile):
         assert image.mode == expected and image.info.get('icc_profile') == (icc if profile else None)
         if source != 'gif' and target != 'bmp':
             assert image.getexif()[271] == 'Maker' and image.getexif()[274] == 1
+            assert image.getexif().get_ifd(0x8769) == {0x9003: '2024:05:06 07:08:09'}
         error = np.abs(np.array(image.convert('RGB')).astype(int) - rgb)
     assert error.mean() < (4 if target == 'jpg' or mode in ('P', '1') else 1e-9)
 
@@ -324,15 +334,15 @@ def damage(image, options):
     return tuple(np.abs(stored(path)[1] - before)[far].mean() for path in (result, plain))
 
 
-@pytest.mark.parametrize('quality, bars', [(60, (0.7, 0.3)), (75, (0.6, 0.3)), (85, (0.6, 0.3)), (95, (0.7, 0.3))])
+@pytest.mark.parametrize('quality, bars', [(60, (0.13, 0.09)), (75, (0.15, 0.08)), (85, (0.2, 0.07)), (95, (0.36, 0.1))])
 def test_jpeg_blocks_keep_their_coefficients(tmp_path, quality, bars):
     """Bars: with chroma at half the resolution, with chroma in full."""
     with Image.open(PORTRAIT) as image:
         for subsampling, progressive in ((2, False), (1, True), (0, True), (0, False)):
             ours, plain = damage(image.convert('RGB'), {
                 'folder': tmp_path, 'quality': quality, 'subsampling': subsampling, 'progressive': progressive})
-            print(f'quality {quality} subsampling {subsampling}: {ours:.3f}, encoded anew with 95: {plain:.3f}')
-            assert ours < bars[subsampling == 0] and ours < plain
+            # with these tables and half the chroma, the new JPEG is the same
+            assert ours < bars[subsampling == 0] and (ours < plain / 2 or (quality, subsampling) == (95, 2))
 
 
 def test_jpeg_of_inks_and_of_grey(tmp_path):
@@ -343,6 +353,29 @@ def test_jpeg_of_inks_and_of_grey(tmp_path):
         photo.save(tmp_path / 'b.jpg', rgb)
         found, values = stored(tmp_path / 'b.jpg', 'RGB')
         assert stored(tmp_path / 'b.jpg')[0] == mode and np.abs(values - rgb).mean() < 3
+
+
+def test_jpeg_of_rgb_channels(tmp_path):
+    with Image.open(PORTRAIT) as image:
+        image.save(tmp_path / 'a.jpg', quality=85, keep_rgb=True)
+    photo = Photo.open(tmp_path / 'a.jpg')
+    photo.save(tmp_path / 'b.jpg', changed(photo))
+    with Image.open(tmp_path / 'b.jpg') as image:
+        values = np.array(image).astype(int)
+    assert np.abs(values - photo.rgb)[32:].mean() < 0.1
+
+
+def test_broken_exif_is_kept_and_harmless(tmp_path):
+    in_mode('RGB').save(tmp_path / 'a.jpg', exif=exif(6))
+    broken = (tmp_path / 'a.jpg').read_bytes().replace(b'MM\0*', b'MM\7*').replace(b'II*\0', b'II*\7')
+    (tmp_path / 'a.jpg').write_bytes(broken)
+    photo = Photo.open(tmp_path / 'a.jpg')
+    assert photo.rgb.shape == (HEIGHT, WIDTH, 3)
+    for suffix in 'jpg', 'png', 'tif':
+        photo.save(tmp_path / f'b.{suffix}', changed(photo))
+        assert Photo.open(tmp_path / f'b.{suffix}').rgb.shape == photo.rgb.shape
+    at = broken.index(b'Exif\0\0')
+    assert broken[at:at + 40] in (tmp_path / 'b.jpg').read_bytes()
 
 
 def test_phones_several_pictures(tmp_path):
@@ -429,7 +462,7 @@ def colour_16(folder):
     *[(cut(suffix, share), 'damaged or cut off|not a photo in a format')
       for suffix in ('jpg', 'png', 'tif', 'webp', 'bmp') for share in (0.02, 0.5, 0.97)],
     (gif, '2 frames or pages'), (pages, '2 frames or pages'),
-    (saved('f.tif', lambda: Image.new('F', (9, 9))), '32 bits .*, which cannot be edited: convert it'),
+    (saved('f.tif', lambda: Image.new('F', (9, 9))), 'mode F, which cannot be edited: convert it'),
     (saved('i.tif', lambda: Image.new('I', (9, 9))), 'convert it to a 16-bit PNG'),
     (colour_16, '16 bits .* convert it to a 16-bit PNG'),
     (saved('thumb.tif', lambda: Image.new('RGB', (9, 9)), tiffinfo={254: 1}), 'raw picture'),

@@ -165,7 +165,7 @@ def _write(path, fill):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with open(temporary, 'wb') as file:
+            with open(temporary, 'w+b') as file:
                 fill(file)
             temporary.replace(path)
         finally:

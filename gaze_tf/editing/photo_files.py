@@ -9,7 +9,7 @@ import struct
 import tempfile
 
 import numpy as np
-from PIL import Image, JpegImagePlugin
+from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
 from gaze_tf.editing import photo_modes
 
@@ -18,6 +18,11 @@ _MODES = {'JPEG': ('L', 'RGB', 'CMYK'), 'PNG': ('L', 'LA', 'P', 'RGB', 'RGBA', '
 _ORIENTATION, _PREDICTOR = 274, 317
 # tags that describe a TIFF's content, not how its pixels are laid out: names, texts, dates, EXIF, GPS
 _TIFF_TAGS = (269, 270, 271, 272, _ORIENTATION, 285, 305, 306, 315, 316, 33432, 34665, 34853)
+_TIFF_DIRECTORIES = (34665, 34853)
+# in the EXIF directory, the position of one more
+_INTEROPERABILITY = 0xa005
+# resolution, XMP, IPTC, Photoshop
+_TIFF_KEPT = (282, 283, 296, 700, 33723, 34377)
 _TIFF_LOSSLESS = ('raw', 'packbits', 'tiff_lzw', 'tiff_adobe_deflate', 'tiff_deflate', 'lzma', 'zstd')
 # chunks of PNG that are about colours, which stay what they were; others say themselves if they may be copied
 _PNG_COLOURS = (b'cHRM', b'gAMA', b'iCCP', b'sBIT', b'sRGB', b'cICP', b'mDCV', b'cLLI')
@@ -43,13 +48,12 @@ def write_alike(file, data, image, pixels):
             encoded.seek(0)
             splice(file, data, encoded)
     elif image.format == 'TIFF':
-        options = {key: image.info[key] for key in ('icc_profile', 'dpi') if key in image.info}
-        compression = image.info.get('compression', 'raw')
-        tags = _exif(image)
-        if _PREDICTOR in image.tag_v2 and compression in _TIFF_LOSSLESS:
-            tags[_PREDICTOR] = image.tag_v2[_PREDICTOR]
-        _encode(file, 'TIFF', pixels, tiffinfo=tags, **options,
-                compression=compression if compression in _TIFF_LOSSLESS else 'tiff_adobe_deflate')
+        compression, exif = image.info.get('compression', 'raw'), _exif(image)
+        compression = compression if compression in _TIFF_LOSSLESS else 'tiff_adobe_deflate'
+        tags = {_PREDICTOR: image.tag_v2[_PREDICTOR]} if _PREDICTOR in image.tag_v2 and compression != 'raw' else {}
+        tags.update({tag: image.tag_v2[tag] for tag in _TIFF_KEPT if tag in image.tag_v2})
+        _encode(file, 'TIFF', pixels, exif=exif, tags=tags, icc_profile=image.info.get('icc_profile'),
+                compression=compression)
     else:
         options = {key: image.info[key] for key in ('icc_profile', 'exif', 'xmp', 'dpi') if key in image.info}
         _encode(file, image.format, pixels, **options, **_new_options(image.format, data, image))
@@ -110,7 +114,63 @@ def _encode(file, target, pixels, **options):
     if isinstance(pixels, np.ndarray):
         size = pixels.shape[1], pixels.shape[0]
         pixels = Image.frombytes('I;16', size, pixels.astype('<u2').tobytes())
-    pixels.save(file, target, **options)
+    if target == 'TIFF':
+        _encode_tiff(file, pixels, **options)
+    else:
+        pixels.save(_NoDescriptor(file), target, **options)
+
+
+def _encode_tiff(file, pixels, exif=None, tags=(), **options):
+    """With EXIF (Exif or bytes), of which Pillow writes no directory beside its own with compressed pixels."""
+    if not isinstance(exif, Image.Exif):
+        loaded = Image.Exif()
+        loaded.load(exif or b'')
+        exif = loaded
+    info = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag in set(exif) & set(_TIFF_TAGS) - set(_TIFF_DIRECTORIES):
+        info[tag] = exif[tag]
+    for tag, value in dict(tags).items():
+        info[tag] = value
+    # libtiff, which compresses, needs the descriptor, and checks what it writes
+    target = _NoDescriptor(file) if options['compression'] == 'raw' else file
+    pixels.save(target, 'TIFF', tiffinfo=info, **options)
+    _add_directories(file, {tag: exif.get_ifd(tag) for tag in _TIFF_DIRECTORIES if exif.get_ifd(tag)})
+
+
+def _add_directories(file, directories):
+    """Adds {tag: {tag: value}} to the first directory of a little-endian TIFF, which is written anew at its end."""
+    if not directories:
+        return
+    file.seek(4)
+    file.seek(*struct.unpack('<I', file.read(4)))
+    count, = struct.unpack('<H', file.read(2))
+    entries = [file.read(12) for _ in range(count)]
+    for tag, values in directories.items():
+        directory = TiffImagePlugin.ImageFileDirectory_v2()
+        for key, value in values.items():
+            if key != _INTEROPERABILITY:
+                directory[key] = value
+        start = _even_end(file)
+        file.write(directory.tobytes(start))
+        entries.append(struct.pack('<HHII', tag, 4, 1, start))
+    start = _even_end(file)
+    file.write(struct.pack('<H', len(entries)) + b''.join(sorted(entries, key=lambda entry: entry[1::-1])) + bytes(4))
+    file.seek(4)
+    file.write(struct.pack('<I', start))
+
+
+def _even_end(file):
+    """The position at the end of a file, where a directory may start."""
+    if file.seek(0, os.SEEK_END) % 2:
+        file.write(b'\0')
+    return file.tell()
+
+
+class _NoDescriptor:
+    """A file without a descriptor, to which Pillow would write without noticing that the disk is full."""
+
+    def __init__(self, file):
+        self.write, self.seek, self.tell, self.flush = file.write, file.seek, file.tell, file.flush
 
 
 def _jpeg_options(image):
@@ -120,7 +180,11 @@ def _jpeg_options(image):
     if len(image.layer) == 4 and adobe == 2:
         # its tables are of luma and chroma, and Pillow writes inks
         return {**options, 'quality': 95, 'subsampling': 0}
-    options['qtables'] = [image.quantization[layer[3]] for layer in image.layer]
+    # Pillow gives the last table to all channels that are left
+    tables = [image.quantization[layer[3]] for layer in image.layer]
+    while len(tables) > 1 and tables[-1] == tables[-2]:
+        tables.pop()
+    options['qtables'] = tables
     if len(image.layer) == 3:
         known = JpegImagePlugin.get_sampling(image)
         options.update(subsampling=0 if known < 0 else known, keep_rgb=adobe == 0)

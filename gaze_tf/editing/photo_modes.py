@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from scipy.spatial import cKDTree
 
-MODES = ('L', 'LA', 'P', 'RGB', 'RGBA', 'CMYK', 'YCbCr', 'LAB')
+MODES = ('L', 'LA', 'P', 'RGB', 'RGBA', 'CMYK', 'LAB')
 # by EXIF orientation: what makes stored pixels upright
 _TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
           5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
@@ -24,11 +24,13 @@ def stored_pixels(image, data):
         # Pillow reads 16-bit colour as 8
         import tensorflow as tf
         return tf.io.decode_png(data, dtype=tf.uint16).numpy(), notes
+    if image.mode not in (*MODES, '1', 'PA') and not image.mode.startswith('I;16'):
+        raise UnsupportedMode(f'pixels of the mode {image.mode}')
     if image.format == 'TIFF':
         _check_tiff(image)
     image.load()
     if image.format == 'MPO' or 'mp' in image.info:
-        notes.append('Only the first of the pictures in the file is kept (MPO).')
+        notes.append('Of the pictures in the file (MPO: a preview, a map of depth or brightness) only the first is kept.')
     if image.mode.startswith('I;16'):
         return np.array(image).astype(np.uint16)[..., None], notes
     if image.mode == '1':
@@ -36,8 +38,6 @@ def stored_pixels(image, data):
         image = image.convert('L')
     elif image.mode == 'PA':
         image = image.convert('RGBA')
-    if image.mode not in MODES:
-        raise UnsupportedMode(f'pixels of the mode {image.mode}')
     return image, notes
 
 
@@ -131,13 +131,16 @@ def _converted(rgb, mode):
 
 def _nearest(image, stored, rgb):
     """The palette's nearest colours among those as opaque as the stored ones: indices uint8 [N]."""
-    palette = np.array(image.getpalette('RGBA'), np.uint8).reshape(-1, 4)
-    opacity = np.full(256, 255)
-    opacity[:len(palette)] = palette[:, 3]
+    palette = np.array(image.getpalette('RGB'), np.uint8).reshape(-1, 3)
+    opacity, transparency = np.full(256, 255, np.uint8), image.info.get('transparency', b'')
+    if isinstance(transparency, int):
+        opacity[transparency] = 0
+    else:
+        opacity[:len(transparency)] = np.frombuffer(transparency, np.uint8)
     indices = np.empty_like(stored)
     for alpha in np.unique(opacity[stored]):
-        choice, where = np.flatnonzero(palette[:, 3] == alpha), opacity[stored] == alpha
-        indices[where] = choice[cKDTree(palette[choice, :3]).query(rgb[where])[1]]
+        choice, where = np.flatnonzero(opacity[:len(palette)] == alpha), opacity[stored] == alpha
+        indices[where] = choice[cKDTree(palette[choice]).query(rgb[where])[1]]
     return indices
 
 
