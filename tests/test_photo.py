@@ -4,6 +4,8 @@ import os
 import pathlib
 import resource
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -86,7 +88,8 @@ def test_only_changed_pixels_change(tmp_path, suffix, mode, options):
         assert one.info.get('compression') == other.info.get('compression')
 
 
-@pytest.mark.parametrize('suffix, mode', [('jpg', 'RGB'), ('png', 'P'), ('tif', 'CMYK'), ('webp', 'RGB'), ('bmp', 'RGB')])
+@pytest.mark.parametrize('suffix, mode', [('jpg', 'RGB'), ('png', 'P'), ('tif', 'CMYK'), ('webp', 'RGB'),
+                                          ('bmp', 'RGB')])
 def test_nothing_changed_is_the_same_file(tmp_path, suffix, mode):
     source, result = tmp_path / f'a.{suffix}', tmp_path / f'b.{suffix}'
     in_mode(mode).save(source)
@@ -334,7 +337,8 @@ def damage(image, options):
     return tuple(np.abs(stored(path)[1] - before)[far].mean() for path in (result, plain))
 
 
-@pytest.mark.parametrize('quality, bars', [(60, (0.13, 0.09)), (75, (0.15, 0.08)), (85, (0.2, 0.07)), (95, (0.36, 0.1))])
+@pytest.mark.parametrize('quality, bars', [(60, (0.13, 0.09)), (75, (0.15, 0.08)), (85, (0.2, 0.07)),
+                                           (95, (0.36, 0.1))])
 def test_jpeg_blocks_keep_their_coefficients(tmp_path, quality, bars):
     """Bars: with chroma at half the resolution, with chroma in full."""
     with Image.open(PORTRAIT) as image:
@@ -362,7 +366,7 @@ def test_jpeg_of_rgb_channels(tmp_path):
     photo.save(tmp_path / 'b.jpg', changed(photo))
     with Image.open(tmp_path / 'b.jpg') as image:
         values = np.array(image).astype(int)
-    assert np.abs(values - photo.rgb)[32:].mean() < 0.1
+    assert np.abs(values - photo.rgb)[32:].mean() < 0.25
 
 
 def test_broken_exif_is_kept_and_harmless(tmp_path):
@@ -385,7 +389,8 @@ def test_phones_several_pictures(tmp_path):
     assert 'first' in photo.notes[0]
     photo.save(tmp_path / 'b.jpg', changed(photo))
     with Image.open(tmp_path / 'b.jpg') as image:
-        assert image.format == 'JPEG' and image.size == (WIDTH, HEIGHT) and b'MPF' not in (tmp_path / 'b.jpg').read_bytes()
+        assert image.format == 'JPEG' and image.size == (WIDTH, HEIGHT)
+    assert b'MPF\0' in (tmp_path / 'a.jpg').read_bytes() and b'MPF\0' not in (tmp_path / 'b.jpg').read_bytes()
 
 
 def test_bilevel_becomes_grey(tmp_path):
@@ -480,6 +485,30 @@ def test_large_pictures_open_without_warnings(tmp_path, recwarn, capfd):
     limit = Image.MAX_IMAGE_PIXELS
     assert Photo.open(tmp_path / 'a.png').rgb.shape == (9500, 20000, 3)
     assert not recwarn.list and capfd.readouterr() == ('', '') and Image.MAX_IMAGE_PIXELS == limit
+
+
+MEMORY = """
+import re, sys
+from gaze_tf.editing.photo import Photo
+peak = lambda: int(re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1]) * 1024
+start = peak()
+photo = Photo.open(sys.argv[1])
+rgb = photo.rgb.copy()
+rgb[1000:1200, 500:900] //= 2
+photo.save(sys.argv[2], rgb)
+print((peak() - start) / (rgb.size // 3), 'tensorflow' in sys.modules)
+"""
+
+
+@pytest.mark.parametrize('suffix', ['jpg', 'png'])
+def test_memory(tmp_path, suffix):
+    """Bytes per pixel: 3 of the photo, 3 of the change, 4 of Pillow's pixels, and little more."""
+    source = tmp_path / f'a.{suffix}'
+    portrait((5000, 3000)).save(source, **({'compress_level': 1} if suffix == 'png' else {}))
+    result = subprocess.run([sys.executable, '-c', MEMORY, source, tmp_path / f'b.{suffix}'], check=True, text=True,
+                            capture_output=True)
+    peak, tensorflow = result.stdout.split()
+    assert 10 <= float(peak) < 13.5 and tensorflow == 'False'
 
 
 @pytest.mark.parametrize('name', ['b.gif', 'b', 'b.heic'])

@@ -106,7 +106,7 @@ class Photo:
                     image = Image.open(io.BytesIO(self._data), formats=['TIFF'])
                     pixels = photo_modes.turned(pixels, photo_files.orientation(image), back=True)
                 return image, pixels, notes
-        except GazeError:
+        except (GazeError, MemoryError):
             raise
         except UnidentifiedImageError as error:
             hint = ('HEIC photos must be exported as JPEG first' if self._data[4:8] == b'ftyp' else
