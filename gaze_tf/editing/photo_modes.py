@@ -30,7 +30,7 @@ def stored_pixels(image, data):
         _check_tiff(image)
     image.load()
     if image.format == 'MPO' or 'mp' in image.info:
-        notes.append('Of the pictures in the file (MPO: also a preview or a map of depth or light) only the first is kept.')
+        notes.append('Of the pictures in the file (MPO: also a preview or a depth map) only the first stays.')
     if image.mode.startswith('I;16'):
         return np.array(image).astype(np.uint16)[..., None], notes
     if image.mode == '1':
