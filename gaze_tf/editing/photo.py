@@ -1,0 +1,179 @@
+"""Photographs in files: read as upright RGB, and written back so that only what was changed changes."""
+import contextlib
+import io
+import pathlib
+import warnings
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from gaze_tf.editing import photo_files, photo_modes
+from gaze_tf.errors import GazeError
+
+MAX_PIXELS = 200_000_000
+SUFFIXES = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.png': 'PNG', '.tif': 'TIFF', '.tiff': 'TIFF', '.webp': 'WEBP',
+            '.bmp': 'BMP'}
+_READ = ('JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP', 'BMP', 'GIF', 'AVIF', 'JPEG2000')
+# rows that are compared and repainted at a time, so that no second copy of a large picture is needed
+_STRIP = 64
+
+
+class Photo:
+    """A photograph and the file it came from, kept as bytes, so that saving needs the file no more.
+
+    path: of the file.
+    rgb: uint8 [H, W, 3], read-only; upright (EXIF orientation applied), values as stored: no colour profile is
+        applied, transparency is left out, 16-bit values are rounded to 8.
+    notes: sentences on what will not be kept as it was if the photo is changed; empty for nearly every photo.
+    """
+
+    def __init__(self, path, data):
+        """Reads the photo of a file's bytes; raises GazeError. `Photo.open` is the usual way."""
+        self.path, self._data = pathlib.Path(path), data
+        image, pixels, notes = self._decode()
+        self.notes = tuple(notes)
+        self._format = 'JPEG' if image.format == 'MPO' else image.format
+        self._orientation = photo_files.orientation(image)
+        height, width = photo_modes.shape(pixels)
+        self.rgb = np.empty([width, height, 3] if self._orientation >= 5 else [height, width, 3], np.uint8)
+        stored = photo_modes.as_stored(self.rgb, self._orientation)
+        with _quietly():
+            for top in range(0, height, _STRIP):
+                stored[top:top + _STRIP] = photo_modes.rgb_rows(pixels, top, min(top + _STRIP, height))
+        self.rgb.flags.writeable = False
+
+    @classmethod
+    def open(cls, path):
+        """The photo in a file; raises GazeError if there is none, or none that could be written back."""
+        path = pathlib.Path(path)
+        if path.is_dir():
+            raise GazeError(f'--input: {path} is a folder: name a photo in it.')
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise GazeError(f'--input: there is no file {path}.') from error
+        except OSError as error:
+            raise GazeError(f'--input: {path} cannot be read ({error.strerror or error}).') from error
+        if not data:
+            raise GazeError(f'--input: {path} is empty (0 bytes): copy it again from where it came.')
+        return cls(path, data)
+
+    def save(self, path, rgb):
+        """Writes the photo with the pixels of rgb, uint8 [H, W, 3], upright; whole or not at all.
+
+        Only pixels that differ from `self.rgb` are changed in the stored picture, in its own mode, with all its bits:
+        the others stay identical in PNG, TIFF, BMP and lossless WebP. The suffix of `path` is the format. If it is the
+        source's, metadata (EXIF, ICC profile, XMP, resolution, texts) and orientation stay, and a photo without
+        changes is copied byte by byte. A JPEG is encoded once, with the source's quantization tables and chroma
+        subsampling; a lossy WebP with quality 95; a TIFF compressed lossily is written losslessly. Into another format
+        go EXIF, ICC profile and resolution, where it has them, and the pixels upright: JPEG with quality 95 and full
+        chroma, WebP losslessly unless the source was lossy; 16-bit colour becomes 8-bit outside PNG. A small preview
+        inside EXIF stays the old one. Missing folders are made. Raises GazeError if it cannot be written.
+        """
+        path = pathlib.Path(path)
+        target = SUFFIXES.get(path.suffix.lower())
+        if target is None:
+            raise GazeError(f'--output={path} must end in {", ".join(SUFFIXES)}: the formats that photos are '
+                            'written in.')
+        if rgb.shape != self.rgb.shape or rgb.dtype != np.uint8:
+            raise ValueError(f'uint8 {list(self.rgb.shape)} expected, {rgb.dtype} {list(rgb.shape)} given.')
+        before, after = (photo_modes.as_stored(upright, self._orientation) for upright in (self.rgb, rgb))
+        changes = list(_changes(before, after))
+        if not changes and target == self._format:
+            _write(path, lambda file: file.write(self._data))
+            return
+        image, pixels, _ = self._decode()
+        for top, changed in changes:
+            rows = slice(top, top + len(changed))
+            photo_modes.repaint(pixels, top, changed, before[rows][changed], after[rows][changed])
+        with _quietly():
+            if target == self._format:
+                _write(path, lambda file: photo_files.write_alike(file, self._data, image, pixels))
+            else:
+                pixels = photo_modes.turned(pixels, self._orientation)
+                _write(path, lambda file: photo_files.write_as(file, target, self._data, image, pixels))
+
+    def _decode(self):
+        """(the Pillow image with its metadata, the stored pixels as photo_modes has them, notes); raises GazeError."""
+        # decoders raise nearly anything on broken files
+        try:
+            with _quietly():
+                image = Image.open(io.BytesIO(self._data), formats=_known_formats())
+                _check(self.path, image)
+                pixels, notes = photo_modes.stored_pixels(image, self._data)
+                if image.format == 'TIFF':
+                    # of this format alone Pillow turns the pixels when it reads them, and forgets the tag
+                    image = Image.open(io.BytesIO(self._data), formats=['TIFF'])
+                    pixels = photo_modes.turned(pixels, photo_files.orientation(image), back=True)
+                return image, pixels, notes
+        except (GazeError, MemoryError):
+            raise
+        except UnidentifiedImageError as error:
+            hint = ('HEIC photos must be exported as JPEG first' if self._data[4:8] == b'ftyp' else
+                    'JPEG, PNG, TIFF, WebP, BMP and still GIF are')
+            raise GazeError(f'--input: {self.path} is not a photo in a format that can be read: {hint}.') from error
+        except photo_modes.UnsupportedMode as error:
+            raise GazeError(f'--input: {self.path} has {error}, which cannot be edited: convert it to a 16-bit PNG or '
+                            'to 8 bits per channel.') from error
+        except Exception as error:
+            raise GazeError(f'--input: {self.path} is damaged or cut off ({_first_line(error)}): copy it again from '
+                            'where it came.') from error
+
+
+def _known_formats():
+    Image.init()
+    return [name for name in _READ if name in Image.OPEN]
+
+
+def _check(path, image):
+    """Raises GazeError for pictures that are too large, or of which more than the first would be lost."""
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise GazeError(f'--input: {path} has {width}x{height} pixels, more than {MAX_PIXELS // 10 ** 6} million: '
+                        'make it smaller.')
+    if image.format != 'MPO' and getattr(image, 'n_frames', 1) > 1:
+        raise GazeError(f'--input: {path} has {image.n_frames} frames or pages, and all but the first would be lost: '
+                        'save the one to be edited as a file of its own.')
+    # the first picture in most raw formats, which are TIFF inside
+    if image.format == 'TIFF' and image.tag_v2.get(254, 0) & 1:
+        raise GazeError(f'--input: {path} holds a raw picture or starts with a preview: export it as TIFF or JPEG.')
+
+
+def _changes(before, after):
+    """Yields (first row, bool [rows, W]) of each strip in which the two, uint8 [H, W, 3], differ."""
+    for top in range(0, len(before), _STRIP):
+        changed = (before[top:top + _STRIP] != after[top:top + _STRIP]).any(axis=-1)
+        if changed.any():
+            yield top, changed
+
+
+@contextlib.contextmanager
+def _quietly():
+    """Pillow without warnings (of broken metadata, of palettes) and without its own, smaller limit of pixels."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _write(path, fill):
+    """Calls fill(file) on a new file that then becomes `path`; raises GazeError."""
+    temporary = path.with_name(f'.{path.name}.part')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, 'w+b') as file:
+                fill(file)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    # ValueError: of encoders, for pictures that are too large for their format
+    except (OSError, ValueError) as error:
+        raise GazeError(f'--output: {path} cannot be written ({_first_line(error)}).') from error
+
+
+def _first_line(error):
+    return (str(error).splitlines() or [type(error).__name__])[0]
