@@ -1,4 +1,4 @@
-"""Faces of single frames become tracks: steady eyes and codes, strengths that come and go softly, nothing across cuts."""
+"""Faces of single frames become tracks, within each scene: steady eyes and codes, strengths that come and go softly."""
 import itertools
 from typing import NamedTuple, Optional
 

@@ -177,8 +177,8 @@ def _write_command(path, temporary, size, fps, audio_from):
     chroma = 'yuv444p' if width % 2 or height % 2 else 'yuv420p'
     # -vsync 0: no frame is repeated where the sound begins first
     video = ['-map', '0:v', '-vsync', '0', '-vf', f'scale=out_color_matrix={matrix}:out_range=tv:flags={_SCALE}',
-             '-pix_fmt', chroma, '-colorspace', matrix, '-color_primaries', 'bt709', '-color_trc', 'bt709', '-color_range', 'tv',
-             '-c:v', 'libx264', '-crf', '17', '-preset', 'fast']
+             '-pix_fmt', chroma, '-colorspace', matrix, '-color_primaries', 'bt709', '-color_trc', 'bt709',
+             '-color_range', 'tv', '-c:v', 'libx264', '-crf', '17', '-preset', 'fast']
     if path.suffix.lower() != '.mkv':
         video += ['-movflags', '+faststart']
     inputs = ['-itsoffset', f'{start:.6f}', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-video_size', f'{width}x{height}',
