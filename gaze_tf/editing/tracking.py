@@ -1,0 +1,247 @@
+"""Faces of single frames become tracks, within each scene: steady eyes and codes, strengths that come and go softly."""
+import itertools
+from typing import NamedTuple, Optional
+
+import numpy as np
+from PIL import Image
+from scipy.optimize import linear_sum_assignment
+
+from gaze_tf.editing.faces import Face
+
+# A face goes on where no eye has moved farther than this, in distances between the eyes.
+_REACH = 1.
+# seconds that a detector may miss a face before it counts as lost
+_GAP_S = 0.15
+_BLINK_FADE = 3     # frames
+
+
+class Tracked(NamedTuple):
+    """A face in a frame.
+
+    track: the same number for the same face, as long as it is not lost; face: with smoothed eyes (where the detector
+    missed it, all of it lies between what was before and after); strength: of the correction, 0 to 1; code: smoothed,
+    None if none was near; reason: why the strength is 0, '' if it is not.
+    """
+    track: int
+    face: Face
+    strength: float
+    code: Optional[np.ndarray]
+    reason: str = ''
+
+
+class _Seen(NamedTuple):
+    face: Face
+    code: Optional[np.ndarray]
+    reason: str
+    blink: bool
+
+
+class _Moment:
+    """A frame that waits, and what is known of it; the frame itself goes when it is handed out."""
+
+    def __init__(self, frame, shot):
+        self.frame, self.shot = frame, shot
+        self.seen = {}      # track → _Seen
+
+
+class Tracker:
+    """Takes the faces of one frame after another, gives them back tracked, `delay` frames later.
+
+    It holds `delay` frames and what was found in twice as many, however long the video.
+    """
+
+    def __init__(self, fps, window_s=0.3, fade_s=0.25, limits=lambda face: '', cuts=True):
+        """fps: frames per second; window_s: seconds of video that smooth eyes and codes, 0 for none; fade_s: seconds
+        in which strengths go from 1 to 0, 0 for at once; limits: Face → why it is left alone, '' if it is not
+        (openness may be None); cuts: whether to look for them (otherwise frames may be anything).
+        """
+        self._half = round(float(window_s * fps) / 2)
+        self._fade = max(round(float(fade_s * fps)), 1)
+        self._blink_fade = min(_BLINK_FADE, self._fade)
+        self._gap = round(float(_GAP_S * fps))
+        # gaps must be known as such before a fade or a window meets them
+        self.delay = max(self._half, self._fade) + self._gap
+        self._limits, self._cuts = limits, cuts
+        self._moments = []
+        self._next = 0      # of self._moments: the frame that is handed out next
+        self._numbers = itertools.count()
+        self._live = {}     # track → (where it was last seen, as an index of self._moments; its _Seen)
+        self._previous = None
+
+    def push(self, frame, found):
+        """Takes a frame, uint8 [H, W, 3], and its [(Face, code or None)]; returns [(frame, [Tracked])] now complete."""
+        shot = self._moments[-1].shot if self._moments else 0
+        if self._cuts:
+            if self._previous is not None and is_cut(self._previous, frame):
+                shot += 1
+                self._live = {}
+            self._previous = frame
+        moment = _Moment(frame, shot)
+        self._moments.append(moment)
+        now = len(self._moments) - 1
+        self._live = {track: last for track, last in self._live.items() if now - last[0] <= self._gap + 1}
+        for track, (face, code) in zip(self._assign([face for face, _ in found]), found):
+            seen = self._judge(face, code)
+            if track in self._live:
+                self._bridge(track, now, seen)
+            moment.seen[track] = seen
+            self._live[track] = now, seen
+        return [self._hand_out()] if now - self._next >= self.delay else []
+
+    def finish(self):
+        """The frames that still wait, in the form of `push`."""
+        return [self._hand_out() for _ in range(self._next, len(self._moments))]
+
+    def _assign(self, faces):
+        """For each face, the track that it goes on, or a new one."""
+        live = list(self._live)
+        tracks = [None] * len(faces)
+        if live and faces:
+            steps = np.array([[_step(self._live[track][1].face, face) for track in live] for face in faces])
+            for row, column in zip(*linear_sum_assignment(np.minimum(steps, 2 * _REACH))):
+                if steps[row, column] < _REACH:
+                    tracks[row] = live[column]
+        return [next(self._numbers) if track is None else track for track in tracks]
+
+    def _judge(self, face, code):
+        reason = self._limits(face)
+        # nothing but its eyelids is to blame
+        blink = bool(reason) and not self._limits(face._replace(openness=None))
+        return _Seen(face, code, reason, blink)
+
+    def _bridge(self, track, now, seen):
+        last, before = self._live[track]
+        for missed in range(last + 1, now):
+            share = (missed - last) / (now - last)
+            codes = before.code, seen.code
+            code = None if codes[0] is None or codes[1] is None else codes[0] + share * (codes[1] - codes[0])
+            self._moments[missed].seen[track] = self._judge(_between(before.face, seen.face, share), code)
+
+    def _hand_out(self):
+        moment = self._moments[self._next]
+        result = moment.frame, [self._tracked(track, self._next) for track in sorted(moment.seen)]
+        moment.frame = None
+        self._next += 1
+        if self._next > self.delay:
+            del self._moments[0]
+            self._next -= 1
+            self._live = {track: (last - 1, seen) for track, (last, seen) in self._live.items()}
+        return result
+
+    def _tracked(self, track, now):
+        seen = self._moments[now].seen[track]
+        face, code = seen.face, seen.code
+        if self._half:
+            at = [k for k, moment in enumerate(self._moments) if track in moment.seen]
+            around = [self._moments[k].seen[track] for k in at]
+            offsets = np.array(at) - now
+            eyes = smoothed(offsets, np.array([other.face.eyes for other in around], float), self._half)
+            face = face._replace(eyes=tuple(eyes.tolist()))
+            code = self._mean_code(offsets, around)
+        return Tracked(track, face, self._strength(track, now), code, seen.reason)
+
+    def _mean_code(self, offsets, around):
+        """Of the faces that are fit (closed eyes have none of their own), else of all."""
+        known = [(offset, seen) for offset, seen in zip(offsets, around)
+                 if seen.code is not None and abs(offset) <= self._half]
+        fit = [(offset, seen) for offset, seen in known if not seen.reason] or known
+        if not fit:
+            return None
+        weights = _gaussian(np.array([offset for offset, _ in fit]), self._half / 2)
+        codes = np.stack([seen.code for _, seen in fit])
+        return np.average(codes, axis=0, weights=weights).astype(codes.dtype)
+
+    def _strength(self, track, now):
+        """The least that any frame around allows in which the face is lost or unfit; each allows more with distance."""
+        strength = 1.
+        for k, moment in enumerate(self._moments):
+            if moment.shot != self._moments[now].shot:
+                continue
+            seen = moment.seen.get(track)
+            if seen is None or seen.reason:
+                fade = self._blink_fade if seen is not None and seen.blink else self._fade
+                share = min(abs(k - now) / fade, 1.)
+                strength = min(strength, share * share * (3 - 2 * share))
+        return strength
+
+
+def smoothed(offsets, values, half):
+    """The value at offset 0 of values [N, C] at whole offsets [N], 0 among them: a line is fitted around it.
+
+    Lepski's rule: of several Gaussian windows, up to `half` frames to both sides, the widest whose fit agrees with
+    those of all narrower ones as far as the values' own noise allows. So a still face has the long window, and
+    where it starts, stops or turns the short ones leave nothing smeared.
+    """
+    noise = _noise(values)
+    fits = [(offsets == 0).astype(float)]
+    for width in half / 2 * np.sqrt(0.5) ** np.arange(3, -1, -1):
+        fit = _line_weights(offsets, width, half)
+        for narrower in fits:
+            change = fit - narrower
+            # rms over coordinates, in standard deviations: beyond 2 in fewer than 1 of 300 still frames
+            if np.sqrt(np.mean((change @ values) ** 2)) > 2 * noise * np.linalg.norm(change) + 1e-6:
+                return fits[-1] @ values
+        fits.append(fit)
+    return fits[-1] @ values
+
+
+def _line_weights(offsets, width, half):
+    """What each value counts in the value at 0 of the line fitted with Gaussian weights."""
+    gaussian = np.where(abs(offsets) <= half, _gaussian(offsets, width), 0)
+    s0, s1, s2 = (np.sum(gaussian * offsets ** k) for k in range(3))
+    spread = s0 * s2 - s1 * s1
+    return gaussian * (s2 - s1 * offsets) / spread if spread > 1e-9 else (offsets == 0).astype(float)
+
+
+def _gaussian(offsets, width):
+    return np.exp(-0.5 * (offsets / width) ** 2)
+
+
+def _noise(values):
+    """Standard deviation of white noise in values [N, C], by third differences: smooth motion has next to none.
+
+    A median, so that a single start or stop does not count. Of fewer than six values none can be told from motion:
+    then all is noise.
+    """
+    differences = np.diff(values, n=3, axis=0)      # of white noise: 1 + 9 + 9 + 1 times its variance
+    return np.median(abs(differences)) / 0.6745 / np.sqrt(20) if len(differences) > 2 else 1e9
+
+
+def _step(before, after):
+    """How far the farther eye has moved, in distances between the eyes."""
+    before, after = np.reshape(before.eyes, (2, 2)), np.reshape(after.eyes, (2, 2))
+    return np.linalg.norm(after - before, axis=1).max() / max(np.linalg.norm(before[1] - before[0]), 1e-6)
+
+
+def _between(before, after, share):
+    """The Face a share of the way from one to the other; what one of them lacks is None."""
+    def mix(a, b):
+        if a is None or b is None:
+            return None
+        mixed = np.add(a, share * np.subtract(b, a))
+        return tuple(mixed.tolist()) if isinstance(a, tuple) else float(mixed)
+
+    return Face(*map(mix, before, after))
+
+
+def is_cut(previous, frame):
+    """Whether another scene begins between two frames, uint8 [H, W, 3].
+
+    Compares their coarse patterns, of which brightness and contrast are taken out: noise, a moving head, a camera's
+    ordinary motion, fades and flashes that leave the scene to be seen are no cuts.
+    """
+    a, b = _pattern(previous), _pattern(frame)
+    # to patterns fainter than this, in grey levels, noise and compression would give a meaning
+    faint = 4.
+    scales = [max(np.sqrt(np.mean(pattern ** 2)), faint) for pattern in (a, b)]
+    likeness = np.mean(a * b) / (scales[0] * scales[1])
+    strong = max(scales) > faint
+    return bool(strong and likeness < 0.5)
+
+
+def _pattern(frame):
+    """float [16, 16, 3]: means of its parts, less that of all."""
+    step = max(min(frame.shape[:2]) // 128, 1)
+    small = Image.fromarray(frame[::step, ::step]).resize((16, 16), Image.Resampling.BOX)
+    small = np.asarray(small, float)
+    return small - small.mean((0, 1))

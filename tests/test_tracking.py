@@ -1,0 +1,260 @@
+"""Tracks of faces, on sequences made by hand."""
+import itertools
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gaze_tf.editing.faces import Face
+from gaze_tf.editing.stability import jitter
+from gaze_tf.editing.tracking import Tracker, is_cut
+
+FPS = 30
+FADE = 8        # frames: 0.25 s
+BETWEEN = 60    # pixels from eye to eye
+PHOTOS = [np.array(Image.open(pathlib.Path(__file__).parent / 'data' / name).convert('RGB').resize((160, 120)))
+          for name in ('portrait.png', 'astronaut_128.png')]
+
+
+def face(x, y=100., openness=0.3, yaw=0.):
+    """A Face whose left eye is at (x, y)."""
+    return Face((x, y, x + BETWEEN, y), openness=(openness, openness), yaw=yaw)
+
+
+def limits(found):
+    """As the editor's: turned away or closed."""
+    if abs(found.yaw) > 30:
+        return 'turned away'
+    return 'closed' if found.openness is not None and min(found.openness) < 0.1 else ''
+
+
+def track(found, frames=None, **options):
+    """found: for each frame its Faces, or (Face, code)s → for each frame its Trackeds."""
+    tracker = Tracker(FPS, limits=limits, cuts=frames is not None, **options)
+    frames = list(range(len(found))) if frames is None else frames
+    result = []
+    for frame, faces in zip(frames, found):
+        result += tracker.push(frame, [one if type(one) is tuple else (one, None) for one in faces])
+    result += tracker.finish()
+    assert len(result) == len(found) and all(a is b for (a, _), b in zip(result, frames))
+    return [tracked for _, tracked in result]
+
+
+def strengths(found, frames=None, **options):
+    """Of the one face that is in every frame but those where it is lost (0)."""
+    return np.array([sum(one.strength for one in tracked) for tracked in track(found, frames, **options)])
+
+
+def errors(x, noise, **options):
+    """True path of the left eye [N] → smoothed minus true eyes [N, 4], of noisy measurements."""
+    rng = np.random.default_rng(0)
+    true = np.array([face(value).eyes for value in x], float)
+    measured = true + rng.normal(0, noise, true.shape)
+    tracked = track([[Face(tuple(eyes), openness=(0.3, 0.3), yaw=0)] for eyes in measured], **options)
+    assert all([one.track for one in ones] == [0] for ones in tracked)
+    return np.array([ones[0].face.eyes for ones in tracked]) - true
+
+
+TIMES = np.arange(200)
+
+
+def test_a_still_face_is_steadied():
+    assert errors(np.full(200, 50.), 0.5).std() < 0.5 / 2
+    assert errors(np.full(200, 50.), 0.5, window_s=0).std() == pytest.approx(0.5, rel=0.1)
+
+
+def test_even_motion_does_not_lag():
+    assert abs(errors(20. * TIMES, 0)).max() < 1e-6
+    error = errors(20. * TIMES, 0.5)
+    assert error.std() < 0.3 and abs(error[:, 0].mean()) < 0.05
+
+
+def test_swinging_is_followed():
+    swing = 100 + 20 * np.sin(2 * np.pi * 2 * TIMES / FPS)
+    assert abs(errors(swing, 0)).max() < 0.1
+    assert np.sqrt(np.mean(errors(swing, 0.5) ** 2)) < 0.6 and abs(errors(swing, 0.2)).max() < 1
+
+
+@pytest.mark.parametrize('path', [
+    100 + 20. * (TIMES >= 100), 20. * np.minimum(TIMES, 100), 100 + 10. * np.clip(TIMES - 100, 0, 5)],
+    ids=['step', 'stop', 'saccade'])
+def test_what_is_sudden_is_not_smeared(path):
+    error = abs(errors(path, 0.2)).max(1)
+    assert error[90:115].max() < 1 and error[[98, 103]].max() < 0.6
+    assert abs(errors(path, 0)).max() < 0.01
+
+
+def test_codes_are_means_of_their_window():
+    codes = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
+    tracked = track([[(face(50.), code)] for code in codes])
+    # half a window is 0.15 s, about 4 frames, 2 standard deviations
+    weights = np.exp(-np.arange(-4, 5) ** 2 / (2 * 2. ** 2))
+    for k in (10, 30, 49):
+        expected = weights @ codes[k - 4:k + 5] / weights.sum()
+        np.testing.assert_allclose(tracked[k][0].code, expected, rtol=1e-4, atol=1e-5)
+        assert tracked[k][0].code.dtype == np.float32
+    np.testing.assert_allclose(tracked[0][0].code, weights[4:] @ codes[:5] / weights[4:].sum(), rtol=1e-4, atol=1e-5)
+    for ones, code in zip(track([[(face(50.), code)] for code in codes], window_s=0), codes):
+        np.testing.assert_array_equal(ones[0].code, code)
+
+
+def test_codes_of_closed_eyes_do_not_count():
+    found = [[(face(50., openness=0 if k == 20 else 0.3), np.full(3, 99. if k == 20 else 1.))] for k in range(40)]
+    np.testing.assert_allclose([ones[0].code for ones in track(found)], 1)
+
+
+def test_faces_keep_their_numbers():
+    # two that pass each other, detected in any order
+    rng = np.random.default_rng(2)
+    pairs = [[face(3. * k), face(300. - 3 * k, 180.)] for k in range(90)]
+    tracked = track([[pair[k] for k in rng.permutation(2)] for pair in pairs])
+    numbers = [[next(one.track for one in ones if abs(one.face.eyes[1] - y) < 1) for y in (100, 180)]
+               for ones in tracked]
+    assert all(row == numbers[0] for row in numbers) and sorted(numbers[0]) == [0, 1]
+
+
+def test_a_face_far_away_is_another():
+    tracked = track([[face(50. if k < 20 else 50. + 2 * BETWEEN)] for k in range(40)])
+    assert [ones[0].track for ones in tracked] == [0] * 20 + [1] * 20
+
+
+def test_short_gaps_are_bridged():
+    found = [[] if 20 <= k < 24 else [face(5. * k, yaw=k / 2)] for k in range(40)]
+    tracked = track(found)
+    assert [ones[0].track for ones in tracked] == [0] * 40
+    np.testing.assert_allclose([ones[0].face.eyes for ones in tracked],
+                               [face(5. * k).eyes for k in range(40)], atol=1e-6)
+    assert tracked[22][0].face.yaw == pytest.approx(11) and tracked[22][0].face.irises is None
+    assert all(ones[0].strength == 1 for ones in tracked)
+
+
+def test_a_longer_gap_loses_the_face():
+    found = [[] if 30 <= k < 35 else [face(50.)] for k in range(70)]
+    tracked = track(found)
+    assert [[one.track for one in ones] for ones in tracked] == [[0]] * 30 + [[]] * 5 + [[1]] * 35
+    found = strengths(found)
+    assert found[30 - FADE] == 1 and found[34 + FADE] == 1 and (np.diff(found[30 - FADE:31]) < 0).all()
+    assert abs(np.diff(found)).max() <= 1.6 / FADE
+
+
+def smoothstep(share):
+    return share * share * (3 - 2 * share)
+
+
+def test_a_turned_face_fades_out_before_and_in_after():
+    found = [[face(50., yaw=45. if 30 <= k < 40 else 0.)] for k in range(80)]
+    tracked = track(found)
+    expected = [smoothstep(min(max(30 - k, k - 39, 0) / FADE, 1)) for k in range(80)]
+    np.testing.assert_allclose(strengths(found), expected, atol=1e-9)
+    assert [ones[0].reason for ones in tracked] == ['turned away' if 30 <= k < 40 else '' for k in range(80)]
+    hard = strengths(found, fade_s=0)
+    np.testing.assert_array_equal(hard, [0 if 30 <= k < 40 else 1 for k in range(80)])
+
+
+def test_blinks_fade_faster():
+    found = [[face(50., openness=0.02 if 30 <= k < 34 else 0.3)] for k in range(60)]
+    expected = [smoothstep(min(max(30 - k, k - 33, 0) / 3, 1)) for k in range(60)]
+    np.testing.assert_allclose(strengths(found), expected, atol=1e-9)
+
+
+def test_who_comes_in_fades_in():
+    found = strengths([[face(50.)] if k >= 20 else [] for k in range(60)])
+    assert (found[:20] == 0).all() and 0 < found[20] < 0.1 and found[19 + FADE] == 1
+    # but who is there at the beginning and at the end is there at once
+    assert (strengths([[face(50.)]] * 20) == 1).all()
+
+
+def test_strengths_never_jump():
+    rng = np.random.default_rng(3)
+    bad = np.convolve(rng.random(300) < 0.03, np.ones(3), 'same') > 0
+    found = strengths([[face(50., yaw=45. if out else 0.)] for out in bad])
+    assert (found[bad] == 0).all() and found.max() == 1 and abs(np.diff(found)).max() <= 1.6 / FADE
+
+
+def test_nothing_passes_a_cut():
+    frames = [PHOTOS[k >= 30] for k in range(60)]
+    # nearly the same place, so that only the cut tells that it is another
+    found = [[(face(50. + 5 * (k >= 30)), np.full(2, float(k >= 30)))] for k in range(60)]
+    tracked = track(found, frames)
+    assert [ones[0].track for ones in tracked] == [0] * 30 + [1] * 30
+    assert all(ones[0].strength == 1 for ones in tracked)
+    for ones, ((before, code),) in zip(tracked, found):
+        np.testing.assert_allclose(ones[0].face.eyes, before.eyes, atol=1e-6)
+        np.testing.assert_allclose(ones[0].code, code, atol=1e-12)
+    assert [ones[0].track for ones in track(found)] == [0] * 60
+    # who leaves with the old scene or comes with the new one does so at once
+    assert (strengths([found[k] if k < 30 else [] for k in range(60)], frames)[:30] == 1).all()
+    assert (strengths([found[k] if k >= 30 else [] for k in range(60)], frames)[30:] == 1).all()
+
+
+def test_gaps_are_not_bridged_across_cuts():
+    frames = [PHOTOS[k >= 30] for k in range(60)]
+    tracked = track([[] if 29 <= k < 31 else [face(50.)] for k in range(60)], frames)
+    assert [[one.track for one in ones] for ones in tracked] == [[0]] * 29 + [[]] * 2 + [[1]] * 29
+
+
+def changed(photo, change):
+    return np.clip(change(photo.astype(float)), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize('change, cut', [
+    (lambda photo: photo + np.random.default_rng(4).normal(0, 25, photo.shape), False),
+    (lambda photo: np.roll(photo, (2, 3), (0, 1)), False),
+    (lambda photo: photo * 0.6, False), (lambda photo: photo + 90, False), (lambda photo: photo * 0.5 + 110, False),
+    (lambda photo: photo[::-1], True), (lambda photo: 0 * photo, True)],
+    ids=['noise', 'motion', 'darker', 'flash', 'haze', 'upside down', 'black'])
+@pytest.mark.parametrize('photo', PHOTOS, ids=['portrait', 'astronaut'])
+def test_what_is_a_cut(photo, change, cut):
+    assert is_cut(photo, changed(photo, change)) == cut == is_cut(changed(photo, change), photo)
+
+
+def test_cuts_between_scenes():
+    rng = np.random.default_rng(5)
+    blotches = [np.array(Image.fromarray(rng.integers(0, 256, (5, 6, 3), np.uint8)).resize((160, 120)))
+                for _ in range(6)]
+    for a, b in itertools.permutations(PHOTOS + blotches, 2):
+        assert is_cut(a, b)
+    for scene in PHOTOS + blotches:
+        assert not is_cut(scene, scene)
+
+
+def test_flat_pictures_are_no_cut():
+    flat = np.full((120, 160, 3), 100.)
+    noisy = [changed(flat, lambda photo: photo + np.random.default_rng(k).normal(0, 20, photo.shape)) for k in range(2)]
+    assert not is_cut(*noisy)
+
+
+def test_a_head_that_moves_is_no_cut():
+    frames = [PHOTOS[0].copy() for _ in range(2)]
+    for k, frame in enumerate(frames):
+        frame[40:90, 40 + 15 * k:80 + 15 * k] = [200, 150, 120]
+    assert not is_cut(*frames)
+
+
+def test_memory_does_not_grow():
+    tracker = Tracker(FPS, cuts=False)
+    waiting = 0
+    for k in range(500):
+        waiting += 1 - len(tracker.push(k, [(face(50.), None)]))
+        assert waiting <= tracker.delay
+        assert len(tracker._moments) <= 2 * tracker.delay + 1
+        assert sum(moment.frame is not None for moment in tracker._moments) <= tracker.delay
+    # a quarter of a second to fade, 0.15 s to tell a gap from a loss
+    assert waiting == tracker.delay <= 0.45 * FPS
+
+
+@pytest.mark.parametrize('count', [0, 1, 2, 5])
+def test_short_videos(count):
+    tracked = track([[face(10. * k)] for k in range(count)])
+    np.testing.assert_allclose([ones[0].face.eyes for ones in tracked],
+                               [face(10. * k).eyes for k in range(count)], atol=1e-9)
+    assert all(ones[0].strength == 1 for ones in tracked)
+
+
+def test_jitter():
+    noise = np.random.default_rng(6).normal(0, 0.7, (5000, 2))
+    assert jitter(noise) == pytest.approx(0.7, rel=0.05)
+    motion = np.stack([3. * np.arange(5000), 100 - 0.5 * np.arange(5000)], 1)
+    assert jitter(motion) < 1e-9 and jitter(motion + noise) == pytest.approx(jitter(noise))
+    assert jitter([[0, 0], [1, 0], [0, 0]]) == pytest.approx(np.sqrt(4 / 2 / 6))
