@@ -19,11 +19,13 @@ class Tracked(NamedTuple):
     """A face in a frame.
 
     track: the same number for the same face, as long as it is not lost; face: with smoothed eyes (where the detector
-    missed it, all of it lies between what was before and after); strength: of the correction, 0 to 1; code: smoothed,
-    None if none was near; reason: why the strength is 0, '' if it is not.
+    missed it, all of it lies between what was before and after); found_eyes: its eyes before they were smoothed;
+    strength: of the correction, 0 to 1; code: smoothed, None if none was near; reason: why the strength is 0, '' if it
+    is not.
     """
     track: int
     face: Face
+    found_eyes: tuple
     strength: float
     code: Optional[np.ndarray]
     reason: str = ''
@@ -138,7 +140,7 @@ class Tracker:
             eyes = smoothed(offsets, np.array([other.face.eyes for other in around], float), self._half)
             face = face._replace(eyes=tuple(eyes.tolist()))
             code = self._mean_code(offsets, around)
-        return Tracked(track, face, self._strength(track, now), code, seen.reason)
+        return Tracked(track, face, seen.face.eyes, self._strength(track, now), code, seen.reason)
 
     def _mean_code(self, offsets, around):
         """Of the faces that are fit (closed eyes have none of their own), else of all."""
