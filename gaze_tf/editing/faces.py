@@ -1,5 +1,10 @@
-"""Faces and their eyes: what is known of a face in a photo, and which faces are left alone."""
+"""Faces and their eyes: what is known of a face in a photo, and which faces are left alone.
+
+A detector is any callable: rgb uint8 [H, W, 3] → list of Face, the largest first.
+"""
 from typing import NamedTuple, Optional
+
+from gaze_tf.errors import GazeError
 
 
 class Face(NamedTuple):
@@ -10,7 +15,8 @@ class Face(NamedTuple):
     irises: their centres, in the same form.
     eye_width: from corner to corner, in pixels, mean of both eyes.
     openness: (left, right), distance of the eyelids as a share of the eye's width; 0 is closed, 0.3 usual.
-    yaw, roll: degrees, of the head to the side (0: facing the camera) and of the line through the eyes.
+    yaw, roll: degrees; of the head to the side (0: facing the camera; positive: towards larger x), and of the line
+    from the person's right eye to the left one (0: level; positive: clockwise; beyond 90: upside down).
     box: (x0, y0, x1, y1) around the face.
     """
     eyes: tuple
@@ -20,3 +26,75 @@ class Face(NamedTuple):
     yaw: Optional[float] = None
     roll: Optional[float] = None
     box: Optional[tuple] = None
+
+
+class Limits(NamedTuple):
+    """What a face must be like to be edited.
+
+    The defaults are for what MediapipeDetector measures. It sees less than the whole turn of a head: 15 degrees
+    for 20 and 21 for 30 in turns of a portrait that were rendered; a man in profile has 57. Open eyes have an openness
+    of 0.2 to 0.4, painted eyelids that are quite shut 0.09.
+    """
+    min_eye_px: float = 8
+    max_yaw: float = 30
+    max_roll: float = 45
+    min_openness: float = 0.12
+
+
+def why_not(face, limits=Limits(), size=None):
+    """Why a face is left alone, in a few words that follow 'face 0: '; '' if it is fit to be edited.
+
+    size: (width, height) of the picture, in which both eyes must lie. What is None in a face passes.
+    """
+    if size and not _inside(face.eyes, size):
+        x, y = next(eye for eye in (face.eyes[:2], face.eyes[2:]) if not _inside(eye, size))
+        return f'its eye at {x:.0f}, {y:.0f} is outside the picture of {size[0]}x{size[1]} pixels'
+    if face.eye_width is not None and face.eye_width < limits.min_eye_px:
+        return f'its eyes are {face.eye_width:.3g} pixels wide (at least {limits.min_eye_px:g})'
+    if face.yaw is not None and abs(face.yaw) > limits.max_yaw:
+        return f'its head is turned by {abs(face.yaw):.3g} degrees (at most {limits.max_yaw:g})'
+    if face.roll is not None and abs(face.roll) > limits.max_roll:
+        return f'its head is tilted by {abs(face.roll):.3g} degrees (at most {limits.max_roll:g})'
+    if face.openness is not None and min(face.openness) < limits.min_openness:
+        return f'an eye is open by {min(face.openness):.2g} of its width (at least {limits.min_openness:g})'
+    return ''
+
+
+def choose(faces, which):
+    """[(index, Face)] of faces, the largest first, by 'largest', 'all', or indices such as '0,2'; raises GazeError."""
+    if which in ('largest', 'all'):
+        return list(enumerate(faces))[:1 if which == 'largest' else None]
+    try:
+        indices = list(dict.fromkeys(int(index) for index in which.split(',')))
+    except ValueError as error:
+        raise GazeError(f"--faces: {which!r} is not 'largest', 'all', or numbers of faces such as 0,2 (the largest "
+                        'face is 0).') from error
+    for index in indices:
+        if not 0 <= index < len(faces):
+            there = f'the {len(faces)} found are 0 to {len(faces) - 1}' if faces else 'none was found'
+            raise GazeError(f'--faces: there is no face {index}; {there}, by size.')
+    return [(index, faces[index]) for index in indices]
+
+
+def eyes_given(eyes, size):
+    """The Face of eyes given by hand, (left_x, left_y, right_x, right_y), in a picture of size (width, height).
+
+    Raises GazeError unless they are four numbers in the picture, the eye with the smaller x first.
+    """
+    eyes = tuple(float(value) for value in eyes)
+    if len(eyes) != 4:
+        raise GazeError('--eyes takes four numbers, LEFT_X,LEFT_Y,RIGHT_X,RIGHT_Y: the centres of both eyes in pixels, '
+                        'the eye with the smaller x first.')
+    if not _inside(eyes, size):
+        raise GazeError(f'--eyes: {_text(eyes)} do not lie in the picture of {size[0]}x{size[1]} pixels.')
+    if eyes[0] >= eyes[2]:
+        raise GazeError(f'--eyes: {_text(eyes)} are swapped: the eye with the smaller x comes first.')
+    return Face(eyes)
+
+
+def _inside(points, size):
+    return all(0 <= value < size[axis % 2] for axis, value in enumerate(points))
+
+
+def _text(eyes):
+    return ','.join(f'{value:g}' for value in eyes)

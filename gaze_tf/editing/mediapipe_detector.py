@@ -1,0 +1,208 @@
+"""Faces and eyes by mediapipe: it finds them in squares of a picture, then marks each in an upright cut-out."""
+import cmath
+import contextlib
+import math
+import os
+import sys
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from gaze_tf.editing.faces import Face
+from gaze_tf.errors import GazeError
+
+_SQUARE = 192       # what the finder looks at, in pixels
+_STEP = 128         # from one square to the next: what is too large for the overlap is seen by the level above
+_FOUND = 0.12       # side of the faces it reliably finds in a square, as a share of the square's side
+_CUT = 1.5          # side of the cut-out as a share of the face's
+_CUT_PX = 256       # with these two, positions in a mirrored picture are those mirrored; coarser ones are shifted
+_AGREE = 0.2        # of an eye's width: how far apart two views may see an eye. Faces: up to 0.08; lamps: from 0.27
+# the mesh's vertices for outer and inner corner, middle of the upper and lower eyelid, and iris, of both eyes
+_VERTICES = np.array([[33, 133, 159, 145, 468], [263, 362, 386, 374, 473]])
+
+
+class _Found(NamedTuple):
+    """A square around a face, in pixels of the picture; a point is x + iy, so turning it is a multiplication."""
+    score: float
+    middle: complex
+    side: float
+    across: complex     # from the eye on the person's right to the one on the left
+
+
+class MediapipeDetector:
+    """rgb uint8 [H, W, 3] → list of Face, the largest first, for faces of any position and any roll.
+
+    Faces that lie or are upside down are found where no other face is, and only large ones.
+    """
+
+    def __init__(self, smallest=0.015):
+        """Raises GazeError without mediapipe.
+
+        smallest: side of the smallest faces looked for, as a share of the picture's longest side. Halving it takes
+        about four times as long: 0.06 is for video.
+        """
+        with _quiet():
+            try:
+                from mediapipe.python.solutions import face_detection, face_mesh    # takes seconds
+            except ImportError as error:
+                raise GazeError(f"Finding faces needs mediapipe ({error}): pip install 'gaze_tf[faces]', or give the "
+                                'eyes by --eyes.') from error
+            self._finder = face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5)
+            self._mesh = face_mesh.FaceMesh(static_image_mode=True, refine_landmarks=True)
+            for part in (self._finder, self._mesh):
+                # its threads have started, and have written what they write, only after a first picture
+                part.process(np.zeros((_SQUARE, _SQUARE, 3), np.uint8))
+        self._levels = 1 + max(0, math.ceil(math.log2(_FOUND / smallest)))
+        self._started = False
+
+    def __call__(self, rgb):
+        picture = Image.fromarray(rgb)
+        # mediapipe writes about itself until it has marked a first face
+        with contextlib.nullcontext() if self._started else _quiet():
+            faces = self._mark_all(picture, self._find(picture)) or self._mark_all(picture, self._find_turned(picture))
+        self._started = self._started or bool(faces)
+        return sorted(faces, key=lambda face: face.box[0] - face.box[2])
+
+    def _find(self, picture):
+        """_Found of faces that are more or less upright, several of one face among them."""
+        level = max(0, min(self._levels - 1, int(math.log2(max(picture.size) / _SQUARE))))
+        scaled, zoom = _resized(picture, _SQUARE << level)
+        found = []
+        for level in range(level, -1, -1):
+            for corner in _squares(scaled.size):
+                found += _moved(self._find_in_square(scaled, corner), zoom)
+            scaled, zoom = scaled.reduce(2), zoom * 2
+        return found
+
+    def _find_turned(self, picture):
+        """The same for faces that lie or are upside down, in the picture as a whole."""
+        scaled, zoom = _resized(picture, _SQUARE)
+        found = []
+        for quarters, turn in enumerate((Image.ROTATE_90, Image.ROTATE_180, Image.ROTATE_270), start=1):
+            turned, back = scaled.transpose(turn), 1j ** quarters
+            found += _moved(self._find_in_square(turned, (0, 0)), zoom * back,
+                            zoom * (complex(*scaled.size) - back * complex(*turned.size)) / 2)
+        return found
+
+    def _find_in_square(self, scaled, corner):
+        square = scaled.crop((*corner, *(min(at + _SQUARE, end) for at, end in zip(corner, scaled.size))))
+        width, height = square.size
+        found = []
+        for detection in self._finder.process(np.asarray(square)).detections or []:
+            place = detection.location_data
+            box = place.relative_bounding_box
+            side = max(box.width * width, box.height * height)
+            middle = complex((box.xmin + box.width / 2) * width, (box.ymin + box.height / 2) * height)
+            right, left = (complex(eye.x * width, eye.y * height) for eye in place.relative_keypoints[:2])
+            found.append(_Found(detection.score[0], middle + complex(*corner), side, left - right))
+        return found
+
+    def _mark_all(self, picture, found):
+        """Faces that were found, each once."""
+        found = sorted(found, key=lambda one: -one.score)
+        surest = [one for n, one in enumerate(found)
+                  if all(abs(one.middle - other.middle) > max(one.side, other.side) / 2 for other in found[:n])]
+        faces = []
+        for face in (self._mark(picture, one) for one in surest):
+            if face and not any(_same_eyes(face, other) for other in faces):
+                faces.append(face)
+        return faces
+
+    def _mark(self, picture, found):
+        """The Face that was found, None if it is none after all."""
+        zoom = cmath.rect(found.side * _CUT / _CUT_PX, cmath.phase(found.across))
+        cut = _cut(picture, found.middle, zoom)
+        marks, mirrored = self._marks(cut), self._marks(cut[:, ::-1])
+        if marks is None or mirrored is None:
+            return None
+        mirrored = mirrored[::-1] * (-1, 1, 1)
+        both = (marks + mirrored) / 2       # with less noise than one has, and preferring no side
+        apart = np.linalg.norm((marks - mirrored)[:, :2].mean(1)[:, :2], axis=-1).max()
+        return _face(both, found, zoom) if apart < _AGREE * np.mean(_widths(both)) else None
+
+    def _marks(self, cut):
+        """Positions of _VERTICES [2, 5, 3] in the cut-out's pixels from its middle, or None."""
+        meshes = self._mesh.process(np.ascontiguousarray(cut)).multi_face_landmarks
+        if not meshes:
+            return None
+        points = meshes[0].landmark
+        return np.array([[(points[n].x - 0.5, points[n].y - 0.5, points[n].z) for n in eye]
+                         for eye in _VERTICES]) * _CUT_PX
+
+
+def _face(marks, found, zoom):
+    """Face of marks [2, 5, 3] in a cut-out's pixels from its middle."""
+    planar = found.middle + zoom * (marks[..., 0] + 1j * marks[..., 1])
+    outer, _, upper, lower, _ = np.moveaxis(marks, 1, 0)
+    openness = np.linalg.norm(upper - lower, axis=-1) / _widths(marks)
+    middles, irises = planar[:, :2].mean(1), planar[:, 4]
+    across_xyz = outer[1] - outer[0]
+    order = slice(None) if middles[0].real < middles[1].real else slice(None, None, -1)
+    corner = complex(found.side, found.side) / 2
+    return Face(eyes=_numbers(middles[order]), irises=_numbers(irises[order]),
+                eye_width=float(np.abs(planar[:, 0] - planar[:, 1]).mean()),
+                openness=tuple(openness[order].tolist()),
+                yaw=math.degrees(math.atan2(across_xyz[2], np.hypot(*across_xyz[:2]))),
+                roll=math.degrees(cmath.phase(middles[1] - middles[0])),
+                box=_numbers([found.middle - corner, found.middle + corner]))
+
+
+def _widths(marks):
+    return np.linalg.norm(marks[:, 0] - marks[:, 1], axis=-1)
+
+
+def _resized(picture, longest):
+    """The picture with its longest side as given, and how many pixels of the picture are one of it."""
+    zoom = max(picture.size) / longest
+    return picture.resize([max(1, round(side / zoom)) for side in picture.size], Image.BILINEAR), zoom
+
+
+def _squares(size):
+    """Corners of overlapping squares that cover a picture."""
+    across, down = (np.linspace(0, max(0, side - _SQUARE), 1 + max(0, math.ceil((side - _SQUARE) / _STEP)))
+                    .round().astype(int).tolist() for side in size)
+    return [(x, y) for y in down for x in across]
+
+
+def _moved(found, factor, by=0):
+    """The same in another picture, whose points are factor * point + by."""
+    return [_Found(one.score, factor * one.middle + by, abs(factor) * one.side, factor * one.across) for one in found]
+
+
+def _cut(picture, middle, zoom):
+    """uint8 [_CUT_PX, _CUT_PX, 3] around a point; zoom: pixels of the picture for one, times the turn as e^(i roll)."""
+    shrink = max(1, int(abs(zoom)))
+    reach = abs(zoom) * _CUT_PX
+    left, top, right, bottom = (int(min(max(0, at), end)) for at, end in zip(
+        (middle.real - reach, middle.imag - reach, middle.real + reach, middle.imag + reach), picture.size * 2))
+    near = picture.crop((left, top, max(right, left + 1), max(bottom, top + 1))).reduce(shrink)
+    zoom, corner = zoom / shrink, (middle - complex(left, top)) / shrink
+    corner -= zoom * complex(_CUT_PX, _CUT_PX) / 2
+    return np.asarray(near.transform((_CUT_PX, _CUT_PX), Image.AFFINE, (
+        zoom.real, -zoom.imag, corner.real, zoom.imag, zoom.real, corner.imag), Image.BICUBIC))
+
+
+def _same_eyes(face, other):
+    eyes, others = np.reshape(face.eyes, (2, 2)), np.reshape(other.eyes, (2, 2))
+    apart = max(np.linalg.norm(pair[1] - pair[0]) for pair in (eyes, others))
+    return np.linalg.norm(eyes.mean(0) - others.mean(0)) < apart / 2
+
+
+def _numbers(points):
+    return tuple(float(value) for point in points for value in (point.real, point.imag))
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Nothing that is written to the process's standard error is seen: mediapipe's libraries know no other way."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
