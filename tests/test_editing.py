@@ -281,38 +281,13 @@ def test_an_output_that_is_the_input(command, face, tmp_path, capsys):
 
 # --- the editor --------------------------------------------------------------------------------------------
 
-class Painter:
-    """Stands in for a Network of 64-pixel faces with boxes of 13 x 9: paints grey 50 + 100 * alpha."""
-    img_size = 64
-
-    def boxes(self, eyes):
-        return [(int(x) - 6, int(y) - 4, int(x) + 7, int(y) + 5) for x, y in np.reshape(eyes, (2, 2))]
-
-    def correct(self, images, eyes):
-        return self.animate(images, eyes, [1])[:, 0]
-
-    def animate(self, images, eyes, alphas):
-        frames = np.repeat(images[:, None], len(alphas), axis=1)
-        for face, own in zip(frames, eyes):
-            for x0, y0, x1, y1 in self.boxes(own):
-                for frame, alpha in zip(face, alphas):
-                    frame[y0:y1, x0:x1] = 50 + 100 * alpha
-        return frames
-
-    def encode(self, images, eyes):
-        return np.zeros([len(images), 2], np.float32)
-
-    def paint(self, images, eyes, codes):
-        return self.correct(images, eyes)
-
-
 SMALL, LARGE = Face((40, 50, 70, 50), eye_width=16.), Face((120, 60, 180, 66), eye_width=32.)
 TURNED = Face((30, 160, 60, 160), eye_width=16., yaw=70.)
 
 
 @pytest.fixture
 def editor():
-    return GazeEditor(Painter(), detector=lambda rgb: [LARGE, SMALL, TURNED])
+    return GazeEditor(tiny.Painter(), detector=lambda rgb: [LARGE, SMALL, TURNED])
 
 
 SCENE = tiny.smooth_image(np.random.default_rng(8), 240)
@@ -352,9 +327,10 @@ def test_frames_of_an_animation(editor):
 
 def test_many_faces_go_through_the_network_in_batches(monkeypatch):
     faces = [Face((20. + 5 * k, 50, 60 + 5 * k, 50)) for k in range(11)]
-    editor, sizes = GazeEditor(Painter(), detector=lambda rgb: faces), []
-    correct = Painter.correct
-    monkeypatch.setattr(Painter, 'correct', lambda self, images, eyes: sizes.append(len(images)) or correct(self, images, eyes))
+    editor, sizes = GazeEditor(tiny.Painter(), detector=lambda rgb: faces), []
+    correct = tiny.Painter.correct
+    monkeypatch.setattr(tiny.Painter, 'correct',
+                        lambda self, images, eyes: sizes.append(len(images)) or correct(self, images, eyes))
     works = [editor.prepare(SCENE, faces='all') for _ in range(2)]
     assert len(editor.paint(works)) == 2 and sizes == [8, 8, 6]
 

@@ -79,3 +79,28 @@ def same_pixels(found, expected):
     """Whether grey levels agree, but for a few that rounding takes to the next one."""
     difference = np.abs(np.asarray(found, int) - np.asarray(expected, int))
     return difference.max() <= 1 and difference.mean() < 0.01
+
+
+class Painter:
+    """Stands in for a Network of 64-pixel faces with boxes of 13 x 9: paints grey 50 + 100 * alpha."""
+    img_size = 64
+
+    def boxes(self, eyes):
+        return [(int(x) - 6, int(y) - 4, int(x) + 7, int(y) + 5) for x, y in np.reshape(eyes, (2, 2))]
+
+    def correct(self, images, eyes):
+        return self.animate(images, eyes, [1])[:, 0]
+
+    def animate(self, images, eyes, alphas):
+        frames = np.repeat(images[:, None], len(alphas), axis=1)
+        for face, own in zip(frames, eyes):
+            for x0, y0, x1, y1 in self.boxes(own):
+                for frame, alpha in zip(face, alphas):
+                    frame[y0:y1, x0:x1] = 50 + 100 * alpha
+        return frames
+
+    def encode(self, images, eyes):
+        return np.zeros([len(images), 2], np.float32)
+
+    def paint(self, images, eyes, codes):
+        return self.correct(images, eyes)

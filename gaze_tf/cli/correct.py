@@ -77,6 +77,8 @@ def _video(values, eyes, alpha):
     source = inputs.one(values.input, eyes, values.output, SUFFIXES, values.overwrite)
     from gaze_tf.editing import video
     from gaze_tf.editing.editor import GazeEditor
-    summary = video.correct(GazeEditor.load(values.model), source, values.report or None, values.faces, alpha,
+    from gaze_tf.editing.mediapipe_detector import MediapipeDetector
+    detector = None if eyes else MediapipeDetector(video.SMALLEST)
+    summary = video.correct(GazeEditor.load(values.model, detector=detector), source, values.report or None, values.faces, alpha,
                             values.blend, values.smoothing, values.fade, values.cuts)
     print(f'Wrote {source.output}: {summary}')

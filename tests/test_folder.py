@@ -1,0 +1,249 @@
+"""Many photos in one run of `gaze-tf correct`, and training sets made of photos."""
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tiny
+from gaze_tf.cli.main import main
+from gaze_tf.data import celebagaze
+from gaze_tf.editing import dataset, editor as editor_lib, inputs, mediapipe_detector
+from gaze_tf.editing.faces import Face
+from gaze_tf.errors import GazeError
+
+EYES = (40., 50., 70., 50.)
+SCENE = tiny.smooth_image(np.random.default_rng(8), 120)
+
+
+def detector(rgb):
+    """Finds a face wherever the photo's first pixel is not black; it looks aside where that is not white."""
+    if not rgb[0, 0].any():
+        return []
+    aside = 0 if rgb[0, 0].min() > 200 else 3
+    return [Face(EYES, irises=(40. + aside, 50, 70 + aside, 50), eye_width=16., openness=(0.3, 0.3), yaw=0., roll=0.)]
+
+
+@pytest.fixture(autouse=True)
+def without_a_model(monkeypatch):
+    monkeypatch.setattr(editor_lib, 'Network', lambda path: tiny.Painter())
+    monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector', lambda *args: detector)
+
+
+def write(folder, name, corner=255, size=120):
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = SCENE.copy()
+    pixels[0, 0] = corner
+    Image.fromarray(pixels).resize((size, size), Image.Resampling.NEAREST).save(folder / name)
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.array(image.convert('RGB'))
+
+
+def run(tmp_path, **changes):
+    options = {'model': 'model', 'input': tmp_path / 'in', 'output': tmp_path / 'out', 'blend': 'hard', **changes}
+    return main(['correct', *tiny.arguments(**options)])
+
+
+def report(tmp_path):
+    return {os.path.basename(row['file']): row for row in
+            json.loads((tmp_path / 'out' / 'report.json').read_text())['photos']}
+
+
+def test_one_bad_file_does_not_stop_the_others(tmp_path, capsys):
+    folder = tmp_path / 'in'
+    for number in range(20):
+        write(folder, f'good{number}.png')
+    write(folder, 'landscape.png', corner=0)
+    (folder / 'text.jpg').write_text('hello')
+    (folder / 'empty.png').write_bytes(b'')
+    (folder / 'notes.txt').write_text('not a photo')
+    assert run(tmp_path) == 1
+    out, err = capsys.readouterr()
+    assert '20 corrected' in out and '1 unchanged' in out and '2 failed' in out and '1 files that are not photos' in err
+    assert 'text.jpg' in err and 'empty.png' in err and 'Traceback' not in err
+    rows = report(tmp_path)
+    assert {row['status'] for name, row in rows.items() if name.startswith('good')} == {'corrected'}
+    assert len(rows) == 23 and 'text.jpg' in rows['text.jpg']['error'] and rows['landscape.png']['faces'] == []
+    face, = rows['good7.png']['faces']
+    assert face['eyes'] == list(EYES) and face['done'] and face['index'] == 0 and face['sharpness'] > 0
+    before, after = pixels(folder / 'good7.png'), pixels(tmp_path / 'out' / 'good7.png')
+    assert (after[50, 40] == 150).all() and (after[50, 70] == 150).all()
+    assert (after == before).all(axis=-1).mean() > 0.9
+    assert (tmp_path / 'out' / 'landscape.png').read_bytes() == (folder / 'landscape.png').read_bytes()
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {
+        'report.json', 'landscape.png', *(f'good{k}.png' for k in range(20))}
+
+
+def test_faces_of_several_photos_share_a_batch(tmp_path, monkeypatch):
+    for number in range(19):
+        write(tmp_path / 'in', f'{number:02}.png')
+    sizes, correct = [], tiny.Painter.correct
+    monkeypatch.setattr(tiny.Painter, 'correct',
+                        lambda self, images, eyes: sizes.append(len(images)) or correct(self, images, eyes))
+    assert run(tmp_path) == 0
+    assert sizes == [8, 8, 3]
+
+
+def test_what_is_done_is_not_done_again(tmp_path, capsys):
+    folder, out = tmp_path / 'in', tmp_path / 'out'
+    for number in range(3):
+        write(folder, f'{number}.png')
+    assert run(tmp_path) == 0
+    written = {path.name: path.stat().st_mtime_ns for path in out.glob('*.png')}
+    write(folder, '3.png')
+    (out / '1.png').unlink()
+    assert run(tmp_path) == 0
+    assert '4 corrected (2 of them by an earlier run)' in capsys.readouterr().out
+    assert [(out / f'{k}.png').stat().st_mtime_ns == written[f'{k}.png'] for k in (0, 1, 2)] == [True, False, True]
+    assert set(report(tmp_path)) == {f'{k}.png' for k in range(4)}
+    # other settings, or being told to, do all again
+    for changes in ({'alpha': 0.5}, {'alpha': 0.5, 'overwrite': True}):
+        assert run(tmp_path, **changes) == 0
+        assert 'earlier' not in capsys.readouterr().out
+    assert (pixels(out / '0.png')[50, 40] == 100).all()
+
+
+def test_an_interrupted_run_goes_on(tmp_path, monkeypatch, capsys):
+    for number in range(30):
+        write(tmp_path / 'in', f'{number:02}.png')
+    correct = tiny.Painter.correct
+
+    def interrupted(self, images, eyes):
+        monkeypatch.setattr(tiny.Painter, 'correct', stop)
+        return correct(self, images, eyes)
+
+    def stop(self, images, eyes):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tiny.Painter, 'correct', interrupted)
+    assert run(tmp_path) == 130
+    capsys.readouterr()
+    assert not list((tmp_path / 'out').glob('.*'))
+    monkeypatch.setattr(tiny.Painter, 'correct', correct)
+    assert run(tmp_path) == 0
+    assert '30 corrected' in capsys.readouterr().out
+    assert len(report(tmp_path)) == 30
+
+
+def test_a_pattern(tmp_path):
+    for name in ('a1.png', 'a2.png', 'b1.png'):
+        write(tmp_path / 'in', name)
+    assert run(tmp_path, input=tmp_path / 'in' / 'a*.png') == 0
+    assert {path.name for path in (tmp_path / 'out').glob('*.png')} == {'a1.png', 'a2.png'}
+
+
+def test_two_photos_for_one_result(tmp_path, capsys):
+    for name in ('x/a.png', 'y/a.png'):
+        write(tmp_path / 'in' / name[0], name[2:])
+    assert run(tmp_path, input=tmp_path / 'in' / '**' / '*.png') == 1
+    assert 'would both be written to' in capsys.readouterr().err and not (tmp_path / 'out').exists()
+
+
+def test_results_into_the_folder_of_the_photos(tmp_path, capsys):
+    write(tmp_path / 'in', 'a.png')
+    assert run(tmp_path, output=tmp_path / 'in') == 1
+    assert 'is the input itself' in capsys.readouterr().err
+    assert run(tmp_path, output=tmp_path / 'in', overwrite=True) == 0
+    assert (pixels(tmp_path / 'in' / 'a.png')[50, 40] == 150).all()
+
+
+@pytest.mark.parametrize('make, message', [
+    (lambda path: path.mkdir(), 'there are no photos'), (lambda path: None, 'there is no')])
+def test_nothing_to_do(tmp_path, capsys, make, message):
+    make(tmp_path / 'in')
+    assert run(tmp_path) == 1
+    assert message in capsys.readouterr().err and not (tmp_path / 'out').exists()
+
+
+def test_a_result_that_cannot_be_written_is_reported(tmp_path, capsys):
+    for name in ('a.png', 'b.png'):
+        write(tmp_path / 'in', name)
+    (tmp_path / 'out' / 'a.png').mkdir(parents=True)
+    assert run(tmp_path) == 1
+    assert '1 corrected' in (captured := capsys.readouterr()).out and 'a.png cannot be written' in captured.err
+
+
+def test_animations_of_a_folder(tmp_path, capsys):
+    write(tmp_path / 'in', 'a.png')
+    write(tmp_path / 'in', 'b.png', corner=0)
+    options = tiny.arguments(model='model', input=tmp_path / 'in', output=tmp_path / 'out', frames=3, blend='hard')
+    assert main(['animate', *options]) == 1
+    out, err = capsys.readouterr()
+    assert '1 animated' in out and '1 failed' in out and 'No face was found' in err
+    with Image.open(tmp_path / 'out' / 'a.gif') as image:
+        assert image.n_frames == 4
+
+
+# --- training sets -----------------------------------------------------------------------------------------
+
+def test_make_dataset(tmp_path, capsys):
+    for name, folder in (('a b.png', 'x'), ('c.png', 'x'), ('deep/c.png', 'x'), ('c.png', 'y')):
+        path = tmp_path / folder / name
+        write(path.parent, path.name, corner=90 if folder == 'y' else 255)
+    write(tmp_path / 'y', 'nobody.png', corner=0)
+    (tmp_path / 'y' / 'bad.jpg').write_text('hello')
+    out = tmp_path / 'set'
+    assert main(['make-dataset', *tiny.arguments(x_dir=tmp_path / 'x', y_dir=tmp_path / 'y', output_dir=out,
+                                                 img_size=32)]) == 0
+    assert '3 faces in domain X' in (text := capsys.readouterr().out) and '1 in domain Y' in text and '2 rejected' in text
+    listing = celebagaze.read_domain(out, 'x')
+    assert not listing.problems and len({face.name for face in listing.faces}) == 3
+    for face in listing.faces:
+        np.testing.assert_allclose(face.eyes, np.array([78.6, 92.9, 177.8, 92.7]) / 8, atol=0.06)
+        assert pixels(face.path).shape == (32, 32, 3)
+    assert {row['reason'].split(':')[0] for row in json.loads((out / 'rejects.json').read_text())} == {
+        'no face was found', '--input'}
+    # it goes straight into `prepare`
+    assert main(['prepare', *tiny.arguments(data_dir=out, output_dir=tmp_path / 'records', img_size=32, test_x=1,
+                                            test_y=0)]) == 0
+
+
+def test_make_dataset_sorts_by_the_irises(tmp_path, capsys):
+    for number, corner in enumerate((255, 90, 90)):
+        write(tmp_path / 'mixed', f'{number}.png', corner=corner)
+    out = tmp_path / 'set'
+    assert main(['make-dataset', *tiny.arguments(sort=tmp_path / 'mixed', output_dir=out, img_size=32)]) == 0
+    assert [face.name for face in celebagaze.read_domain(out, 'x').faces] == ['0']
+    assert [face.name for face in celebagaze.read_domain(out, 'y').faces] == ['1', '2']
+
+
+@pytest.mark.parametrize('face, expected', [
+    (Face((40, 50, 70, 50), (41, 50, 71, 52), 20., yaw=0., roll=0.), (0.05, 0.05)),
+    # the same head, tilted by 90 degrees
+    (Face((50, 40, 50, 70), (50, 41, 48, 71), 20., yaw=0., roll=90.), (0.05, 0.05))])
+def test_gaze_offset(face, expected):
+    np.testing.assert_allclose(dataset.gaze_offset(face), expected, atol=1e-9)
+
+
+def test_turned_heads_are_not_sorted(tmp_path):
+    turned = lambda rgb: [detector(rgb)[0]._replace(yaw=25.)]
+    write(tmp_path / 'mixed', 'a.png')
+    with pytest.raises(GazeError, match='None of 1 photos .* turned 25 degrees'):
+        dataset.make([dataset.Photos(tmp_path / 'mixed', 'sort')], tmp_path / 'set', turned, 32)
+    assert not (tmp_path / 'set').exists()
+
+
+@pytest.mark.parametrize('options, message', [
+    ({}, '--output_dir is needed'), ({'output_dir': 'set'}, '--x_dir and --y_dir, or --sort, are needed'),
+    ({'output_dir': 'set', 'x_dir': 'nowhere'}, 'nowhere is not a folder')])
+def test_bad_dataset_commands(tmp_path, monkeypatch, capsys, options, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(['make-dataset', *tiny.arguments(**options)]) == 1
+    assert message in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+
+
+def test_small_faces_are_not_blown_up(tmp_path):
+    write(tmp_path / 'x', 'a.png')
+    with pytest.raises(GazeError, match='enlarged 3.3 times'):
+        dataset.make([dataset.Photos(tmp_path / 'x', 'x')], tmp_path / 'set', detector, 256)
+
+
+def test_a_source_by_its_name(tmp_path):
+    (tmp_path / 'a[1].jpg').write_bytes(b'')
+    assert inputs.is_one(tmp_path / 'a[1].jpg') and not inputs.is_one(tmp_path / 'b*.jpg')
+    assert not inputs.is_one(tmp_path) and inputs.is_video('A.MP4')
+    assert inputs.one(tmp_path / 'a[1].jpg', None, tmp_path, ('.gif', '.mp4'), False).output == tmp_path / 'a[1].gif'

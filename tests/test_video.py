@@ -1,0 +1,213 @@
+"""`gaze-tf correct` on videos, and `gaze-tf animate` to a video."""
+import csv
+import subprocess
+from fractions import Fraction
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image
+
+import tiny
+from gaze_tf.cli.main import main
+from gaze_tf.editing import editor as editor_lib, inputs, mediapipe_detector, stability, video
+from gaze_tf.editing.editor import GazeEditor
+from gaze_tf.editing.faces import Face
+from gaze_tf.editing.video_files import open_video, write_video
+
+WIDTH, HEIGHT, FPS = 160, 120, Fraction(24000, 1001)
+MARK = 20       # side of the square in the first column of rows that says where the eyes are
+SCENE = tiny.smooth_image(np.random.default_rng(8), WIDTH)[:HEIGHT]
+
+
+def frame(x, seen=True, turned=False):
+    """A frame with a face at x: a white square above it, which `detector` reads, grey if the head is turned."""
+    pixels = SCENE // 2
+    if seen:
+        pixels[:8, x:x + 8] = 160 if turned else 250
+    return pixels
+
+
+def detector(rgb):
+    """Finds the face by its mark, with the noise of detectors."""
+    bright = np.nonzero(rgb[2:6].mean(axis=(0, 2)) > 150)[0]
+    if not len(bright):
+        return []
+    x = bright.mean() + 0.5 + np.random.default_rng(int(rgb.sum(dtype=np.int64) % 10 ** 6)).normal(0, 0.3)
+    turned = rgb[2:6, int(x) - 1:int(x) + 1].mean() < 200
+    return [Face((x, 60, x + 30, 60), eye_width=16., openness=(0.3, 0.3), yaw=70. if turned else 0., roll=0.)]
+
+
+def make(path, frames, audio=False):
+    with write_video(path, (WIDTH, HEIGHT), FPS) as out:
+        for pixels in frames:
+            out.write(pixels)
+    if audio:
+        silent = path.with_name('silent.mp4')
+        path.replace(silent)
+        ffmpeg('-i', silent, '-f', 'lavfi', '-i', 'sine=frequency=440:duration=1', '-c:v', 'copy', '-c:a', 'aac', '-shortest', path)
+    return path
+
+
+def ffmpeg(*arguments):
+    return subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), '-loglevel', 'error', *map(str, arguments)], check=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+def frames_of(path):
+    with open_video(path) as reader:
+        return reader.info, [pixels.astype(int) for pixels in reader]
+
+
+@pytest.fixture(autouse=True)
+def without_a_model(monkeypatch):
+    monkeypatch.setattr(editor_lib, 'Network', lambda path: tiny.Painter())
+    monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector', lambda *args: detector)
+
+
+def run(tmp_path, **changes):
+    options = {'model': 'model', 'input': tmp_path / 'in.mp4', 'output': tmp_path / 'out.mp4', 'blend': 'hard',
+               'report': tmp_path / 'report.csv', **changes}
+    assert main(['correct', *tiny.arguments(**options)]) == 0
+    with open(tmp_path / 'report.csv', newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def painted(pixels, x):
+    """Whether the left eye of a face at x is the stub's grey 150."""
+    return bool(abs(pixels[58:63, x:x + 5] - 150).mean() < 12)
+
+
+def test_a_video_comes_back_with_its_sound_rate_and_length(tmp_path, capsys):
+    make(tmp_path / 'in.mp4', [frame(40 + k) for k in range(24)], audio=True)
+    rows = run(tmp_path)
+    assert '24 frames, eyes repainted in 24; positions of eyes trembled by' in capsys.readouterr().out
+    info, frames = frames_of(tmp_path / 'out.mp4')
+    assert info.size == (WIDTH, HEIGHT) and info.fps == FPS and info.has_audio and len(frames) == 24
+    sound = [ffmpeg('-i', tmp_path / f'{name}.mp4', '-map', '0:a', '-c', 'copy', '-f', 'md5', '-') for name in ('in', 'out')]
+    assert sound[0] == sound[1]
+    _, before = frames_of(tmp_path / 'in.mp4')
+    for k, pixels in enumerate(frames):
+        assert painted(pixels, 40 + k + 4)
+        # but for the boxes of the eyes, what encoding twice leaves
+        outside = np.abs(pixels - before[k])
+        outside[48:72, 30:120] = 0
+        assert outside.mean() < 1.5
+    assert [int(row['frame']) for row in rows] == list(range(24))
+    assert {row['strength'] for row in rows} == {'1.000'} and {row['track'] for row in rows} == {'0'}
+    assert rows[12]['seconds'] == '0.500' or float(rows[12]['seconds']) == pytest.approx(12 / 23.976, abs=1e-3)
+    assert not list(tmp_path.glob('.*'))
+
+
+def test_positions_are_steadier_than_found_and_do_not_lag(tmp_path):
+    make(tmp_path / 'in.mp4', [frame(40 + 2 * k) for k in range(30)])
+    found = np.array([detector(pixels.astype(np.uint8))[0].eyes[:2] for pixels in frames_of(tmp_path / 'in.mp4')[1]])
+    rows = run(tmp_path)
+    used = np.array([[float(row['left_x']), float(row['left_y'])] for row in rows])
+    assert stability.jitter(used) < 0.6 * stability.jitter(found)
+    # the mark's middle is 4 pixels from its left side
+    assert abs((used[:, 0] - (44 + 2 * np.arange(30))).mean()) < 0.2
+    raw = run(tmp_path, smoothing=0)
+    np.testing.assert_allclose([float(row['left_x']) for row in raw], found[:, 0], atol=0.01)
+
+
+def test_a_turned_head_fades_out_and_in(tmp_path):
+    frames = [frame(60, turned=20 <= k < 32) for k in range(50)]
+    make(tmp_path / 'in.mp4', frames)
+    rows = run(tmp_path)
+    strengths = np.array([float(row['strength']) for row in rows])
+    assert (strengths[:10] == 1).all() and (strengths[20:32] == 0).all() and (strengths[42:] == 1).all()
+    assert 0 < strengths[17] < 1 and np.abs(np.diff(strengths)).max() < 0.5
+    assert 'turned by 70 degrees' in rows[25]['reason'] and rows[5]['reason'] == ''
+    after = frames_of(tmp_path / 'out.mp4')[1]
+    assert painted(after[5], 64) and not painted(after[25], 64) and painted(after[45], 64)
+    hard = run(tmp_path, fade=0)
+    assert {row['strength'] for row in hard} == {'0.000', '1.000'}
+
+
+def test_no_face_and_no_change(tmp_path, capsys):
+    make(tmp_path / 'in.mp4', [frame(0, seen=False)] * 12)
+    assert run(tmp_path) == []
+    assert '12 frames, eyes repainted in 0' in capsys.readouterr().out
+    assert len(frames_of(tmp_path / 'out.mp4')[1]) == 12
+
+
+def test_eyes_given_by_hand(tmp_path, monkeypatch):
+    monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector', None)
+    make(tmp_path / 'in.mp4', [frame(60)] * 10)
+    rows = run(tmp_path, eyes='64,60,94,60')
+    assert {row['left_x'] for row in rows} == {'64.00'} and painted(frames_of(tmp_path / 'out.mp4')[1][3], 64)
+
+
+def test_codes_are_averaged_over_time(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(tiny.Painter, 'encode', lambda self, images, eyes: np.random.default_rng(
+        len(given)).normal(size=(len(images), 2)).astype(np.float32))
+    monkeypatch.setattr(tiny.Painter, 'paint', lambda self, images, eyes, codes: given.extend(codes) or self.correct(
+        images, eyes))
+    make(tmp_path / 'in.mp4', [frame(60)] * 24)
+    run(tmp_path)
+    assert len(given) == 24 and np.std(given[8:16]) < 0.6
+    given.clear()
+    run(tmp_path, alpha=0.5)
+    assert not given
+
+
+def test_memory_does_not_grow_with_the_video(tmp_path, monkeypatch):
+    waiting, most = [0], [0]
+    push = video.Tracker.push
+
+    def counted(self, pixels, found):
+        done = push(self, pixels, found)
+        waiting[0] += 1 - len(done)
+        most[0] = max(most[0], waiting[0])
+        return done
+
+    monkeypatch.setattr(video.Tracker, 'push', counted)
+    make(tmp_path / 'in.mp4', [frame(60)] * 90)
+    run(tmp_path)
+    assert 5 < most[0] < 20
+
+
+@pytest.mark.parametrize('make_input, output, message', [
+    (lambda path: path.write_text('hello'), 'out.mp4', 'no video that ffmpeg can read'),
+    (lambda path: path.write_bytes(b''), 'out.mp4', 'is empty'),
+    (lambda path: None, 'out.mp4', 'there is no'),
+    (lambda path: make(path, [frame(60)] * 3), 'out.gif', 'must end in .mp4 or .mov or .mkv'),
+    (lambda path: make(path, [frame(60)] * 3), 'in.mp4', 'is the input itself')])
+def test_bad_videos(tmp_path, capsys, make_input, output, message):
+    make_input(tmp_path / 'in.mp4')
+    there = sorted(path.name for path in tmp_path.iterdir())
+    options = tiny.arguments(model='model', input=tmp_path / 'in.mp4', output=tmp_path / output,
+                             report=tmp_path / 'report.csv')
+    assert main(['correct', *options]) == 1
+    assert message in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == there
+
+
+def test_a_video_may_replace_itself_when_told(tmp_path):
+    make(tmp_path / 'in.mp4', [frame(60)] * 10, audio=True)
+    run(tmp_path, output=tmp_path / 'in.mp4', overwrite=True)
+    info, frames = frames_of(tmp_path / 'in.mp4')
+    assert info.has_audio and len(frames) == 10 and painted(frames[5], 64)
+
+
+def test_the_summary_counts_the_trembling_of_all_tracks(tmp_path):
+    make(tmp_path / 'in.mp4', [frame(60)] * 30)
+    with open_video(tmp_path / 'in.mp4') as reader:
+        found = np.array([detector(pixels)[0].eyes for pixels in reader])
+    source = inputs.Source(tmp_path / 'in.mp4', None, tmp_path / 'out.mp4')
+    summary = video.correct(GazeEditor(tiny.Painter(), detector=detector), source, smoothing=0)
+    expected = stability.jitter(found)
+    assert summary.found_jitter == pytest.approx(expected, rel=1e-6) == summary.used_jitter
+
+
+def test_animate_to_a_video(tmp_path):
+    Image.fromarray(frame(60)).save(tmp_path / 'photo.png')
+    options = tiny.arguments(model='model', input=tmp_path / 'photo.png', output=tmp_path / 'out.mp4', blend='hard', frames=4,
+                             fps=25, easing='linear')
+    assert main(['animate', *options]) == 0
+    info, frames = frames_of(tmp_path / 'out.mp4')
+    assert info.fps == 25 and len(frames) == 6
+    np.testing.assert_allclose([pixels[58:63, 62:67].mean() for pixels in frames],
+                               [50, 83, 117, 150, 117, 83], atol=8)
