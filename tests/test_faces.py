@@ -111,6 +111,14 @@ def test_two_faces_in_a_large_scene(find, portrait):
     assert_at(little[1], EYES * 0.4 + (2501, 1703), 0.6)
 
 
+@pytest.mark.parametrize('share', [1, 0.8, 0.7])
+def test_face_that_fills_the_picture(find, portrait, share):
+    """As in aligned images; share: of the face's own side, 107 pixels."""
+    x0, y0, x1, y1 = (round(middle + sign * share * 107 / 2) for sign in (-1, 1) for middle in (150, 118))
+    (_, eyes, _), = find(portrait.crop((x0, y0, x1, y1)))
+    assert_at(eyes, EYES - (x0, y0), 1.5)
+
+
 def test_neighbours(find, portrait):
     head = portrait.crop((70, 0, 230, SIDE))
     picture = Image.new('RGB', (480, SIDE), 'gray')

@@ -32,8 +32,8 @@ class Limits(NamedTuple):
     """What a face must be like to be edited.
 
     The defaults are for what MediapipeDetector measures. It sees less than the whole turn of a head: 15 degrees
-    for 20 and 21 for 30 in turns of a portrait that were rendered; a man in profile has 57. Open eyes have an openness
-    of 0.2 to 0.4, painted eyelids that are quite shut 0.09.
+    for 20 and 21 for 30 in turns of a portrait that were rendered; a man in profile has 57. Open eyes had an openness
+    of 0.28 to 0.42, painted eyelids that are quite shut 0.09.
     """
     min_eye_px: float = 8
     max_yaw: float = 30

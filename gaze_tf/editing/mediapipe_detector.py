@@ -69,7 +69,8 @@ class MediapipeDetector:
         level = max(0, min(self._levels - 1, int(math.log2(max(picture.size) / _SQUARE))))
         scaled, zoom = _resized(picture, _SQUARE << level)
         found = []
-        for level in range(level, -1, -1):
+        # the last one has a margin, without which a face that fills the picture is missed
+        for _ in range(level + 2):
             for corner in _squares(scaled.size):
                 found += _moved(self._find_in_square(scaled, corner), zoom)
             scaled, zoom = scaled.reduce(2), zoom * 2
@@ -81,21 +82,21 @@ class MediapipeDetector:
         found = []
         for quarters, turn in enumerate((Image.ROTATE_90, Image.ROTATE_180, Image.ROTATE_270), start=1):
             turned, back = scaled.transpose(turn), 1j ** quarters
-            found += _moved(self._find_in_square(turned, (0, 0)), zoom * back,
-                            zoom * (complex(*scaled.size) - back * complex(*turned.size)) / 2)
+            by = zoom * (complex(*scaled.size) - back * complex(*turned.size)) / 2
+            for corner in _squares(turned.size):
+                found += _moved(self._find_in_square(turned, corner), zoom * back, by)
         return found
 
     def _find_in_square(self, scaled, corner):
-        square = scaled.crop((*corner, *(min(at + _SQUARE, end) for at, end in zip(corner, scaled.size))))
-        width, height = square.size
+        x, y = corner
+        square = np.asarray(scaled.crop((x, y, x + _SQUARE, y + _SQUARE)))
         found = []
-        for detection in self._finder.process(np.asarray(square)).detections or []:
+        for detection in self._finder.process(square).detections or []:
             place = detection.location_data
             box = place.relative_bounding_box
-            side = max(box.width * width, box.height * height)
-            middle = complex((box.xmin + box.width / 2) * width, (box.ymin + box.height / 2) * height)
-            right, left = (complex(eye.x * width, eye.y * height) for eye in place.relative_keypoints[:2])
-            found.append(_Found(detection.score[0], middle + complex(*corner), side, left - right))
+            middle = complex(box.xmin + box.width / 2, box.ymin + box.height / 2) * _SQUARE + complex(x, y)
+            right, left = (complex(eye.x, eye.y) * _SQUARE for eye in place.relative_keypoints[:2])
+            found.append(_Found(detection.score[0], middle, max(box.width, box.height) * _SQUARE, left - right))
         return found
 
     def _mark_all(self, picture, found):
@@ -159,9 +160,10 @@ def _resized(picture, longest):
 
 
 def _squares(size):
-    """Corners of overlapping squares that cover a picture."""
-    across, down = (np.linspace(0, max(0, side - _SQUARE), 1 + max(0, math.ceil((side - _SQUARE) / _STEP)))
-                    .round().astype(int).tolist() for side in size)
+    """Corners of overlapping squares that cover a picture; one that is larger than it has it in its middle."""
+    across, down = ([(side - _SQUARE) // 2] if side <= _SQUARE else
+                    np.linspace(0, side - _SQUARE, 1 + math.ceil((side - _SQUARE) / _STEP)).astype(int).tolist()
+                    for side in size)
     return [(x, y) for y in down for x in across]
 
 
