@@ -33,9 +33,10 @@ def detector(rgb):
     bright = np.nonzero(rgb[2:6].mean(axis=(0, 2)) > 150)[0]
     if not len(bright):
         return []
-    x = bright.mean() + 0.5 + np.random.default_rng(int(rgb.sum(dtype=np.int64) % 10 ** 6)).normal(0, 0.3)
+    rng = np.random.default_rng(int(rgb.sum(dtype=np.int64) % 10 ** 6))
+    x, y = bright.mean() + 0.5 + rng.normal(0, 0.3), 60 + rng.normal(0, 0.3)
     turned = rgb[2:6, int(x) - 1:int(x) + 1].mean() < 200
-    return [Face((x, 60, x + 30, 60), eye_width=16., openness=(0.3, 0.3), yaw=70. if turned else 0., roll=0.)]
+    return [Face((x, y, x + 30, y), eye_width=16., openness=(0.3, 0.3), yaw=70. if turned else 0., roll=0.)]
 
 
 def make(path, frames, audio=False):
@@ -45,7 +46,8 @@ def make(path, frames, audio=False):
     if audio:
         silent = path.with_name('silent.mp4')
         path.replace(silent)
-        ffmpeg('-i', silent, '-f', 'lavfi', '-i', 'sine=frequency=440:duration=1', '-c:v', 'copy', '-c:a', 'aac', '-shortest', path)
+        ffmpeg('-i', silent, '-f', 'lavfi', '-i', 'sine=frequency=440:duration=1', '-c:v', 'copy',
+               '-c:a', 'aac', path)
     return path
 
 

@@ -10,7 +10,8 @@ from gaze_tf.errors import GazeError
 class Face(NamedTuple):
     """A face in a photo of upright pixels; positions are (x, y) in its pixels, the middle of the first is 0.5.
 
-    eyes: (left_x, left_y, right_x, right_y), the middles between the corners of each eye; left has the smaller x.
+    eyes: (left_x, left_y, right_x, right_y), the middle of each eye between its corners and lids; left has the
+    smaller x.
     What only a detector can tell is None for eyes given by hand:
     irises: their centres, in the same form.
     eye_width: from corner to corner, in pixels, mean of both eyes.

@@ -137,7 +137,8 @@ def _face(marks, found, zoom):
     planar = found.middle + zoom * (marks[..., 0] + 1j * marks[..., 1])
     outer, _, upper, lower, _ = np.moveaxis(marks, 1, 0)
     openness = np.linalg.norm(upper - lower, axis=-1) / _widths(marks)
-    middles, irises = planar[:, :2].mean(1), planar[:, 4]
+    # corners and lids alike: the corners alone lie below the middle of the eye
+    middles, irises = planar[:, :4].mean(1), planar[:, 4]
     across_xyz = outer[1] - outer[0]
     order = slice(None) if middles[0].real < middles[1].real else slice(None, None, -1)
     corner = complex(found.side, found.side) / 2
