@@ -60,7 +60,7 @@ def test_saved_model_in_a_command(earlier, tmp_path):
     Image.fromarray(expected['images'][0]).save(tmp_path / 'face.png')
     eyes = ','.join(f'{value:g}' for value in expected['eyes'][0])
     assert main(['correct', *tiny.arguments(model=folder / 'saved_model', input=tmp_path / 'face.png', eyes=eyes,
-                                            output=tmp_path / 'out.png')]) == 0
+                                            blend='hard', output=tmp_path / 'out.png')]) == 0
     assert tiny.same_pixels(Image.open(tmp_path / 'out.png'), expected['corrected'][0])
 
 

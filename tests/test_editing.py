@@ -219,6 +219,7 @@ def test_bad_eyes(command, tmp_path, capsys, eyes, message):
     ('correct', {'output': 'out.gif'}, '--output=out.gif must end in .jpg'),
     ('correct', {'output': 'out'}, '--output=out must end in'),
     ('correct', {'alpha': '0.5,1,1'}, '--alpha=0.5,1,1 must be one number, or one for each eye'),
+    ('correct', {'faces': 'some'}, '--faces=some must be largest, all, or numbers'),
     ('correct', {'alpha': 'much'}, '--alpha=much must be numbers'),
     ('animate', {'output': 'out.png'}, '--output=out.png must end in .gif or .mp4'),
     ('animate', {'alpha': '0'}, '--alpha=0 must be two numbers'),

@@ -7,7 +7,7 @@ import tiny
 from gaze_tf.cli.main import main
 from gaze_tf.config import GanConfig, PamConfig
 from gaze_tf.data.pipeline import to_uint8
-from gaze_tf.editing.editor import Editor
+from gaze_tf.editing.network import Network
 from gaze_tf.models import layers
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.serving.export import load_model, serving_module
@@ -127,7 +127,7 @@ def test_corrected_pictures_are_nearly_those_of_float32(gan_dir, tmp_path, preci
     eyes = tiny.batch(5).eyes
     expected = serving_module(load_model(gan_dir)).correct(images, eyes)['images'].numpy().astype(int)
     assert main(['export', f'--checkpoint={gan_dir}', f'--output_dir={tmp_path}/model', f'--precision={precision}']) == 0
-    found = Editor(tmp_path / 'model').correct(images.numpy(), eyes)
+    found = Network(tmp_path / 'model').correct(images.numpy(), eyes)
     changed = np.any(expected != images, axis=-1)
     difference = np.abs(found.astype(int) - expected)[changed]
     # the eyes are a quarter of this picture

@@ -69,19 +69,35 @@ def test_pixels_outside_the_boxes_stay(loaded):
 
 
 def test_signatures(loaded):
-    size = tiny.SIZE
+    size, codes = tiny.SIZE, 2 * tiny.MODEL.code_size
+    face = {'images': ([None, size, size, 3], tf.uint8), 'eyes': ([None, 4], tf.float32)}
     expected = {
-        'correct': ({'images': ([None, size, size, 3], tf.uint8), 'eyes': ([None, 4], tf.float32)}, 'images',
-                    [None, size, size, 3]),
-        'animate': ({'images': ([None, size, size, 3], tf.uint8), 'eyes': ([None, 4], tf.float32),
-                     'alphas': ([None, None], tf.float32)}, 'frames', [None, None, size, size, 3])}
+        'correct': (face, {'images': ([None, size, size, 3], tf.uint8)}),
+        'animate': ({**face, 'alphas': ([None, None], tf.float32)}, {'frames': ([None, None, size, size, 3], tf.uint8)}),
+        'encode': (face, {'content': ([None, codes], tf.float32), 'angle': ([None, 2], tf.float32)}),
+        'paint': ({**face, 'content': ([None, codes], tf.float32)}, {'images': ([None, size, size, 3], tf.uint8)})}
     assert set(loaded.signatures) == set(expected)
-    for name, (inputs, output, shape) in expected.items():
+    for name, (inputs, outputs) in expected.items():
         signature = loaded.signatures[name]
         _, specs = signature.structured_input_signature
-        assert {key: (spec.shape.as_list(), spec.dtype) for key, spec in specs.items()} == inputs
-        assert {key: (spec.shape.as_list(), spec.dtype)
-                for key, spec in signature.structured_outputs.items()} == {output: (shape, tf.uint8)}
+        for found, wanted in ((specs, inputs), (signature.structured_outputs, outputs)):
+            assert {key: (spec.shape.as_list(), spec.dtype) for key, spec in found.items()} == wanted
+
+
+def test_codes_are_the_models_and_are_painted_with(loaded, gan_dir):
+    model = export.load_model(gan_dir)
+    images, eyes = (tf.constant(values) for values in faces(2))
+    looked = model.look(tf.cast(images, tf.float32) / 127.5 - 1, eyes)
+    codes = loaded.signatures['encode'](images=images, eyes=eyes)
+    np.testing.assert_allclose(codes['content'], looked.content, atol=1e-5)
+    np.testing.assert_allclose(codes['angle'], model.angle(looked), atol=1e-5)
+    paint = loaded.signatures['paint']
+    own = paint(images=images, eyes=eyes, content=codes['content'])['images']
+    assert tiny.same_pixels(own, loaded.signatures['correct'](images=images, eyes=eyes)['images'])
+    swapped = codes['content'][::-1]
+    expected = model.correct(looked._replace(content=swapped)).image
+    assert tiny.same_pixels(paint(images=images, eyes=eyes, content=swapped)['images'], to_uint8(expected))
+    assert not np.array_equal(own, to_uint8(expected))
 
 
 def test_nothing_special_in_the_graph(graph_def):

@@ -12,6 +12,8 @@ machines: what as many seconds of matrix products would have computed.
   correct    the SavedModel's computation, uint8 in and out
   animate    the same, 10 frames of each face
   pipeline   960 JPEGs from the training stream (one domain), and from the bare decoder
+  photo      correcting one photo of 1,024 pixels, beside finding its face and the network alone
+  video      correcting a 10-second 720p clip, beside its frames one by one; for their figures see benchmark_editing.py
   startup    `gaze-tf COMMAND --help` as a whole process, and the bare import of TensorFlow
 """
 import json
@@ -24,14 +26,17 @@ import sys
 import tempfile
 import time
 
+import numpy as np
 from absl import app, flags
 
+import benchmark_editing
 import gaze_tf  # noqa: F401 (before TensorFlow, as it says how that is to start)
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 # images of each domain in one call of a part
-BATCHES = {'train': (4, 16), 'pretrain': (16,), 'correct': (1, 8), 'animate': (1, 8), 'pipeline': (16,), 'startup': (1,)}
+BATCHES = {'train': (4, 16), 'pretrain': (16,), 'correct': (1, 8), 'animate': (1, 8), 'pipeline': (16,),
+           'photo': (1,), 'video': (1,), 'startup': (1,)}
 FRAMES = 10
 
 
@@ -154,18 +159,29 @@ def startup(batch, repeats):
                              max(repeats // 2, 1)) for name, arguments in commands.items()}
 
 
+def photo(batch, repeats):
+    return benchmark_editing.photo(flags.FLAGS.model, repeats, seconds_of)
+
+
+def video(batch, repeats):
+    return benchmark_editing.video(flags.FLAGS.model, repeats, seconds_of)
+
+
 COMPUTED = ('train', 'pretrain', 'correct', 'animate')
-PARTS = {part.__name__: part for part in (train, pretrain, correct, animate, pipeline, startup)}
+PARTS = {part.__name__: part for part in (train, pretrain, correct, animate, pipeline, photo, video,
+                                         startup)}
 
 
 def measure(part, batch, repeats):
-    """One part in this process: {name: median seconds}, the matrix-product rate and the peak memory."""
+    """One part in this process: {name: median seconds}, other figures, the matrix-product rate and the peak memory."""
     before = matmul_rate()
-    seconds = PARTS[part](batch, repeats)
+    seconds, figures = PARTS[part](batch, repeats), {}
+    if isinstance(seconds, tuple):
+        seconds, figures = seconds
     if not isinstance(seconds, dict):
         seconds = {part: seconds}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20     # Linux counts in kilobytes
-    return {'part': part, 'batch': batch, 'peak_memory_gb': round(peak, 2),
+    return {'part': part, 'batch': batch, 'figures': figures, 'peak_memory_gb': round(peak, 2),
             'matmul_gflops': round((before + matmul_rate()) / 2, 1),
             'seconds': {name: {'median': statistics.median(values), 'all': values} for name, values in seconds.items()}}
 
@@ -177,6 +193,8 @@ def rows(result):
         equivalents = f'{median * rate:.1f}' if name in COMPUTED else ''
         yield (f'{name:32} {result["batch"]:5} {median:9.3f} {equivalents:>9} {result["peak_memory_gb"]:7.2f} '
                f'{rate:9.1f}')
+    for name, figure in result['figures'].items():
+        yield f'  {name}: ' + ', '.join(f'{value:.3g}' for value in np.atleast_1d(figure))
 
 
 def main(argv):
@@ -196,7 +214,8 @@ def main(argv):
         for batch in BATCHES[part]:
             # a process of its own, for its own peak memory and threads
             command = [sys.executable, __file__, f'--measure={part}:{batch}', f'--repeats={options.repeats}',
-                       f'--precision={options.precision}', f'--vgg_weights={options.vgg_weights}']
+                       f'--precision={options.precision}', f'--vgg_weights={options.vgg_weights}',
+                       f'--model={options.model}']
             output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             results.append(json.loads(output.splitlines()[-1]))
             print('\n'.join(rows(results[-1])), flush=True)
@@ -209,6 +228,7 @@ if __name__ == '__main__':
     flags.DEFINE_integer('repeats', 5, 'Calls that are timed, after two that are not.', lower_bound=1)
     flags.DEFINE_enum('precision', 'float32', ['float32', 'bfloat16', 'float16'], 'What networks compute in.')
     flags.DEFINE_string('vgg_weights', '', 'VGG-16 weights, as for `gaze-tf train`; random ones if not given.')
+    flags.DEFINE_string('model', '', 'SavedModel for photo and video; one of full size with random weights if not given.')
     flags.DEFINE_string('output', '', 'Where the results go as JSON; printed in any case.')
     flags.DEFINE_string('measure', '', 'PART:BATCH, measured in this process and printed as JSON (used by the tool itself).')
     app.run(main)

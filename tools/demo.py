@@ -44,7 +44,7 @@ def stages(out):
           f'--data_dir={out}/records', f'--pam_checkpoint={out}/pam', f'--output_dir={out}/gaze']),
         ('Exporting the SavedModel', [*gaze_tf, 'export', f'--checkpoint={out}/gaze',
                                       f'--output_dir={out}/saved_model']),
-        ('Correcting held-out faces', [*gaze_tf, 'correct', *held_out, f'--last={TEST_Y}',
+        ('Correcting held-out faces', [*gaze_tf, 'correct', *held_out, f'--last={TEST_Y}', '--format=png',
                                        f'--output={out}/corrected']),
         ('Animating held-out faces', [*gaze_tf, 'animate', *held_out, f'--last={ANIMATED}',
                                       f'--output={out}/animated']),

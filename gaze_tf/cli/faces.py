@@ -1,6 +1,7 @@
 """What `correct` and `animate` share: the flags that name photos and faces, and how they are read."""
 import collections
 import math
+import re
 import sys
 
 from absl import flags
@@ -31,8 +32,10 @@ def define_flags(values):
 
 
 def read_eyes(values):
-    """--eyes as four numbers, or None; raises GazeError."""
+    """--eyes as four numbers, or None; raises GazeError, for --faces too."""
     require(values, 'model', 'input', 'output')
+    if not re.fullmatch(r'largest|all|\d+(,\d+)*', values.faces):
+        raise GazeError(f'--faces={values.faces} must be largest, all, or numbers such as 0,2.')
     if not values.eyes:
         return None
     eyes = numbers(values, 'eyes')

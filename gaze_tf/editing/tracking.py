@@ -52,7 +52,7 @@ class Tracker:
     It holds `delay` frames and what was found in twice as many, however long the video.
     """
 
-    def __init__(self, fps, window_s=0.3, fade_s=0.25, limits=lambda face: '', cuts=True):
+    def __init__(self, fps, window_s=0.8, fade_s=0.25, limits=lambda face: '', cuts=True):
         """fps: frames per second; window_s: seconds of video that smooth eyes and codes, 0 for none; fade_s: seconds
         in which strengths go from 1 to 0, 0 for at once; limits: Face → why it is left alone, '' if it is not
         (openness may be None); cuts: whether to look for them (otherwise frames may be anything).
@@ -176,7 +176,7 @@ def smoothed(offsets, values, half):
     """
     noise = _noise(values)
     fits = [(offsets == 0).astype(float)]
-    for width in half / 2 * np.sqrt(0.5) ** np.arange(3, -1, -1):
+    for width in half / 2 * np.sqrt(0.5) ** np.arange(5, -1, -1):
         fit = _line_weights(offsets, width, half)
         for narrower in fits:
             change = fit - narrower

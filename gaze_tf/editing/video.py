@@ -41,7 +41,7 @@ class Summary(NamedTuple):
         return '\n'.join([*lines, *self.notes])
 
 
-def correct(editor, source, report=None, faces='largest', alpha=1., blend='feather', smoothing=0.2, fade=0.25, cuts=True):
+def correct(editor, source, report=None, faces='largest', alpha=1., blend='feather', smoothing=0.8, fade=0.25, cuts=True):
     """Corrects a video, with its sound.
 
     Args:

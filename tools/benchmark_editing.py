@@ -1,0 +1,142 @@
+"""The parts `photo` and `video` of benchmark.py: editing as a user does it, beside what cannot be saved.
+
+Their figures, printed below the times:
+
+  photo/parts    time of a photo as a share of finding its face and the network (bar: 1.3)
+  outside        pixels that differ outside the eye boxes, of all blends (bar: 0)
+  sharpness      of the eye boxes after correcting rendered faces 4 times as fine as the model's frame, as a share of
+                 before; and without carrying fine detail over. Only with --model
+  video/parts    time of a 10-second 720p clip as a share of finding and correcting its frames one by one (bar: 1)
+  tremble        pixels (standard deviation, see `stability.jitter`) by which irises seem to move in a still face with
+                 noise, for the detector: in the clip as it was; corrected (bar: no more); and, as what the detector makes
+                 of such eyes, in that clip with corrected eyes that do not move at all. Only with --model
+"""
+import dataclasses
+import pathlib
+import tempfile
+import time
+import unittest.mock
+from fractions import Fraction
+
+import numpy as np
+from PIL import Image
+
+import face_renderer
+import synthetic_faces
+
+PORTRAIT = pathlib.Path(__file__).resolve().parents[1] / 'tests/data/portrait.png'
+FPS, SECONDS = 30, 10
+
+
+def _saved_model(folder):
+    """A SavedModel at full size with random weights."""
+    import tensorflow as tf
+    from gaze_tf import config
+    from gaze_tf.models.gaze_model import GazeModel
+    from gaze_tf.serving import export
+    model = GazeModel(config.ModelConfig(), native_crops=False)
+    module = export.serving_module(model)
+    tf.saved_model.save(module, str(folder), signatures={name: getattr(module, name) for name in export.SIGNATURES})
+    config.save(folder / config.CONFIG_NAME, model=model.config)
+    return folder
+
+
+def _editor(model, **options):
+    from gaze_tf.editing.editor import GazeEditor
+    from gaze_tf.editing.mediapipe_detector import MediapipeDetector
+    with tempfile.TemporaryDirectory() as folder:
+        return GazeEditor.load(model or _saved_model(pathlib.Path(folder)), detector=MediapipeDetector(**options))
+
+
+def _portrait(side):
+    with Image.open(PORTRAIT) as image:
+        return np.asarray(image.convert('RGB').resize((side, side), Image.Resampling.LANCZOS))
+
+
+def photo(model, repeats, seconds_of):
+    """({name: seconds}, figures) of one photo of 1,024 pixels with one face."""
+    from gaze_tf.editing import blend
+    editor, rgb = _editor(model), _portrait(1024)
+    work = editor.prepare(rgb)
+    (frame,), (cut,) = work.frames.values(), work.cuts.values()
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = (pathlib.Path(folder) / f'{name}.jpg' for name in ('in', 'out'))
+        Image.fromarray(rgb).save(source, quality=92)
+        seconds = {
+            'finding the face': seconds_of(lambda: editor.find(rgb), repeats),
+            'network': seconds_of(lambda: editor.network.correct(cut[None], frame.eyes[None]), repeats),
+            'photo': seconds_of(lambda: editor.correct(rgb), repeats),
+            'photo, JPEG to JPEG': seconds_of(lambda: editor.correct(source).save(target), repeats)}
+    median = {name: float(np.median(values)) for name, values in seconds.items()}
+    boxes = editor.network.boxes(frame.eyes)
+    outside = ~_under(frame, boxes, rgb.shape)
+    changed = sum(int((editor.correct(rgb, blend=name).image != rgb)[outside].any(axis=-1).sum())
+                  for name in blend.BLENDS)
+    figures = {'photo/parts': median['photo'] / (median['finding the face'] + median['network']), 'outside': changed}
+    if model:
+        kept = _sharpness(editor)
+        nothing = unittest.mock.patch.object(blend, 'same_structure', lambda before, after, sigma: np.zeros(before.shape[:2]))
+        with nothing:
+            figures['sharpness'] = [kept, _sharpness(editor)]
+    return seconds, figures
+
+
+def _sharpness(editor, count=10):
+    """Mean sharpness kept of rendered faces, 4 times as fine as the model's frame, that look aside."""
+    found = []
+    for index in range(count):
+        person, view, _ = synthetic_faces.sample_image(7, 'Y', index, index)
+        rgb, info = face_renderer.render(person, dataclasses.replace(view, blur=0.2, glasses=()),
+                                         4 * editor.network.img_size)
+        found.append(editor.correct(rgb, eyes=info['eyes'].ravel()).faces[0].sharpness)
+    return float(np.mean(found))
+
+
+def _under(frame, boxes, shape):
+    """bool [H, W]: pixels of which any part lies under a box (corners and middles of sides and of the pixel)."""
+    y, x = np.mgrid[:shape[0], :shape[1]]
+    inside = np.zeros(shape[:2], bool)
+    for dy in (0, 0.5, 1):
+        for dx in (0, 0.5, 1):
+            places = frame.to_frame(np.stack([x + dx, y + dy], axis=-1))
+            for box in boxes:
+                inside |= ((places > box[:2]) & (places < box[2:])).all(axis=-1)
+    return inside
+
+
+def video(model, repeats, seconds_of):
+    """({name: seconds}, figures) of a clip of 1280x720; each is done once."""
+    from gaze_tf.editing import inputs, stability, video as video_lib
+    from gaze_tf.editing.video_files import open_video, write_video
+    editor = _editor(model, smallest=video_lib.SMALLEST)
+    still = np.zeros((720, 1280, 3)) + 90
+    still[:, 280:1000] = _portrait(720)
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = (pathlib.Path(folder) / f'{name}.mp4' for name in ('in', 'out'))
+        with write_video(source, (1280, 720), Fraction(FPS)) as out:
+            for _ in range(FPS * SECONDS):
+                out.write(np.clip(still + rng.normal(0, 3, still.shape), 0, 255).astype(np.uint8))
+        editor.correct(still.astype(np.uint8))
+        one_by_one = time.perf_counter()
+        with open_video(source) as frames:
+            for rgb in frames:
+                editor.correct(rgb)
+        one_by_one = time.perf_counter() - one_by_one
+        whole = time.perf_counter()
+        video_lib.correct(editor, inputs.Source(source, None, target))
+        whole = time.perf_counter() - whole
+        figures = {'video/parts': whole / one_by_one}
+        if model:
+            with open_video(source) as before, open_video(target) as after:
+                first = still.astype(np.uint8)
+                moved = editor.correct(first).image.astype(int) - first
+                fixed = (np.clip(rgb + moved, 0, 255).astype(np.uint8) for rgb in before)
+                figures['tremble'] = [stability.jitter(_irises(editor, frames)) for frames in (before, after)]
+                figures['tremble'].append(stability.jitter(_irises(editor, fixed)))
+    return {'video': [whole], 'its frames one by one': [one_by_one]}, figures
+
+
+def _irises(editor, frames, count=90):
+    """[N, 4] irises in the first frames of a video."""
+    return np.array([editor.find(rgb)[0].irises for _, rgb in zip(range(count), frames)])
