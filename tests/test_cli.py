@@ -1,8 +1,11 @@
 """The command line: help, mistakes in it, and the flag files of the repository."""
 import dataclasses
 import importlib
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 from absl import flags
@@ -29,6 +32,15 @@ def defined(command):
     values = flags.FlagValues()
     importlib.import_module(f'gaze_tf.cli.{command.replace("-", "_")}').define_flags(values)
     return values
+
+
+@pytest.mark.parametrize('args', [['--help'], ['correct', '--help']])
+def test_a_reader_that_has_gone(args):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.run([sys.executable, '-m', 'gaze_tf.cli.main', *args], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (process.returncode, process.stderr) == (141, b'')
 
 
 @pytest.mark.parametrize('args', [['--help'], ['-h'], ['help']])

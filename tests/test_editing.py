@@ -383,6 +383,12 @@ def test_the_way_of_a_newcomer(photo_model, tmp_path, capsys):
     assert near.all() and len(rows) > 400
 
 
+def test_limits_are_flags(photo_model, tmp_path, capsys):
+    options = tiny.arguments(model=photo_model[0], input=PORTRAIT, output=tmp_path / 'out.png', min_eye_px=25)
+    assert main(['correct', *options]) == 1
+    assert 'pixels wide (at least 25)' in capsys.readouterr().err and not (tmp_path / 'out.png').exists()
+
+
 @pytest.mark.parametrize('name, suffix', [('correct', 'png'), ('animate', 'gif')])
 def test_a_photo_without_a_face(photo_model, tmp_path, capsys, name, suffix):
     Image.fromarray(SCENE).save(tmp_path / 'scene.png')

@@ -12,7 +12,7 @@ SIZE = 32
 # Shallow, because instance normalisation makes a constant of a map of one pixel, and nothing before it
 # would learn; odd boxes, because even ones hide rounding.
 MODEL = ModelConfig(img_size=SIZE, crop_w=13, crop_h=9, crop_px=8, code_size=4, ngf=2, ndf=2, nef=2,
-                    n_layers_g=3, n_layers_d=2, n_layers_e=1, n_layers_r=1)
+                    n_layers_g=2, n_layers_d=1, n_layers_e=1, n_layers_r=1)
 ENCODER = EncoderConfig(
     **{field.name: getattr(MODEL, field.name) for field in dataclasses.fields(EncoderConfig)})
 

@@ -44,7 +44,7 @@ def run(values):
     # TensorFlow takes seconds to import: after the flags are known to be good
     from tqdm import tqdm
     from gaze_tf.editing.editor import GazeEditor
-    editor, rows = GazeEditor.load(values.model), []
+    editor, rows = GazeEditor.load(values.model, faces.limits(values)), []
     for source in tqdm(sources, unit=' photos', disable=len(sources) == 1):
         try:
             reports = _animate(editor, source, alpha, values)

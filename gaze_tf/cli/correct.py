@@ -45,7 +45,7 @@ def _one(values, eyes, alpha):
     from gaze_tf.editing.editor import GazeEditor
     from gaze_tf.editing.photo import Photo
     photo = Photo.open(source.path)
-    edited = GazeEditor.load(values.model).correct(photo, source.eyes, values.faces, alpha, values.blend)
+    edited = GazeEditor.load(values.model, faces.limits(values)).correct(photo, source.eyes, values.faces, alpha, values.blend)
     faces.refuse_if_none(source.path, edited.faces)
     edited.save(source.output)
     if values.report:
@@ -64,9 +64,10 @@ def _several(values, eyes, alpha):
         print(note, file=sys.stderr)
     from gaze_tf.editing import folder
     from gaze_tf.editing.editor import GazeEditor
+    limits = faces.limits(values)
     settings = {'model': str(pathlib.Path(values.model).resolve()), 'faces': values.faces, 'alpha': alpha,
-                'blend': values.blend}
-    rows = folder.correct(GazeEditor.load(values.model), sources, values.output, settings, values.faces, alpha,
+                'blend': values.blend, 'limits': limits._asdict()}
+    rows = folder.correct(GazeEditor.load(values.model, limits), sources, values.output, settings, values.faces, alpha,
                           values.blend, redo=values.overwrite)
     return faces.summary(rows, values.output)
 
@@ -79,6 +80,6 @@ def _video(values, eyes, alpha):
     from gaze_tf.editing.editor import GazeEditor
     from gaze_tf.editing.mediapipe_detector import MediapipeDetector
     detector = None if eyes else MediapipeDetector(video.SMALLEST)
-    summary = video.correct(GazeEditor.load(values.model, detector=detector), source, values.report or None, values.faces, alpha,
+    summary = video.correct(GazeEditor.load(values.model, faces.limits(values), detector), source, values.report or None, values.faces, alpha,
                             values.blend, values.smoothing, values.fade, values.cuts)
     print(f'Wrote {source.output}: {summary}')

@@ -7,6 +7,7 @@ import sys
 from absl import flags
 
 from gaze_tf.cli.main import require
+from gaze_tf.editing.faces import Limits
 from gaze_tf.errors import GazeError
 
 
@@ -23,12 +24,25 @@ def define_flags(values):
     flags.DEFINE_enum('blend', 'feather', ['feather', 'poisson', 'hard'],
                       'How eyes are put back: colours matched on average and faded towards the rim of the eye box, '
                       'matched all along the rim, or just as painted.', flag_values=values)
+    flags.DEFINE_float('min_eye_px', Limits().min_eye_px, 'Faces whose eyes are narrower than this, in pixels, are left alone.',
+                       flag_values=values)
+    flags.DEFINE_float('max_yaw', Limits().max_yaw, 'Faces turned to the side by more degrees than this are left alone.',
+                       flag_values=values)
+    flags.DEFINE_float('max_roll', Limits().max_roll, 'Faces tilted by more degrees than this are left alone.',
+                       flag_values=values)
+    flags.DEFINE_float('min_openness', Limits().min_openness, 'Faces with an eye that is open by less of its width than '
+                       'this are left alone; in a video: blinks. 0: repaint closed eyes, too.', flag_values=values)
     flags.DEFINE_boolean('overwrite', False, 'Let the output be the input itself, and do again what is done.',
                          flag_values=values)
     flags.DEFINE_enum('domain', 'y', ['x', 'y'], "Of a folder in CelebAGaze's layout: the domain, x (1.txt, eyes at "
                                                  'the camera) or y (0.txt, eyes elsewhere).', flag_values=values)
     flags.DEFINE_integer('last', 0, "Of a folder in CelebAGaze's layout: only so many of the last rows (the test split "
                                     'is last); 0: all.', lower_bound=0, flag_values=values)
+
+
+def limits(values):
+    """The Limits of faces that are edited."""
+    return Limits(*(values[name].value for name in Limits._fields))
 
 
 def read_eyes(values):

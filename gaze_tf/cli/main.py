@@ -60,6 +60,17 @@ def main(argv=None):
         # so that being told to stop unwinds as Ctrl-C does, and leaves nothing half-written
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     args = sys.argv[1:] if argv is None else list(argv)
+    try:
+        status = _run(args)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # whoever read our output has gone (`gaze-tf correct --help | head`): nothing more is to be said, at the exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _run(args):
     if not args or args[0] in ('--help', '-h', '-help', 'help'):
         print(usage())
         return 0 if args else 2
