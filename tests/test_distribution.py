@@ -17,10 +17,9 @@ from gaze_tf.cli.main import main
 from gaze_tf.data import pipeline
 from gaze_tf.training import distribution, trainer
 
-# shallow: the graph is built for each replica; every step is kept, to compare what the later ones change
-SHALLOW = {'n_layers_g': 2, 'n_layers_d': 1}
+# every step is kept, to compare what the later ones change
 PRETRAIN = {'batch_size': 4, 'steps': 3, 'save_every': 1, 'keep': 9, 'log_every': 3, 'image_every': 3}
-TRAIN = {**PRETRAIN, **SHALLOW, 'loss_type': 'wgan'}
+TRAIN = {**PRETRAIN, 'loss_type': 'wgan'}
 RATE = 1e-3
 
 # what `python -c` runs: devices, then commands, each a list of arguments

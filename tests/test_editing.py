@@ -342,6 +342,20 @@ def test_arrays_that_are_no_photos(editor, photo):
         editor.correct(photo)
 
 
+@pytest.mark.parametrize('faces', [1, [1], (1,)])
+def test_faces_as_numbers(editor, faces):
+    assert changed_at(SCENE, editor.correct(SCENE, faces=faces, blend='hard').image) == [0, 0, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize('options, message', [
+    ({'alpha': float('nan')}, '--alpha=nan must be finite'), ({'alpha': (1, 1, 1)}, 'one for each eye'),
+    ({'alpha': 'x'}, '--alpha=x must be one number'), ({'blend': 'q'}, '--blend=q must be feather, poisson, hard'),
+    ({'faces': 'x'}, '--faces'), ({'faces': [9]}, 'there is no face 9')])
+def test_bad_arguments(editor, options, message):
+    with pytest.raises(GazeError, match=message):
+        editor.correct(SCENE, **options)
+
+
 def test_an_array_has_no_file(editor, tmp_path):
     with pytest.raises(GazeError, match='write .image'):
         editor.correct(SCENE).save(tmp_path / 'out.png')
@@ -352,6 +366,12 @@ def test_course(easing, expected):
     np.testing.assert_allclose(animation.course(0, 1, 5, easing, ping_pong=False), expected)
     np.testing.assert_allclose(animation.course(0, 1, 5, easing), [*expected, *expected[3:0:-1]])
     np.testing.assert_allclose(animation.course(-1, 2, 5, easing, False), 3 * np.array(expected) - 1)
+
+
+def test_videos_are_not_animated(command, tmp_path, capsys):
+    (tmp_path / 'in.mp4').write_bytes(b'a video')
+    assert main(command('animate', input=tmp_path / 'in.mp4')) == 1
+    assert 'animate takes photos' in capsys.readouterr().err
 
 
 def test_large_photos_are_reduced_for_animations():

@@ -63,11 +63,11 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path, capsys):
     (folder / 'notes.txt').write_text('not a photo')
     assert run(tmp_path) == 1
     out, err = capsys.readouterr()
-    assert '20 corrected' in out and '1 unchanged' in out and '2 failed' in out and '1 files that are not photos' in err
+    assert '20 corrected' in out and '1 unchanged' in out and '2 failed' in out and 'Left out' in err and 'notes.txt' in err
     assert 'text.jpg' in err and 'empty.png' in err and 'Traceback' not in err
     rows = report(tmp_path)
     assert {row['status'] for name, row in rows.items() if name.startswith('good')} == {'corrected'}
-    assert len(rows) == 23 and 'text.jpg' in rows['text.jpg']['error'] and rows['landscape.png']['faces'] == []
+    assert len(rows) == 23 and 'text.jpg' in rows['text.jpg']['error'] and rows['landscape.png']['reason'] == 'no face was found'
     face, = rows['good7.png']['faces']
     assert face['eyes'] == list(EYES) and face['done'] and face['index'] == 0 and face['sharpness'] > 0
     before, after = pixels(folder / 'good7.png'), pixels(tmp_path / 'out' / 'good7.png')
@@ -129,6 +129,20 @@ def test_an_interrupted_run_goes_on(tmp_path, monkeypatch, capsys):
     assert len(report(tmp_path)) == 30
 
 
+def test_a_photo_with_a_wrong_name_is_told(tmp_path):
+    write(tmp_path / 'in', 'a.png')
+    (tmp_path / 'in' / 'a.png').rename(tmp_path / 'in' / 'a.jpg')
+    assert run(tmp_path) == 0
+    assert 'is a PNG in spite of its name' in report(tmp_path)['a.jpg']['notes'][0]
+
+
+@pytest.mark.parametrize('changes', [{'report': 'r.json'}, {'eyes': '1,2,3,4'}])
+def test_flags_of_single_photos(tmp_path, capsys, changes):
+    write(tmp_path / 'in', 'a.png')
+    assert run(tmp_path, **changes) == 1
+    assert f'--{next(iter(changes))} goes with one photo' in capsys.readouterr().err and not (tmp_path / 'out').exists()
+
+
 def test_a_pattern(tmp_path):
     for name in ('a1.png', 'a2.png', 'b1.png'):
         write(tmp_path / 'in', name)
@@ -171,9 +185,9 @@ def test_animations_of_a_folder(tmp_path, capsys):
     write(tmp_path / 'in', 'a.png')
     write(tmp_path / 'in', 'b.png', corner=0)
     options = tiny.arguments(model='model', input=tmp_path / 'in', output=tmp_path / 'out', frames=3, blend='hard')
-    assert main(['animate', *options]) == 1
+    assert main(['animate', *options]) == 0
     out, err = capsys.readouterr()
-    assert '1 animated' in out and '1 failed' in out and 'No face was found' in err
+    assert '1 animated' in out and '1 unchanged' in out and 'No face was found' in err
     with Image.open(tmp_path / 'out' / 'a.gif') as image:
         assert image.n_frames == 4
 
@@ -196,7 +210,7 @@ def test_make_dataset(tmp_path, capsys):
         np.testing.assert_allclose(face.eyes, np.array([78.6, 92.9, 177.8, 92.7]) / 8, atol=0.06)
         assert pixels(face.path).shape == (32, 32, 3)
     assert {row['reason'].split(':')[0] for row in json.loads((out / 'rejects.json').read_text())} == {
-        'no face was found', '--input'}
+        'no face was found', str(tmp_path / 'y' / 'bad.jpg') + ' is not a photo in a format that can be read'}
     # it goes straight into `prepare`
     assert main(['prepare', *tiny.arguments(data_dir=out, output_dir=tmp_path / 'records', img_size=32, test_x=1,
                                             test_y=0)]) == 0

@@ -21,7 +21,6 @@ from gaze_tf.training.gan_step import GanStep
 from gaze_tf.training.pam_step import PamStep
 
 RNG = np.random.default_rng(5)
-FLAT = dataclasses.replace(tiny.MODEL, n_layers_g=2, n_layers_d=1)
 GAN = config.GanConfig(steps=10, batch_size=2, lr_d=1e-3, lr_g=1e-3, lam_p=0.)
 
 
@@ -35,7 +34,7 @@ def eagerly():
 def gan_step(**options):
     """A GanStep of the same weights at each call."""
     tf.keras.utils.set_random_seed(3)
-    return GanStep(FLAT, dataclasses.replace(GAN, **options))
+    return GanStep(tiny.MODEL, dataclasses.replace(GAN, **options))
 
 
 def one_step(step, seed=0):

@@ -251,19 +251,15 @@ def test_eager_is_graph(trained, eagerly, monkeypatch):
                   [variable.name for variable in compiled.model.variables], 2e-3)
 
 
-# XLA compiles for minutes on a CPU otherwise
-FLAT = dataclasses.replace(tiny.MODEL, n_layers_g=2, n_layers_d=1)
-
-
 def test_xla_is_eager_and_one_program():
     config = dataclasses.replace(GAN, lam_p=0.)
-    step = make(GanStep, model_config=FLAT, config=config, xla=True)
+    step = make(GanStep, model_config=tiny.MODEL, config=config, xla=True)
     before, names = values_of(step.model.variables), [variable.name for variable in step.model.variables]
     terms = run(step, MARKED)
     # what XLA itself is given: nothing that it would have to call back for
     program = step.train_step.experimental_get_compiler_ir(*MARKED[0])(stage='hlo')
     assert program.count('ENTRY') == 1 and 'custom-call' not in program and 'host-' not in program
-    other = make(GanStep, model_config=FLAT, config=config)
+    other = make(GanStep, model_config=tiny.MODEL, config=config)
     tf.config.run_functions_eagerly(True)
     expected = run(other)
     tf.config.run_functions_eagerly(False)
@@ -275,7 +271,7 @@ def test_xla_is_eager_and_one_program():
 @pytest.mark.parametrize('loss_type', ['hinge', 'wgan'])
 def test_other_losses_train(eagerly, loss_type):
     # one of them without spectral normalisation, as it is used with a gradient penalty
-    model_config = dataclasses.replace(FLAT, use_sp=loss_type != 'wgan')
+    model_config = dataclasses.replace(tiny.MODEL, use_sp=loss_type != 'wgan')
     config = dataclasses.replace(GAN, lam_p=0., loss_type=loss_type)
     step = make(GanStep, model_config=model_config, config=config)
     before = values_of(step.model.d_x.trainable_variables)

@@ -83,7 +83,7 @@ def painted(pixels, x):
 def test_a_video_comes_back_with_its_sound_rate_and_length(tmp_path, capsys):
     make(tmp_path / 'in.mp4', [frame(40 + k) for k in range(24)], audio=True)
     rows = run(tmp_path)
-    assert '24 frames, eyes repainted in 24; positions of eyes trembled by' in capsys.readouterr().out
+    assert '24 frames, eyes repainted in 24; eye positions jitter by' in capsys.readouterr().out
     info, frames = frames_of(tmp_path / 'out.mp4')
     assert info.size == (WIDTH, HEIGHT) and info.fps == FPS and info.has_audio and len(frames) == 24
     sound = [ffmpeg('-i', tmp_path / f'{name}.mp4', '-map', '0:a', '-c', 'copy', '-f', 'md5', '-') for name in ('in', 'out')]
@@ -127,11 +127,25 @@ def test_a_turned_head_fades_out_and_in(tmp_path):
     assert {row['strength'] for row in hard} == {'0.000', '1.000'}
 
 
-def test_no_face_and_no_change(tmp_path, capsys):
-    make(tmp_path / 'in.mp4', [frame(0, seen=False)] * 12)
-    assert run(tmp_path) == []
-    assert '12 frames, eyes repainted in 0' in capsys.readouterr().out
-    assert len(frames_of(tmp_path / 'out.mp4')[1]) == 12
+@pytest.mark.parametrize('pixels, message', [(frame(0, seen=False), 'none was found'),
+                                             (frame(60, turned=True), 'turned by 70 degrees')])
+def test_a_video_in_which_nothing_is_to_be_done(tmp_path, capsys, pixels, message):
+    make(tmp_path / 'in.mp4', [pixels] * 12)
+    options = tiny.arguments(model='model', input=tmp_path / 'in.mp4', output=tmp_path / 'out.mp4',
+                             report=tmp_path / 'report.csv')
+    assert main(['correct', *options]) == 1
+    error = capsys.readouterr().err
+    assert 'In none of the 12 frames' in error and message in error
+    assert [path.name for path in tmp_path.iterdir()] == ['in.mp4']
+
+
+def test_a_video_that_is_cut_off(tmp_path, capsys):
+    make(tmp_path / 'whole.mkv', [frame(60 + k % 9) for k in range(60)])
+    data = (tmp_path / 'whole.mkv').read_bytes()
+    (tmp_path / 'in.mkv').write_bytes(data[:len(data) * 3 // 4])
+    assert main(['correct', *tiny.arguments(model='model', input=tmp_path / 'in.mkv', output=tmp_path / 'out.mp4')]) == 1
+    count = len(frames_of(tmp_path / 'out.mp4')[1])
+    assert 0 < count < 60 and f'{count} frames could be read' in capsys.readouterr().err
 
 
 def test_eyes_given_by_hand(tmp_path, monkeypatch):

@@ -32,6 +32,8 @@ def run(values):
     if values.fps != values.fps:
         raise GazeError('--fps=nan must be finite.')
     from gaze_tf.editing import inputs
+    if inputs.is_video(values.input):
+        raise GazeError(f'--input={values.input} is a video: animate takes photos; `gaze-tf correct` takes videos.')
     if inputs.is_one(values.input):
         sources = [inputs.one(values.input, eyes, values.output, ('.gif', '.mp4'), values.overwrite)]
     else:
@@ -40,6 +42,9 @@ def run(values):
         sources, note = inputs.several(values.input, values.output, f'.{values.format}', values.domain, values.last)
         if note:
             print(note, file=sys.stderr)
+    if sources[0].output.suffix.lower() != '.gif':
+        from gaze_tf.editing.video_files import ffmpeg
+        ffmpeg()    # whether it is there should be known at once
 
     # TensorFlow takes seconds to import: after the flags are known to be good
     from tqdm import tqdm
@@ -51,7 +56,8 @@ def run(values):
         except GazeError as error:
             if len(sources) == 1:
                 raise
-            rows.append({'file': str(source.path), 'status': 'failed', 'error': str(error)})
+            rows.append({'file': str(source.path), 'error': str(error),
+                         'status': 'unchanged' if isinstance(error, faces.NothingEdited) else 'failed'})
         else:
             rows.append({'file': str(source.path), 'status': 'animated'})
     if len(sources) > 1:

@@ -40,16 +40,18 @@ def run(values):
 
 
 def _one(values, eyes, alpha):
+    if values.format:
+        raise GazeError("--format goes with several photos; one's is the suffix of --output.")
     from gaze_tf.editing import inputs
     source = inputs.one(values.input, eyes, values.output, inputs.PHOTOS, values.overwrite)
     from gaze_tf.editing.editor import GazeEditor
     from gaze_tf.editing.photo import Photo
     photo = Photo.open(source.path)
     edited = GazeEditor.load(values.model, faces.limits(values)).correct(photo, source.eyes, values.faces, alpha, values.blend)
-    faces.refuse_if_none(source.path, edited.faces)
-    edited.save(source.output)
     if values.report:
         faces.write_report(values.report, edited.faces)
+    faces.refuse_if_none(source.path, edited.faces)
+    edited.save(source.output)
     print('\n'.join([f'Wrote {source.output}', *faces.describe(edited.faces), *photo.notes]))
 
 
@@ -58,6 +60,8 @@ def _several(values, eyes, alpha):
     from gaze_tf.editing import inputs
     if eyes:
         raise GazeError(f'--eyes goes with one photo, not with {values.input}.')
+    if values.report:
+        raise GazeError(f'--report goes with one photo or video; of {values.input} it is report.json in --output.')
     sources, note = inputs.several(values.input, values.output, values.format and f'.{values.format}', values.domain,
                                    values.last, values.overwrite)
     if note:
@@ -83,3 +87,5 @@ def _video(values, eyes, alpha):
     summary = video.correct(GazeEditor.load(values.model, faces.limits(values), detector), source, values.report or None, values.faces, alpha,
                             values.blend, values.smoothing, values.fade, values.cuts)
     print(f'Wrote {source.output}: {summary}')
+    if summary.problem:
+        raise GazeError(f'{summary.problem} Only those are in {source.output}.')

@@ -1,6 +1,7 @@
 """What `correct` and `animate` share: the flags that name photos and faces, and how they are read."""
 import collections
 import math
+import pathlib
 import re
 import sys
 
@@ -32,7 +33,8 @@ def define_flags(values):
                        flag_values=values)
     flags.DEFINE_float('min_openness', Limits().min_openness, 'Faces with an eye that is open by less of its width than '
                        'this are left alone; in a video: blinks. 0: repaint closed eyes, too.', flag_values=values)
-    flags.DEFINE_boolean('overwrite', False, 'Let the output be the input itself, and do again what is done.',
+    flags.DEFINE_boolean('overwrite', False, 'Allow the output to be the input itself; of several photos, do again '
+                                              'what is done.',
                          flag_values=values)
     flags.DEFINE_enum('domain', 'y', ['x', 'y'], "Of a folder in CelebAGaze's layout: the domain, x (1.txt, eyes at "
                                                  'the camera) or y (0.txt, eyes elsewhere).', flag_values=values)
@@ -77,13 +79,17 @@ def describe(reports):
             for report in reports]
 
 
+class NothingEdited(GazeError):
+    """A photo has no face that could be edited."""
+
+
 def refuse_if_none(path, reports):
-    """Raises GazeError unless a face of a photo was edited: with nothing to show, nothing is written."""
+    """Raises NothingEdited unless a face of a photo was edited: with nothing to show, nothing is written."""
     if not reports:
-        raise GazeError(f'No face was found in {path}; nothing was written. --eyes=LEFT_X,LEFT_Y,RIGHT_X,RIGHT_Y says '
+        raise NothingEdited(f'No face was found in {path}; nothing was written. --eyes=LEFT_X,LEFT_Y,RIGHT_X,RIGHT_Y says '
                         'where the eyes are.')
     if not any(report.done for report in reports):
-        raise GazeError(f'No face of {path} could be edited; nothing was written. ' + '; '.join(describe(reports)) + '.')
+        raise NothingEdited(f'No face of {path} could be edited; nothing was written. ' + '; '.join(describe(reports)) + '.')
 
 
 def write_report(path, reports):
@@ -91,7 +97,9 @@ def write_report(path, reports):
     import json
     from gaze_tf.editing.folder import face_row
     from gaze_tf.folders import reason, write_text
+    path = pathlib.Path(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps([face_row(report) for report in reports], indent=1) + '\n')
     except OSError as error:
         raise GazeError(f'--report={path} cannot be written: {reason(error)}.') from error
@@ -104,6 +112,7 @@ def summary(rows, output):
     print(f'{output}: ' + ', '.join(f'{number} {status}' for status, number in count.items())
           + (f' ({earlier} of them by an earlier run)' if earlier else ''))
     for row in rows:
-        if row['status'] == 'failed':
-            print(row['error'], file=sys.stderr)
+        why = row.get('error') or row.get('reason') and f'{row["file"]} is unchanged: {row["reason"]}'
+        if why and 'earlier' not in row:
+            print(why, file=sys.stderr)
     return 1 if count['failed'] else 0

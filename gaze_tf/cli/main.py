@@ -78,8 +78,6 @@ def _run(args):
     if command not in COMMANDS:
         print(f'gaze-tf: no command {command!r}; the commands are {", ".join(COMMANDS)}.', file=sys.stderr)
         return 2
-    # before TensorFlow is imported: its start-up chatter (three harmless 'errors') buries our messages
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     try:
         module, values = parse(command, args[1:])
         return 0 if values is None else module.run(values) or 0

@@ -97,14 +97,14 @@ def _faces(path, detector, which, limits, img_size):
             raise GazeError('no face was found')
         chosen = faces_lib.choose(found, which)
     except GazeError as error:
-        yield None, None, None, str(error)
+        yield None, None, None, str(error).removeprefix('--input: ')
         return
     size = rgb.shape[1::-1]
     for index, face in chosen:
         problem = faces_lib.why_not(face, limits, size)
         scale = frame_of(face.eyes, size, img_size).scale
         if not problem and scale > MAX_ENLARGED:
-            problem = f'it would have to be enlarged {scale:.1f} times (at most {MAX_ENLARGED:g})'
+            problem = f'it would have to be enlarged {scale:.1f} times (at most {MAX_ENLARGED:g}; a smaller --img_size helps)'
         yield index, face, rgb, problem
 
 

@@ -78,7 +78,7 @@ class GazeEditor:
         Args:
           photo: a path, or RGB uint8 [H, W, 3].
           eyes: (left_x, left_y, right_x, right_y) of one face, to do without a detector.
-          faces: 'largest', 'all', or numbers of faces by size such as '0,2'.
+          faces: 'largest', 'all', or numbers of faces by size such as '0,2' or [0, 2].
           alpha: how far the gaze moves, 0 not at all, 1 to the camera; one number, or one for each eye.
           blend: see `blend.put_back`.
 
@@ -135,7 +135,7 @@ class GazeEditor:
 
     def paint(self, works, alpha=1., blend='feather'):
         """The Edited photos of Works, all their faces through the network a batch at a time."""
-        alphas = np.broadcast_to(np.asarray(alpha, float), 2)
+        alphas = alphas_of_eyes(alpha)
         keys = [(number, index) for number, work in enumerate(works) for index in work.cuts]
         painted = {}
         for start in range(0, len(keys), BATCH):
@@ -160,6 +160,8 @@ class GazeEditor:
         return frames[:, 0]
 
     def _put_back(self, work, painted, blend, strengths):
+        if blend not in blend_lib.BLENDS:
+            raise GazeError(f'--blend={blend} must be {", ".join(blend_lib.BLENDS)}.')
         image = work.rgb
         reports = list(work.reports)
         for index, after in painted.items():
@@ -169,6 +171,17 @@ class GazeEditor:
             reports[index] = reports[index]._replace(
                 sharpness=blend_lib.sharpness_kept(work.rgb, image, frame, boxes))
         return Edited(image, reports, work.photo)
+
+
+def alphas_of_eyes(alpha):
+    """alpha, one number or one for each eye, as float64 [2]; raises GazeError."""
+    try:
+        alphas = np.broadcast_to(np.asarray(alpha, float), 2)
+    except (TypeError, ValueError) as error:
+        raise GazeError(f'--alpha={alpha} must be one number, or one for each eye.') from error
+    if not np.isfinite(alphas).all():
+        raise GazeError(f'--alpha={alpha} must be finite.')
+    return alphas
 
 
 def _checked(rgb):

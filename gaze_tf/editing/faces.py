@@ -62,7 +62,9 @@ def why_not(face, limits=Limits(), size=None):
 
 
 def choose(faces, which):
-    """[(index, Face)] of faces, the largest first, by 'largest', 'all', or indices such as '0,2'; raises GazeError."""
+    """[(index, Face)] of faces, the largest first, by 'largest', 'all', or indices such as '0,2' or [0, 2]; raises GazeError."""
+    if not isinstance(which, str):
+        which = ','.join(map(str, [which] if isinstance(which, int) else which))
     if which in ('largest', 'all'):
         return list(enumerate(faces))[:1 if which == 'largest' else None]
     try:

@@ -42,8 +42,8 @@ def correct(editor, sources, folder, settings, faces='largest', alpha=1., blend=
       redo: whether to do again what is done.
 
     Returns:
-      list of rows: dicts with 'file', 'output', 'status' ('corrected', 'unchanged', 'failed'), 'faces' or 'error', and
-      for what an earlier run did, 'earlier'.
+      list of rows: dicts with 'file', 'output', 'status' ('corrected', 'unchanged' and its 'reason', 'failed' and its
+      'error'), 'faces', and for what an earlier run did, 'earlier'.
 
     Raises:
       GazeError: the report cannot be written.
@@ -56,15 +56,17 @@ def correct(editor, sources, folder, settings, faces='largest', alpha=1., blend=
         try:
             for group in _groups(editor, _read(readers, todo), faces, report, bar):
                 for (source, _), edited in zip(group, editor.paint([work for _, work in group], alpha, blend)):
-                    written.append((source, edited.faces, writer.submit(edited.save, source.output)))
+                    written.append((source, _row(edited), writer.submit(edited.save, source.output)))
                 # whatever waits to be written is held in memory
                 while len(written) > BATCH:
                     _finish(written.popleft(), report, bar)
             while written:
                 _finish(written.popleft(), report, bar)
         finally:
-            for _, _, future in written:
-                future.cancel()
+            # interrupted: what is being written is done, too
+            for entry in written:
+                if not entry[2].cancel():
+                    _finish(entry, report, bar)
             report.save()
     return [report.rows[str(source.path)] for source in sources]
 
@@ -86,7 +88,7 @@ def _groups(editor, photos, faces, report, bar):
         try:
             work = editor.prepare(future.result(), source.eyes, faces)
         except GazeError as error:
-            report.add(source, status='failed', error=str(error))
+            report.add(source, status='failed', error=_of_the_file(error))
             bar.update()
             continue
         group.append((source, work))
@@ -98,15 +100,23 @@ def _groups(editor, photos, faces, report, bar):
         yield group
 
 
+def _row(edited):
+    if any(face.done for face in edited.faces):
+        row = {'status': 'corrected'}
+    else:
+        row = {'status': 'unchanged', 'reason': '; '.join(face.reason for face in edited.faces) or 'no face was found'}
+    notes = {'notes': edited.photo.notes} if edited.photo.notes else {}
+    return {**row, **notes, 'faces': [face_row(face) for face in edited.faces]}
+
+
 def _finish(entry, report, bar):
-    source, faces, future = entry
+    source, row, future = entry
     try:
         future.result()
     except GazeError as error:
-        report.add(source, status='failed', error=str(error))
+        report.add(source, status='failed', error=_of_the_file(error))
     else:
-        report.add(source, status='corrected' if any(face.done for face in faces) else 'unchanged',
-                   faces=[face_row(face) for face in faces])
+        report.add(source, **row)
     bar.update()
 
 
@@ -148,6 +158,11 @@ def _newer(source):
         return source.output.stat().st_mtime >= source.path.stat().st_mtime
     except OSError:
         return False
+
+
+def _of_the_file(error):
+    """What is wrong with one of many files, which no flag names."""
+    return str(error).removeprefix('--input: ').removeprefix('--output: ')
 
 
 def _rounded(value):

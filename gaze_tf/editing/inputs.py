@@ -7,7 +7,7 @@ from gaze_tf.data import celebagaze
 from gaze_tf.errors import GazeError
 
 PHOTOS = '.jpg', '.jpeg', '.png', '.tif', '.tiff', '.webp', '.bmp'
-VIDEOS = '.mp4', '.mov', '.mkv', '.m4v', '.avi', '.webm'
+VIDEOS = '.mp4', '.mov', '.mkv', '.m4v', '.avi', '.webm', '.ts', '.mts', '.mpg', '.mpeg', '.wmv', '.3gp', '.flv'
 
 
 class Source(NamedTuple):
@@ -31,13 +31,14 @@ def is_one(input):
 def one(input, eyes, output, suffixes, overwrite):
     """The Source of one file; raises GazeError.
 
-    output: a file that ends in one of `suffixes`, or a folder, which the result is written to by the input's name;
+    output: a file that ends in one of `suffixes`, or a folder (one that exists, or a name that ends in /), which the result is written to by the input's name;
     overwrite: whether it may be the input itself.
     """
+    folder = str(output).endswith('/')
     input, output = pathlib.Path(input), pathlib.Path(output)
     if not input.exists():
         raise GazeError(f'--input: there is no {input}.')
-    if output.is_dir():
+    if folder or output.is_dir():
         output /= input.name if input.suffix.lower() in suffixes else f'{input.stem}{suffixes[0]}'
     if output.suffix.lower() not in suffixes:
         raise GazeError(f'--output={output} must end in {" or ".join(suffixes)}, or be a folder.')
@@ -68,8 +69,9 @@ def several(input, output, suffix='', domain='y', last=0, overwrite=False):
         raise GazeError(f'--input: there are no photos ({" ".join(PHOTOS)}) in {input}.')
     sources = [Source(path, None, output / (path.name if not suffix else f'{path.stem}{suffix}')) for path in photos]
     _check_names(sources, overwrite)
-    others = len(paths) - len(photos)
-    return sources, f'{others} files that are not photos were left out.' if others else ''
+    others = [path.name for path in paths if path not in photos]
+    return sources, others and (f'Left out, as they do not end in {" ".join(PHOTOS)}: {", ".join(others[:9])}'
+                                + (f' and {len(others) - 9} more' if len(others) > 9 else ''))
 
 
 def _check_names(sources, overwrite):

@@ -33,6 +33,8 @@ class Photo:
         image, pixels, notes = self._decode()
         self.notes = tuple(notes)
         self._format = 'JPEG' if image.format == 'MPO' else image.format
+        if SUFFIXES.get(self.path.suffix.lower(), self._format) != self._format:
+            self.notes += (f'{self.path} is a {self._format} in spite of its name: under that name it is encoded anew.',)
         self._orientation = photo_files.orientation(image)
         height, width = photo_modes.shape(pixels)
         self.rgb = np.empty([width, height, 3] if self._orientation >= 5 else [height, width, 3], np.uint8)
@@ -109,7 +111,7 @@ class Photo:
         except (GazeError, MemoryError):
             raise
         except UnidentifiedImageError as error:
-            hint = ('HEIC photos must be exported as JPEG first' if self._data[4:8] == b'ftyp' else
+            hint = ('HEIC photos must be exported as JPEG first' if self._data[4:10] in (b'ftyphe', b'ftypmi') else
                     'JPEG, PNG, TIFF, WebP, BMP and still GIF are')
             raise GazeError(f'--input: {self.path} is not a photo in a format that can be read: {hint}.') from error
         except photo_modes.UnsupportedMode as error:
@@ -172,7 +174,8 @@ def _write(path, fill):
             temporary.unlink(missing_ok=True)
     # ValueError: of encoders, for pictures that are too large for their format
     except (OSError, ValueError) as error:
-        raise GazeError(f'--output: {path} cannot be written ({_first_line(error)}).') from error
+        why = getattr(error, 'strerror', None) or _first_line(error)
+        raise GazeError(f'--output: {path} cannot be written ({why}).') from error
 
 
 def _first_line(error):

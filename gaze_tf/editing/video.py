@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
 from gaze_tf.editing.align import frame_of
+from gaze_tf.editing.editor import alphas_of_eyes
 from gaze_tf.editing.tracking import Tracker
 from gaze_tf.editing.video_files import open_video, write_video
 from gaze_tf.errors import GazeError
@@ -25,20 +26,21 @@ COLUMNS = ('frame', 'seconds', 'track', 'left_x', 'left_y', 'right_x', 'right_y'
 
 class Summary(NamedTuple):
     """What was done to a video: its frames, those in which eyes were repainted, how much eyes tremble as they were found
-    and as they were used (pixels, see `stability.jitter`; None without three frames of a face), and notes for the user.
+    and as they were used (pixels, see `stability.jitter`; None without three frames of a face); what reading changed of
+    it, and what was wrong with it, in a sentence for the user, or ''.
     """
     frames: int
     repainted: int
     found_jitter: float
     used_jitter: float
-    notes: tuple
+    note: str
+    problem: str
 
     def __str__(self):
-        lines = [f'{self.frames} frames, eyes repainted in {self.repainted}']
+        line = f'{self.frames} frames, eyes repainted in {self.repainted}'
         if self.found_jitter is not None:
-            lines[0] += (f'; positions of eyes trembled by {self.found_jitter:.2f} pixels as found, '
-                         f'{self.used_jitter:.2f} smoothed')
-        return '\n'.join([*lines, *self.notes])
+            line += (f'; eye positions jitter by {self.found_jitter:.2f} pixels as found, {self.used_jitter:.2f} as used')
+        return '\n'.join(filter(None, [line, self.note]))
 
 
 def correct(editor, source, report=None, faces='largest', alpha=1., blend='feather', smoothing=0.8, fade=0.25, cuts=True):
@@ -58,14 +60,14 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
     Raises:
       GazeError: the video cannot be read or written; a file that was there stays.
     """
-    alphas = np.broadcast_to(np.asarray(alpha, float), 2)
+    alphas = alphas_of_eyes(alpha)
     with open_video(source.path) as video, _rows(report) as write_row, \
             concurrent.futures.ThreadPoolExecutor(1) as worker:
         size, fps = video.info.size, video.info.fps
         given = source.eyes and faces_lib.eyes_given(source.eyes, size)
         tracker = Tracker(fps, smoothing, fade, lambda face: faces_lib.why_not(face, editor.limits, size), cuts)
         jitters = _Jitters()
-        repainted = number = 0
+        reasons, repainted, number = collections.Counter(), 0, 0
         with write_video(source.output, size, fps, audio_from=source.path) as out, \
                 tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar:
             for complete in _tracked(editor, _found(editor, video, worker, given, faces), tracker, alphas):
@@ -75,11 +77,14 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
                         write_row([number, f'{float(number / fps):.3f}', each.track,
                                    *(f'{value:.2f}' for value in each.face.eyes), f'{each.strength:.3f}', each.reason])
                     jitters.add(tracked)
+                    reasons.update(each.reason for each in tracked if each.reason)
                     repainted += any(each.strength for each in tracked)
                     number += 1
                     bar.update()
-    notes = tuple(note for note in (video.info.note, video.problem) if note)
-    return Summary(number, repainted, *jitters.of_all(), notes)
+            if not repainted:
+                raise GazeError(f'In none of the {number} frames of {source.path} could a face be edited '
+                                f'({max(reasons, key=reasons.get) if reasons else "none was found"}); nothing was written.')
+    return Summary(number, repainted, *jitters.of_all(), video.info.note, video.problem)
 
 
 def _found(editor, video, worker, given, faces):

@@ -73,7 +73,7 @@ class VideoReader:
 
     def _read(self):
         width, height = self.info.size
-        command = [_ffmpeg(), '-nostdin', '-loglevel', 'error', *_input(self._path), '-map', '0:V:0', '-vf',
+        command = [ffmpeg(), '-nostdin', '-loglevel', 'error', *_input(self._path), '-map', '0:V:0', '-vf',
                    ','.join(self._filters), '-pix_fmt', 'rgb24', '-f', 'rawvideo', 'pipe:1']
         count = 0
         with _running(command, stdout=subprocess.PIPE) as (process, said):
@@ -163,7 +163,7 @@ def write_video(path, size, fps, audio_from=None):
 def _write_command(path, temporary, size, fps, audio_from):
     width, height = size
     target = ['-f', {'.mp4': 'mp4', '.mov': 'mov', '.mkv': 'matroska'}[path.suffix.lower()], '-y', f'file:{temporary}']
-    start, sound = 0, []
+    start, sound_file, sound = 0, [], []
     if audio_from is not None:
         stream = _probe(audio_from)
         start = stream.start
@@ -171,7 +171,7 @@ def _write_command(path, temporary, size, fps, audio_from):
             # the surest way to learn what a format can hold
             copied = _call([*_input(audio_from), '-map', '0:a', '-c', 'copy', '-t', '1', *target]).returncode == 0
             codec = ['copy'] if copied else ['aac', '-b:a', '192k']
-            sound = [*_input(audio_from), '-map', '1:a', '-c:a', *codec]
+            sound_file, sound = _input(audio_from), ['-map', '1:a', '-c:a', *codec]
     # players that look at no tags take small videos for BT.601, large ones for BT.709
     matrix = 'bt709' if _is_hd(size) else 'smpte170m'
     chroma = 'yuv444p' if width % 2 or height % 2 else 'yuv420p'
@@ -183,7 +183,7 @@ def _write_command(path, temporary, size, fps, audio_from):
         video += ['-movflags', '+faststart']
     inputs = ['-itsoffset', f'{start:.6f}', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-video_size', f'{width}x{height}',
               '-framerate', str(fps), '-i', 'pipe:0']
-    return [_ffmpeg(), '-loglevel', 'error', *inputs, *sound, *video, *target]
+    return [ffmpeg(), '-loglevel', 'error', *inputs, *sound_file, *video, *sound, *target]
 
 
 def _probe(path):
@@ -251,7 +251,7 @@ def _input(path):
 
 
 def _call(arguments):
-    return subprocess.run([_ffmpeg(), '-hide_banner', '-nostdin', *arguments], stdout=subprocess.DEVNULL,
+    return subprocess.run([ffmpeg(), '-hide_banner', '-nostdin', *arguments], stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE, env=_ENVIRONMENT, encoding='utf-8', errors='replace')
 
 
@@ -288,9 +288,10 @@ def _disk_errors(path):
         raise GazeError(f'--output: {path} cannot be written ({error.strerror or error}).') from error
 
 
-def _ffmpeg():
+def ffmpeg():
+    """Path of the program; raises GazeError if it is not installed."""
     try:
         import imageio_ffmpeg
         return imageio_ffmpeg.get_ffmpeg_exe()
     except (ImportError, RuntimeError) as error:
-        raise GazeError("Videos need ffmpeg: install 'gaze_tf[video]'.") from error
+        raise GazeError("Videos need ffmpeg: pip install 'gaze_tf[video]'.") from error
