@@ -11,6 +11,8 @@ Their figures, printed below the times:
   tremble        pixels (standard deviation, see `stability.jitter`) by which irises seem to move in a still face with
                  noise, for the detector: in the clip as it was; corrected (bar: no more); and, as what the detector makes
                  of such eyes, in that clip with corrected eyes that do not move at all. Only with --model
+  shift          the same by registration: pixels by which the picture of the eyes shifts from frame to frame, in the clip
+                 as it was, and corrected. Only with --model
 """
 import dataclasses
 import pathlib
@@ -23,6 +25,7 @@ from fractions import Fraction
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 import face_renderer
 import synthetic_faces
@@ -149,12 +152,28 @@ def video(model, repeats, seconds_of):
             with open_video(source) as before, open_video(target) as after:
                 first = still.astype(np.uint8)
                 moved = editor.correct(first).image.astype(int) - first
-                fixed = (np.clip(rgb + moved, 0, 255).astype(np.uint8) for rgb in before)
                 figures['tremble'] = [stability.jitter(_irises(editor, frames)) for frames in (before, after)]
+                fixed = (np.clip(rgb + moved, 0, 255).astype(np.uint8) for rgb in before)
                 figures['tremble'].append(stability.jitter(_irises(editor, fixed)))
+                face, = editor.find(first)
+                figures['shift'] = [stability.jitter(_shifts(frames, face)) for frames in (before, after)]
     return {'video': [whole], 'its frames one by one': [one_by_one]}, figures
 
 
 def _irises(editor, frames, count=90):
     """[N, 4] irises in the first frames of a video."""
     return np.array([editor.find(rgb)[0].irises for _, rgb in zip(range(count), frames)])
+
+
+def _shifts(frames, face, count=90):
+    """[N, 4] shifts of both eyes against their mean picture, by least squares on its gradient (Lucas and Kanade 1981)."""
+    found = []
+    half = np.array([1.2, 0.7]) * face.eye_width
+    grey = [ndimage.gaussian_filter(rgb.mean(axis=-1), 1) for _, rgb in zip(range(count), frames)]
+    for eye in np.reshape(face.eyes, (2, 2)):
+        (x0, y0), (x1, y1) = (np.rint(eye + sign * half).astype(int) for sign in (-1, 1))
+        patches = np.stack([picture[y0:y1, x0:x1] for picture in grey])
+        mean = patches.mean(axis=0)
+        gradient = np.stack([np.gradient(mean, axis=axis).ravel() for axis in (1, 0)], axis=1)
+        found.append((mean - patches).reshape(len(patches), -1) @ np.linalg.pinv(gradient).T)
+    return np.concatenate(found, axis=1)
