@@ -20,7 +20,7 @@ def define_flags(values):
                       flag_values=values)
     flags.DEFINE_string('report', '', 'JSON file for what was done to each face (several photos: report.json in --output; '
                                       'a video: CSV, a row for each frame and face).', flag_values=values)
-    flags.DEFINE_float('smoothing', 0.8, 'Of a video: seconds over which positions of eyes are smoothed; 0: not.',
+    flags.DEFINE_float('smoothing', 1.2, 'Of a video: seconds over which positions of eyes are smoothed; 0: not.',
                        lower_bound=0, upper_bound=2, flag_values=values)
     flags.DEFINE_float('fade', 0.25, 'Of a video: seconds in which the change fades where a face turns away or is lost; '
                                      '0: at once.', lower_bound=0, upper_bound=2, flag_values=values)

@@ -52,7 +52,7 @@ class Tracker:
     It holds `delay` frames and what was found in twice as many, however long the video.
     """
 
-    def __init__(self, fps, window_s=0.8, fade_s=0.25, limits=lambda face: '', cuts=True):
+    def __init__(self, fps, window_s=1.2, fade_s=0.25, limits=lambda face: '', cuts=True):
         """fps: frames per second; window_s: seconds of video that smooth eyes and codes, 0 for none; fade_s: seconds
         in which strengths go from 1 to 0, 0 for at once; limits: Face → why it is left alone, '' if it is not
         (openness may be None); cuts: whether to look for them (otherwise frames may be anything).
@@ -176,12 +176,13 @@ def smoothed(offsets, values, half):
     """
     noise = _noise(values)
     fits = [(offsets == 0).astype(float)]
-    for width in half / 2 * np.sqrt(0.5) ** np.arange(5, -1, -1):
+    for width in half / 2 * np.sqrt(0.5) ** np.arange(8, -1, -1):
         fit = _line_weights(offsets, width, half)
         for narrower in fits:
             change = fit - narrower
-            # rms over coordinates, in standard deviations: beyond 2 in fewer than 1 of 300 still frames
-            if np.sqrt(np.mean((change @ values) ** 2)) > 2 * noise * np.linalg.norm(change) + 1e-6:
+            # rms over coordinates, in standard deviations: beyond 3 next to never where nothing moves (beyond 2 in 1 of
+            # 300 frames, and each time the position jumps)
+            if np.sqrt(np.mean((change @ values) ** 2)) > 3 * noise * np.linalg.norm(change) + 1e-6:
                 return fits[-1] @ values
         fits.append(fit)
     return fits[-1] @ values

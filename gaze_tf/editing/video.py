@@ -43,7 +43,7 @@ class Summary(NamedTuple):
         return '\n'.join(filter(None, [line, self.note]))
 
 
-def correct(editor, source, report=None, faces='largest', alpha=1., blend='feather', smoothing=0.8, fade=0.25, cuts=True):
+def correct(editor, source, report=None, faces='largest', alpha=1., blend='feather', smoothing=1.2, fade=0.25, cuts=True):
     """Corrects a video, with its sound.
 
     Args:
