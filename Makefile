@@ -27,7 +27,7 @@ $(BIN)/.installed: setup.py
 	@touch $@
 
 test: venv
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests
 
 demo: venv
 	$(BIN)/python tools/demo.py --output_dir=runs/demo

@@ -9,7 +9,7 @@ EXTRAS = {
     'video': ['imageio-ffmpeg>=0.4.9,<0.7'],
     'serving': ['tensorflow-serving-api>=2.15.1,<2.16'],
     'gpu': ['tensorflow[and-cuda]>=2.15.1,<2.16'],
-    'dev': ['pytest>=7.4,<9', 'pytest-xdist>=3.5,<4'],
+    'dev': ['pytest>=7.4,<9', 'pytest-xdist>=3.7,<4'],
 }
 
 setup(
