@@ -31,8 +31,8 @@ def is_one(input):
 def one(input, eyes, output, suffixes, overwrite):
     """The Source of one file; raises GazeError.
 
-    output: a file that ends in one of `suffixes`, or a folder (one that exists, or a name that ends in /), which the result is written to by the input's name;
-    overwrite: whether it may be the input itself.
+    output: a file that ends in one of `suffixes`, or a folder (one that exists, or a name that ends in /), which the
+    result is written to by the input's name; overwrite: whether it may be the input itself.
     """
     folder = str(output).endswith('/')
     input, output = pathlib.Path(input), pathlib.Path(output)
@@ -60,7 +60,9 @@ def several(input, output, suffix='', domain='y', last=0, overwrite=False):
         found = [(face.path, face.eyes) for face in listing.faces[-last:]]
         note = '' if not listing.problems else (
             f'{len(listing.problems)} bad rows were left out, the first: {listing.problems[0]}')
-        return [Source(path, eyes, output / f'{path.stem}{suffix or path.suffix}') for path, eyes in found], note
+        sources = [Source(path, eyes, output / f'{path.stem}{suffix or path.suffix}') for path, eyes in found]
+        _check_names(sources, overwrite)
+        return sources, note
     folder = pathlib.Path(input).is_dir()
     paths = sorted(path for path in (pathlib.Path(input).iterdir() if folder else map(pathlib.Path, glob.glob(
         str(input), recursive=True))) if path.is_file() and not path.name.startswith('.'))
