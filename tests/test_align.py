@@ -119,6 +119,20 @@ def test_only_pixels_under_the_boxes_change(eyes, scale, name):
     np.testing.assert_array_equal(left[~only_left], photo[~only_left])
 
 
+def test_eyes_whose_rectangles_meet_are_both_put_back():
+    photo = texture(240, 300)
+    # steeply turned, with boxes as wide as the eyes are apart: their upright rectangles in the photo overlap
+    frame = align.frame_of(eyes_at((150, 120), 60, 45), (300, 240), SIZE)
+    cut, painted = frame.cut(photo), texture(SIZE, SIZE, seed=1)
+    boxes = [(int(x) - 12, int(y) - 8, int(x) + 12, int(y) + 8) for x, y in np.reshape(frame.eyes, (2, 2))]
+    both, left, right = (blend.put_back(photo, frame, cut, painted, boxes, 'hard', strengths)
+                         for strengths in ((1, 1), (1, 0), (0, 1)))
+    np.testing.assert_array_equal(both, np.where(left != photo, left, right))
+    own = photo.copy()
+    assert blend.put_back(own, frame, cut, painted, boxes, 'hard', in_place=True) is own
+    np.testing.assert_array_equal(own, both)
+
+
 def test_hard_is_what_was_painted():
     photo, painted = texture(SIZE, SIZE), texture(SIZE, SIZE, seed=1)
     frame = align.frame_of(MEAN, (SIZE, SIZE), SIZE)

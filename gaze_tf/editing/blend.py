@@ -20,7 +20,8 @@ _GRAIN = 0.5
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def put_back(photo, frame, cut, painted, boxes, blend='feather', strengths=(1., 1.), seed=0):
+def put_back(photo, frame, cut, painted, boxes, blend='feather', strengths=(1., 1.), seed=0,
+             in_place=False):
     """The photo with repainted eyes.
 
     Args:
@@ -33,19 +34,22 @@ def put_back(photo, frame, cut, painted, boxes, blend='feather', strengths=(1., 
         matched all along the rim), or 'hard' (as painted).
       strengths: share of the change for each eye, from 0 to 1.
       seed: of the grain; frames of a video have one each.
+      in_place: whether `photo` itself is changed rather than a copy, which for large photos is dear.
 
     Returns:
       uint8 [H, W, 3]; the photo itself where nothing changes.
     """
-    result = photo
+    edits = []
     for box, strength in zip(boxes, strengths):
         patch = patch_of(frame, box, photo.shape[1::-1]) if strength > 0 else None
-        if patch is None:
-            continue
-        if result is photo:
-            result = photo.copy()
-        result[patch.rows, patch.columns] = _blended(photo[patch.rows, patch.columns], patch, frame.scale, cut, painted,
-                                                     box, blend, strength, seed)
+        if patch:
+            before = photo[patch.rows, patch.columns]
+            after = _blended(before, patch, frame.scale, cut, painted, box, blend, strength, seed)
+            edits.append((patch, before != after, after))
+    result = photo if in_place or not edits else photo.copy()
+    # only what changes: the rectangles around turned boxes may meet
+    for patch, changed, after in edits:
+        result[patch.rows, patch.columns][changed] = after[changed]
     return result
 
 
@@ -101,14 +105,13 @@ def membrane(values):
 def same_structure(before, after, sigma):
     """[H, W] float32: 1 where two images [H, W, 3] have the same structure in a window, 0 where not.
 
-    It is 1 - var(difference) / (var(before) + var(after)) of grey levels, at least 0: where both have the same edges
-    it is near 1, and so it is where both are flat.
+    It is 1 - 2 var(difference) / (var(before) + var(after)) of grey levels, at least 0: where both have the same edges
+    it is near 1, and so it is where both are flat; where half of what both have differs, it is 0.
     """
     before, after = before @ _GREY, after @ _GREY
 
     def variance(values):
         return np.maximum(ndimage.gaussian_filter(values ** 2, sigma) - ndimage.gaussian_filter(values, sigma) ** 2, 0)
-    # as much as what both have in common counts as the same
     return np.maximum(1 - 2 * variance(after - before) / (variance(before) + variance(after) + _FLAT), 0)
 
 

@@ -4,7 +4,7 @@
     editor.correct('photo.jpg').save('corrected.jpg')
 """
 import pathlib
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 
@@ -28,14 +28,14 @@ class FaceReport(NamedTuple):
     face: faces_lib.Face
     done: bool
     reason: str = ''
-    sharpness: float = None
+    sharpness: Optional[float] = None
 
 
 class Edited(NamedTuple):
     """A corrected photo: image uint8 [H, W, 3] upright; faces: list of FaceReport; photo: the Photo it was, or None."""
     image: np.ndarray
     faces: list
-    photo: Photo = None
+    photo: Optional[Photo] = None
 
     def save(self, path):
         """Writes it as the file that it came from was (see `Photo.save`); raises GazeError."""
@@ -54,7 +54,7 @@ class Work(NamedTuple):
     reports: list
     frames: dict
     cuts: dict
-    photo: Photo = None
+    photo: Optional[Photo] = None
 
 
 class GazeEditor:
@@ -167,7 +167,8 @@ class GazeEditor:
         for index, after in painted.items():
             frame = work.frames[index]
             boxes = self.network.boxes(frame.eyes)
-            image = blend_lib.put_back(image, frame, work.cuts[index], after, boxes, blend, strengths)
+            image = blend_lib.put_back(image, frame, work.cuts[index], after, boxes, blend, strengths,
+                                       in_place=image is not work.rgb)
             reports[index] = reports[index]._replace(
                 sharpness=blend_lib.sharpness_kept(work.rgb, image, frame, boxes))
         return Edited(image, reports, work.photo)
