@@ -16,7 +16,6 @@ from gaze_tf.editing.faces import Face
 from gaze_tf.editing.video_files import open_video, write_video
 
 WIDTH, HEIGHT, FPS = 160, 120, Fraction(24000, 1001)
-MARK = 20       # side of the square in the first column of rows that says where the eyes are
 SCENE = tiny.smooth_image(np.random.default_rng(8), WIDTH)[:HEIGHT]
 
 

@@ -5,6 +5,7 @@ it was (JPEG: is encoded again as it had been). --input may also be a video, a f
 Faces that are too small, turned or with closed eyes are left as they are, and the report says so.
 """
 import pathlib
+import sys
 
 from absl import flags
 
@@ -56,7 +57,6 @@ def _one(values, eyes, alpha):
 
 
 def _several(values, eyes, alpha):
-    import sys
     from gaze_tf.editing import inputs
     if eyes:
         raise GazeError(f'--eyes goes with one photo, not with {values.input}.')
@@ -84,8 +84,9 @@ def _video(values, eyes, alpha):
     from gaze_tf.editing.editor import GazeEditor
     from gaze_tf.editing.mediapipe_detector import MediapipeDetector
     detector = None if eyes else MediapipeDetector(video.SMALLEST)
-    summary = video.correct(GazeEditor.load(values.model, faces.limits(values), detector), source, values.report or None, values.faces, alpha,
-                            values.blend, values.smoothing, values.fade, values.cuts)
+    editor = GazeEditor.load(values.model, faces.limits(values), detector)
+    summary = video.correct(editor, source, values.report or None, values.faces, alpha, values.blend, values.smoothing,
+                            values.fade, values.cuts)
     print(f'Wrote {source.output}: {summary}')
     if summary.problem:
         raise GazeError(f'{summary.problem} Only those are in {source.output}.')

@@ -14,7 +14,7 @@ from gaze_tf.errors import GazeError
 
 def define_flags(values):
     flags.DEFINE_string('model', '', 'Folder of the SavedModel.', flag_values=values)
-    flags.DEFINE_string('input', '', "A photo, a folder or a quoted pattern ('holiday/*.jpg') of photos, or a folder in "
+    flags.DEFINE_string('input', '', "A photo, (`correct`:) a video, a folder or a quoted pattern ('holiday/*.jpg') of photos, or a folder in "
                                      "CelebAGaze's layout.", flag_values=values)
     flags.DEFINE_string('output', '', 'The file to write, or the folder if --input is several photos.',
                         flag_values=values)
@@ -34,8 +34,7 @@ def define_flags(values):
     flags.DEFINE_float('min_openness', Limits().min_openness, 'Faces with an eye that is open by less of its width than '
                        'this are left alone; in a video: blinks. 0: repaint closed eyes, too.', flag_values=values)
     flags.DEFINE_boolean('overwrite', False, 'Allow the output to be the input itself; of several photos, do again '
-                                              'what is done.',
-                         flag_values=values)
+                                              'what is done.', flag_values=values)
     flags.DEFINE_enum('domain', 'y', ['x', 'y'], "Of a folder in CelebAGaze's layout: the domain, x (1.txt, eyes at "
                                                  'the camera) or y (0.txt, eyes elsewhere).', flag_values=values)
     flags.DEFINE_integer('last', 0, "Of a folder in CelebAGaze's layout: only so many of the last rows (the test split "
@@ -87,7 +86,7 @@ def refuse_if_none(path, reports):
     """Raises NothingEdited unless a face of a photo was edited: with nothing to show, nothing is written."""
     if not reports:
         raise NothingEdited(f'No face was found in {path}; nothing was written. --eyes=LEFT_X,LEFT_Y,RIGHT_X,RIGHT_Y says '
-                        'where the eyes are.')
+                            'where the eyes are.')
     if not any(report.done for report in reports):
         raise NothingEdited(f'No face of {path} could be edited; nothing was written. ' + '; '.join(describe(reports)) + '.')
 

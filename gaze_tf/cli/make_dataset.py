@@ -1,8 +1,8 @@
 """gaze-tf make-dataset --x_dir=at_camera --y_dir=elsewhere --output_dir=data/faces
 
 Makes a training set of your own photos: finds faces, aligns them and writes them in CelebAGaze's layout, which
-`gaze-tf prepare --data_dir=data/faces` packs. With --sort=FOLDER, photos that are not sorted yet go to either domain by the position of their
-irises: a proposal, to be looked through. What was left out, and why, is in rejects.json.
+`gaze-tf prepare --data_dir=data/faces` packs. With --sort=FOLDER, photos that are not sorted yet go to either domain by
+the position of their irises: a proposal, to be looked through. What was left out, and why, is in rejects.json.
 """
 from absl import flags
 

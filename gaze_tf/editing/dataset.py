@@ -17,7 +17,7 @@ from gaze_tf.folders import new_folder
 FOLDERS = {'x': '1', 'y': '0'}
 # how far a face may be enlarged to fill its frame
 MAX_ENLARGED = 2.
-# irises within so much of the eye's width from the middle between its corners look at the camera, those beyond the
+# irises within so much of the eye's width from its middle look at the camera, those beyond the
 # second number look elsewhere; in between, and on heads that are turned further than this, the irises do not tell
 _AT_CAMERA, _ELSEWHERE, _MAX_YAW = 0.05, 0.09, 15.
 
@@ -70,8 +70,8 @@ def make(sources, output, detector, img_size=256, faces='largest', limits=faces_
 
 
 def gaze_offset(face):
-    """How far the irises are from the middles between the corners, as a share of the eye's width: mean of both eyes,
-    (horizontal, vertical); its length is what tells whether a face that is not turned looks at the camera."""
+    """How far the irises are from the middles of the eyes, as a share of the eye's width, along the eyes and across:
+    mean of both eyes. Small along the eyes where a face that is not turned looks at the camera."""
     offsets = np.reshape(face.irises, (2, 2)) - np.reshape(face.eyes, (2, 2))
     roll = np.deg2rad(face.roll or 0)
     turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])

@@ -27,7 +27,7 @@ class Network:
             self._crop = np.array([config.crop_w, config.crop_h])
         except (OSError, KeyError, ValueError, GazeError, tf.errors.OpError) as error:
             raise GazeError(f'--model: {path} cannot be used: {str(error).splitlines()[0]}') from error
-        # models that were exported before version 0.2 do not have them
+        # not in models that were exported by earlier versions
         self._encode, self._paint = (self._model.signatures.get(name) for name in ('encode', 'paint'))
 
     def correct(self, images, eyes):
