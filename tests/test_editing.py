@@ -17,7 +17,7 @@ from gaze_tf.editing.faces import Face
 from gaze_tf.editing.network import Network
 from gaze_tf.errors import GazeError
 from gaze_tf.models.gaze_model import GazeModel
-from gaze_tf.serving import export
+from gaze_tf.serving import signatures
 
 EYES = (9, 12, 22, 13)
 PHOTO, PHOTO_EYES = pathlib.Path(__file__).parent / 'data' / 'astronaut_128.png', (39, 44, 89, 47)
@@ -47,7 +47,7 @@ def photo_model(tmp_path_factory):
     model = GazeModel(config, native_crops=False)
     tiny.randomize(model.trainable_variables, seed=4, scale=0.1)
     path = tmp_path_factory.mktemp('photo') / 'saved_model'
-    module = export.serving_module(model)
+    module = signatures.serving_module(model)
     # as version 0.1 exported it
     tf.saved_model.save(module, str(path), signatures={'correct': module.correct, 'animate': module.animate})
     save_config(path / 'config.json', model=config)

@@ -12,7 +12,8 @@ from gaze_tf.data.pipeline import to_uint8
 from gaze_tf.editing.network import Network
 from gaze_tf.models import layers
 from gaze_tf.models.gaze_model import GazeModel
-from gaze_tf.serving.export import load_model, serving_module
+from gaze_tf.serving.export import load_model
+from gaze_tf.serving.signatures import serving_module
 from gaze_tf.training import schedule
 from gaze_tf.training.gan_step import GanStep
 from gaze_tf.training.pam_step import PamStep

@@ -92,7 +92,7 @@ def _serving(batch):
     from gaze_tf.data.pipeline import to_uint8
     from gaze_tf.models.gaze_model import GazeModel
     from gaze_tf.models.layers import computing_in
-    from gaze_tf.serving.export import serving_module
+    from gaze_tf.serving.signatures import serving_module
     image, eyes = _batch(batch)[:2]
     with computing_in(flags.FLAGS.precision):
         model = GazeModel(ModelConfig(), native_crops=False)

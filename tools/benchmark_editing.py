@@ -39,10 +39,10 @@ def _saved_model(folder):
     import tensorflow as tf
     from gaze_tf import config
     from gaze_tf.models.gaze_model import GazeModel
-    from gaze_tf.serving import export
+    from gaze_tf.serving import signatures
     model = GazeModel(config.ModelConfig(), native_crops=False)
-    module = export.serving_module(model)
-    tf.saved_model.save(module, str(folder), signatures={name: getattr(module, name) for name in export.SIGNATURES})
+    module = signatures.serving_module(model)
+    tf.saved_model.save(module, str(folder), signatures=signatures.signatures_of(module))
     config.save(folder / config.CONFIG_NAME, model=model.config)
     return folder
 
