@@ -19,6 +19,7 @@ setup(
     long_description=pathlib.Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     packages=find_packages(include=['gaze_tf', 'gaze_tf.*']),
+    package_data={'gaze_tf.serving': ['face.png']},
     # tensorflow-addons 0.23, the last one, works with TensorFlow 2.15 at the latest.
     python_requires='>=3.9,<3.12',
     install_requires=[

@@ -1,31 +1,37 @@
 """Files and folders that appear whole or not at all."""
 import contextlib
+import errno
 import os
 import pathlib
+import re
+import secrets
 import shutil
 
 from gaze_tf.errors import GazeError
+
+SAVED_MODEL_NAME = 'saved_model.pb'
 
 
 @contextlib.contextmanager
 def new_folder(path):
     """Yields the path of a temporary folder that becomes `path` at the end, and vanishes if the block raises.
 
-    Whoever polls `path` never sees half of it. Raises GazeError if `path` exists or cannot be written.
+    Whoever polls `path` never sees half of it. Raises GazeError if `path` exists, then or at the end, or cannot be written.
     """
     # here: configurations are written with this module, too, by commands that must answer at once
     import tensorflow as tf
     path = pathlib.Path(path)
     if path.exists():
         raise GazeError(f'{path} exists already: choose another --output_dir or remove it.')
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+    # not the process's number: in two containers that share the disk it may be the same
+    temporary = path.with_name(f'.{path.name}.{secrets.token_hex(4)}')
     missing = [parent for parent in path.parents if not parent.exists()]    # the innermost first
     try:
         temporary.mkdir(parents=True)
         yield temporary
-        os.replace(temporary, path)
+        _appear(temporary, path)
     except (OSError, tf.errors.OpError) as error:
-        raise GazeError(f'--output_dir={path} cannot be written: {reason(error)}. Nothing was left there: free '
+        raise GazeError(f'--output_dir: {path} cannot be written: {reason(error)}. Nothing was left there: free '
                         'space or choose another folder, and start again.') from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -33,6 +39,21 @@ def new_folder(path):
             for parent in missing:
                 with contextlib.suppress(OSError):
                     parent.rmdir()
+
+
+def _appear(temporary, path):
+    try:
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise GazeError(f'{path} was made by somebody else meanwhile and stays as it is: start again.') from error
+        raise
+
+
+def versions(directory):
+    """{number: path} of the SavedModels in a folder, in folders 1, 2, … as TensorFlow Serving wants them; OSError."""
+    return {int(path.name): path for path in pathlib.Path(directory).iterdir()
+            if re.fullmatch('0|[1-9][0-9]*', path.name) and (path / SAVED_MODEL_NAME).is_file()}
 
 
 def write_text(path, text):

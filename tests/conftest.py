@@ -64,8 +64,14 @@ def gan_dir(tmp_path_factory, train_command):
 
 
 @pytest.fixture(scope='session')
-def saved_model(tmp_path_factory, gan_dir):
-    """It, exported."""
+def model_dir(tmp_path_factory, gan_dir):
+    """It, exported: a folder with version 1."""
     folder = tmp_path_factory.mktemp('runs') / 'saved_model'
     assert main(['export', *tiny.arguments(checkpoint=gan_dir, output_dir=folder)]) == 0
     return folder
+
+
+@pytest.fixture(scope='session')
+def saved_model(model_dir):
+    """That version."""
+    return model_dir / '1'

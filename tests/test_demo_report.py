@@ -27,8 +27,8 @@ def demo(tmp_path_factory):
     out = tmp_path_factory.mktemp('demo')
     options = {'img_size': 128, 'num_x': 0, 'num_y': 0, 'test_x': 1, 'test_y': FACES, 'seed': 3}
     synthetic_faces.generate(out / 'faces', options, workers=2)
-    (out / 'saved_model').mkdir()
-    save(out / 'saved_model' / 'config.json', model=GEOMETRY)
+    (out / 'gaze').mkdir()
+    save(out / 'gaze' / 'config.json', model=GEOMETRY)
     return out
 
 

@@ -106,7 +106,7 @@ def corrects_as(folder, values):
 def test_a_whole_model_is_imported(imported_dir, of_model):
     assert config.load(imported_dir / 'gaze/config.json') == {'model': tiny.MODEL}
     assert config.load(imported_dir / 'pam/config.json') == {'encoder': tiny.ENCODER}
-    assert config.load(imported_dir / 'saved_model/config.json') == {'model': tiny.MODEL}
+    assert config.load(imported_dir / 'saved_model/1/config.json') == {'model': tiny.MODEL}
     assert sorted(path.name for path in imported_dir.iterdir()) == ['gaze', 'pam', 'saved_model', 'variables.txt']
     assert list(imported_dir.parent.glob('.*')) == []
 
@@ -115,7 +115,7 @@ def test_a_whole_model_is_imported(imported_dir, of_model):
     images, eyes = tiny.batch(5)[:2]
     pixels = tf.cast(tf.round((images + 1) * 127.5), tf.uint8)
     expected = corrected(of_model, tf.cast(pixels, tf.float32) / 127.5 - 1, eyes)
-    correct = tf.saved_model.load(str(imported_dir / 'saved_model')).signatures['correct']
+    correct = tf.saved_model.load(str(imported_dir / 'saved_model/1')).signatures['correct']
     found = correct(images=pixels, eyes=eyes)['images'].numpy().astype(float)
     assert np.abs(found - (expected.numpy() + 1) * 127.5).max() < 0.51
 

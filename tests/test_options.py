@@ -238,7 +238,7 @@ def test_averages_follow_the_weights(averaged_dir):
 def test_averages_are_exported(averaged_dir, tmp_path, capsys):
     assert main(['export', *tiny.arguments(checkpoint=averaged_dir, output_dir=tmp_path / 'saved')]) == 0
     assert 'averaged weights' in capsys.readouterr().out
-    path = str(tmp_path / 'saved/variables/variables')
+    path = str(tmp_path / 'saved/1/variables/variables')
     reader = tf.train.load_checkpoint(path)
     exported = [reader.get_tensor(name) for name, _ in tf.train.list_variables(path) if 'GRAPH' not in name]
     expected = {**stored(averaged_dir, 'averages/'), **stored(averaged_dir, 'model/content_encoder/')}

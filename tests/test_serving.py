@@ -151,12 +151,6 @@ def failure(capsys, **options):
     return capsys.readouterr().err
 
 
-def test_a_folder_that_exists_is_not_overwritten(gan_dir, tmp_path, capsys):
-    (tmp_path / 'precious').write_text('data')
-    assert 'exists already' in failure(capsys, checkpoint=gan_dir, output_dir=tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ['precious']
-
-
 @pytest.mark.parametrize('make, message', [
     (lambda folder, pam_dir: folder / 'nowhere', 'there is no checkpoint in'),
     (lambda folder, pam_dir: folder, 'there is no checkpoint in'),

@@ -53,7 +53,7 @@ def stages(out):
 
 def run(out):
     """Runs every stage, then the report; returns the exit status of the first stage that fails."""
-    # made anew from the newest checkpoint; `export` rightly refuses to overwrite
+    # one version, of the newest checkpoint; without this each run of the demo would add one
     shutil.rmtree(out / 'saved_model', ignore_errors=True)
     seconds, plan = {}, stages(out)
     for number, (headline, command) in enumerate(plan, 1):

@@ -46,7 +46,7 @@ def measure(faces):
 
 def _held_out(out):
     """The held-out Y faces with their pictures, boxes and iris distances."""
-    geometry = config.load(out / 'saved_model' / config.CONFIG_NAME)['model']
+    geometry = config.load(out / 'gaze' / config.CONFIG_NAME)['model']
     with open(out / 'faces' / 'truth.csv', newline='') as file:
         truth = {row['name']: row for row in csv.DictReader(file) if row['domain'] == 'Y' and row['split'] == 'test'}
     for face in celebagaze.read_domain(out / 'faces', 'y').faces:

@@ -1,7 +1,12 @@
 """gaze-tf export --checkpoint=runs/gaze --output_dir=runs/saved_model
 
-Writes the newest checkpoint of a `gaze-tf train` run as a SavedModel, with the averaged weights of a run with
---ema. Image size and eye box travel inside it; `gaze-tf correct` and `gaze-tf animate` need nothing else.
+Writes the newest checkpoint of a `gaze-tf train` run as the next version of a model, runs/saved_model/1 at first, then
+2, 3 …: a SavedModel, with the averaged weights of a run with --ema. Image size and eye box travel inside it; `gaze-tf
+correct`, `gaze-tf animate` and TensorFlow Serving need nothing else, and take the folder and its newest version.
+
+What was written is loaded again and must compute, on a real face, what the checkpoint does; if not, nothing is left.
+MODEL_CARD.md says what the model is. Requests to warm a server up go with it where tensorflow-serving-api is installed
+(pip install 'gaze_tf[serving]').
 """
 from absl import flags
 
@@ -10,7 +15,7 @@ from gaze_tf.cli.main import require
 
 def define_flags(values):
     flags.DEFINE_string('checkpoint', '', 'Folder of the `gaze-tf train` run.', flag_values=values)
-    flags.DEFINE_string('output_dir', '', 'Folder for the SavedModel; it must not exist yet.',
+    flags.DEFINE_string('output_dir', '', 'Folder for the versions of the model; the next one is added.',
                         flag_values=values)
     flags.DEFINE_enum('precision', 'float32', ['float32', 'bfloat16', 'float16'],
                       'What its networks compute in; 16 bits are for processors that have units for them.',
@@ -20,5 +25,6 @@ def define_flags(values):
 def run(values):
     require(values, 'checkpoint', 'output_dir')
     from gaze_tf.serving import export
-    averaged = export.export(values.checkpoint, values.output_dir, values.precision)
-    print(f'SavedModel: {values.output_dir}' + (' (the averaged weights of --ema)' if averaged else ''))
+    exported = export.export(values.checkpoint, values.output_dir, values.precision)
+    print(f'SavedModel, version {exported.folder.name}: {exported.folder}'
+          + (' (the averaged weights of --ema)' if exported.averaged else ''))

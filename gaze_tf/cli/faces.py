@@ -13,7 +13,8 @@ from gaze_tf.errors import GazeError
 
 
 def define_flags(values):
-    flags.DEFINE_string('model', '', 'Folder of the SavedModel.', flag_values=values)
+    flags.DEFINE_string('model', '', 'Folder of `gaze-tf export`, whose newest version is taken, or of one version.',
+                        flag_values=values)
     flags.DEFINE_string('input', '', "A photo, (`correct`:) a video, a folder or a quoted pattern ('holiday/*.jpg') of photos, or a folder in "
                                      "CelebAGaze's layout.", flag_values=values)
     flags.DEFINE_string('output', '', 'The file to write, or the folder if --input is several photos.',

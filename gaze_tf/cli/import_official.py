@@ -3,7 +3,7 @@
 Turns a checkpoint of the original TensorFlow 1 code into ours. Widths, depths, code and image size follow from
 its variables; the size of the eye boxes is not in it and must be given. The output folder gets:
 
-  saved_model/    for `gaze-tf correct` and `animate`, where the checkpoint holds a whole model
+  saved_model/1   for `gaze-tf correct` and `animate`, where the checkpoint holds a whole model
   gaze/           checkpoint for `gaze-tf export`, or as --output_dir of `gaze-tf train`, which goes on from it
   pam/            content encoder for --pam_checkpoint of `gaze-tf train`
   variables.txt   what became of every variable

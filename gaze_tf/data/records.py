@@ -99,7 +99,12 @@ class Manifest:
     @property
     def fingerprint(self):
         """Hash of all shards' contents, and so of the source as it was prepared (hex string)."""
-        return hashlib.sha256(''.join(shard.sha256 for shard in self.shards).encode()).hexdigest()
+        return fingerprint(shard.sha256 for shard in self.shards)
+
+
+def fingerprint(checksums):
+    """Hash of the checksums of all shards (hex strings, in order)."""
+    return hashlib.sha256(''.join(checksums).encode()).hexdigest()
 
 
 def shard_name(domain, split, index, total):

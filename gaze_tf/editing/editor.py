@@ -69,7 +69,7 @@ class GazeEditor:
 
     @classmethod
     def load(cls, path, limits=faces_lib.Limits(), detector=None):
-        """The editor with the SavedModel in a folder; raises GazeError."""
+        """The editor with a SavedModel, or the newest version in a folder of `gaze-tf export`; raises GazeError."""
         return cls(Network(path), limits, detector)
 
     def correct(self, photo, eyes=None, faces='largest', alpha=1., blend='feather'):

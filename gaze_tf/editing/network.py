@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from gaze_tf import config as config_lib
 from gaze_tf.errors import GazeError
+from gaze_tf.folders import SAVED_MODEL_NAME, reason, versions
 
 
 class Network:
@@ -15,11 +16,10 @@ class Network:
     """
 
     def __init__(self, path):
-        """Loads the SavedModel; raises GazeError if there is none at `path`."""
-        if not (pathlib.Path(path) / 'saved_model.pb').is_file():
-            raise GazeError(f'--model: there is no SavedModel in {path}; `gaze-tf export` writes one.')
+        """Loads a SavedModel, or the newest of a folder of versions; raises GazeError if there is none at `path`."""
+        path = _newest(pathlib.Path(path))
         try:
-            config = config_lib.load(pathlib.Path(path) / config_lib.CONFIG_NAME)['model']
+            config = config_lib.load(path / config_lib.CONFIG_NAME)['model']
             # kept, because the signatures alone do not keep its variables alive
             self._model = tf.saved_model.load(str(path))
             self._correct, self._animate = (self._model.signatures[name] for name in ('correct', 'animate'))
@@ -58,3 +58,18 @@ class Network:
         centres = np.reshape(eyes, (2, 2))
         edges = np.concatenate([centres - self._crop / 2, centres + self._crop / 2], axis=1)
         return np.clip(np.floor(edges), 0, self.img_size).astype(int)
+
+
+def _newest(path):
+    """The folder of the SavedModel: `path` itself, where it holds one, or its newest version; raises GazeError."""
+    if (path / SAVED_MODEL_NAME).is_file():
+        return path
+    try:
+        found = versions(path)
+    except (FileNotFoundError, NotADirectoryError):
+        found = {}
+    except OSError as error:
+        raise GazeError(f'--model: {path} cannot be read: {reason(error)}.') from error
+    if not found:
+        raise GazeError(f'--model: there is no SavedModel in {path}; `gaze-tf export` writes one.')
+    return found[max(found)]

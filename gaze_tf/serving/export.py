@@ -1,12 +1,24 @@
-"""SavedModel export: the newest checkpoint of a training run as a model to serve."""
+"""SavedModel export: the newest checkpoint of a training run as a version of a model to serve."""
+import pathlib
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from gaze_tf import config as config_lib
-from gaze_tf.folders import new_folder
+from gaze_tf.errors import GazeError
+from gaze_tf.folders import new_folder, reason, versions
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.models.layers import computing_in
+from gaze_tf.serving import model_card, warmup
+from gaze_tf.serving.self_check import check
 from gaze_tf.serving.signatures import serving_module, signatures_of
 from gaze_tf.training import checkpoints
+
+
+class Exported(NamedTuple):
+    """folder: path of the new version; averaged: whether its weights are averages."""
+    folder: pathlib.Path
+    averaged: bool
 
 
 def load_model(checkpoint_dir, precision='float32'):
@@ -14,22 +26,55 @@ def load_model(checkpoint_dir, precision='float32'):
 
     Its discriminators, which a checkpoint need not have, keep their initial values. `precision`: what it computes in.
     """
-    path = checkpoints.latest(checkpoint_dir, '--checkpoint')
+    return _restored(checkpoints.latest(checkpoint_dir, '--checkpoint'), precision)
+
+
+def _restored(path, precision):
     # TensorFlow warns at each start about the cost of native crops of unknown batch size
     with computing_in(precision):
-        model = GazeModel(checkpoints.read_config(checkpoint_dir, 'model', '--checkpoint'), native_crops=False)
+        config = checkpoints.read_config(pathlib.Path(path).parent, 'model', '--checkpoint')
+        model = GazeModel(config, native_crops=False)
     checkpoints.restore_serving(path, model)
     return model
 
 
 def export(checkpoint_dir, output_dir, precision='float32'):
-    """Writes the SavedModel of a training run, with its config.json inside; output_dir must not exist yet.
+    """Writes the newest checkpoint of a training run as the next version in output_dir; returns an Exported.
 
-    Returns whether its weights are averages.
+    A version is a SavedModel with config.json, MODEL_CARD.md and, with the extra `serving`, warm-up requests. Raises
+    GazeError, and leaves output_dir as it was, if that holds anything but versions, cannot be written, or if the
+    SavedModel, loaded again, does not compute what the checkpoint does.
     """
-    with new_folder(output_dir) as folder:
-        model = load_model(checkpoint_dir, precision)
+    version = _next_version(pathlib.Path(output_dir))
+    path, warm = checkpoints.latest(checkpoint_dir, '--checkpoint'), warmup.available()
+    with new_folder(version) as folder:
+        model = _restored(path, precision)
         module = serving_module(model)
-        tf.saved_model.save(module, str(folder), signatures=signatures_of(module))
+        functions = signatures_of(module)
+        tf.saved_model.save(module, str(folder), signatures=functions)
         config_lib.save(folder / config_lib.CONFIG_NAME, model=model.config)
-    return checkpoints.holds(checkpoints.latest(checkpoint_dir, '--checkpoint'), 'averages')
+        loaded = tf.saved_model.load(str(folder))
+        check(loaded, model, functions, precision)
+        if warm:
+            warmup.write(folder, model.config, functions)
+        model_card.write(folder, path, model, loaded.signatures, precision)
+    if not warm:
+        print('There are no warm-up requests in it, and the first answers of a server will take longer: they need '
+              "tensorflow-serving-api (pip install 'gaze_tf[serving]').")
+    return Exported(version, checkpoints.holds(path, 'averages'))
+
+
+def _next_version(directory):
+    """The path of a folder's next version; raises GazeError if the folder holds anything else."""
+    try:
+        found = versions(directory)
+        others = sorted({path.name for path in directory.iterdir() if not path.name.startswith('.')}
+                        - {path.name for path in found.values()})
+    except FileNotFoundError:
+        return directory / '1'
+    except OSError as error:
+        raise GazeError(f'--output_dir={directory} cannot be used: {reason(error)}.') from error
+    if others:
+        raise GazeError(f'--output_dir={directory} holds something else than versions of a model ({others[0]}): choose '
+                        'another folder, or move that away.')
+    return directory / str(max(found, default=0) + 1)

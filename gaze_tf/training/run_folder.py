@@ -42,6 +42,18 @@ def write(directory, groups, manifest):
     config_lib.save(directory / config_lib.CONFIG_NAME, **groups)
 
 
+def data_of(directory):
+    """(number of images by domain and split, such as {'Y train': 30}, fingerprint as in manifest.json) of a run's data.
+
+    None of a run that does not tell. Raises GazeError if the file cannot be read.
+    """
+    path = pathlib.Path(directory) / RECORDS_NAME
+    if not path.is_file():
+        return None
+    contents = _load(path)
+    return _counts(contents), records.fingerprint(shard[-1] for shard in contents['shards'].values())
+
+
 def changed(directory, groups):
     """The options that matter to what a step computes and differ from the folder's, as '--lr_g 0.0001 -> 0.0002'."""
     path = pathlib.Path(directory) / config_lib.CONFIG_NAME

@@ -1,0 +1,177 @@
+"""MODEL_CARD.md: what a version of a model is, from what its training run left behind; the same run gives the same text."""
+import dataclasses
+import pathlib
+
+import tensorflow as tf
+
+import gaze_tf
+from gaze_tf import config as config_lib
+from gaze_tf.errors import GazeError
+from gaze_tf.training import checkpoints, run_folder
+
+NAME = 'MODEL_CARD.md'
+
+# paths of a machine, and what moves no weight
+_LEFT_OUT = {'data_dir', 'output_dir', 'pam_checkpoint', 'vgg_weights', 'warm_start', 'save_every', 'keep', 'log_every',
+             'image_every', 'startup_timeout'}
+_NO_TERMS = {'learning_rate', 'images_per_second'}
+_MEANINGS = {
+    'image': 'files: JPEG or PNG in, of any size, PNG of the same size out',
+    'images': 'RGB, 0 to 255',
+    'frames': 'RGB, 0 to 255, one for each alpha',
+    'eyes': 'left_x, left_y, right_x, right_y: centres of the eyes in pixels of the image, counted from its edges (the '
+            'middle of the first pixel is 0.5); left has the smaller x',
+    'alphas': '0: the gaze as it was, 1: at the camera; any number',
+    'content': 'content codes of both eyes, without unit',
+    'angle': 'angle code, without unit: no angle in degrees'}
+
+_TEXT = '''# Model card
+
+Written by `gaze-tf export` of gaze_tf {version} with TensorFlow {tensorflow}. Nothing here is guessed: what the program does
+not know is marked **to fill in**, and whoever gives the model away should do so.
+
+## What it is
+
+Networks that repaint the eyes of aligned faces, {size} x {size} pixels, inside two boxes of {crop_w} x {crop_h} pixels, so that
+they look at the camera, or anywhere between there and where they looked. After *Dual In-painting Model for Unsupervised Gaze
+Correction and Animation in the Wild* (Zhang et al., ACM Multimedia 2020).
+
+{weights}
+
+## Training
+
+{training}
+
+Data: {data}
+
+## Metrics
+
+{metrics}
+
+How good corrections look on people is not measured by any of it: **to fill in**, from held-out faces of people who agreed.
+
+## Signatures
+
+Every batch size B, and every number K of alphas.
+
+| signature | | name | type and shape | meaning |
+|---|---|---|---|---|
+{signatures}
+
+Pixels outside the boxes come out as they went in.
+
+## Limits
+
+* It paints what its training data showed: faces, light, glasses and make-up unlike that data come out worse, and how it does
+  on groups of people that are rare in the data is not known.
+* Small, closed or far turned eyes are repainted, too, and badly; `gaze-tf correct` leaves them alone, the signatures do not.
+* The colour and pattern of irises can change. The result is a drawing of eyes, no evidence of where somebody looked.
+* Angle codes are no gaze angles, and content codes were not made to recognise anyone.
+
+## Intended use and misuse
+
+For correcting or moving the gaze in photos and videos of people who agreed to it: portraits, video calls, film. Tell
+viewers where it matters that a picture was edited. Not for deceiving (forged evidence, feigned attention, impersonation), not
+for surveillance or for judging attention, and not for identifying people or for any biometric or medical conclusion.
+
+## Licences
+
+* Training data: not stated, **to fill in**. The program does not know it; that of CelebAGaze is to be looked up where it
+  was got.
+* Weights: not stated, **to fill in**. They follow from the data and from the weights that training began with (the content
+  encoder, the perceptual network), whose licences may forbid some uses.
+'''
+
+
+def write(folder, checkpoint, model, signatures, precision):
+    """Writes the card into the folder of a version.
+
+    Args:
+      folder: path of the version.
+      checkpoint: path prefix of the checkpoint that it was made of, in its run's folder.
+      model: the GazeModel.
+      signatures: those of the loaded SavedModel.
+      precision: what networks compute in.
+    """
+    run = pathlib.Path(checkpoint).parent
+    step = int(tf.train.load_variable(str(checkpoint), 'step/.ATTRIBUTES/VARIABLE_VALUE'))
+    size = model.config.img_size
+    text = _TEXT.format(
+        version=gaze_tf.__version__, tensorflow=tf.__version__, size=size, crop_w=model.config.crop_w,
+        crop_h=model.config.crop_h, weights=_weights(folder, checkpoint, model, precision), training=_training(run, step),
+        data=_data(run), metrics=_metrics(run, step), signatures=_signatures(signatures))
+    (folder / NAME).write_text(text, encoding='utf-8')
+
+
+def _weights(folder, checkpoint, model, precision):
+    counts = {name: sum(variable.shape.num_elements() for variable in getattr(model, name).variables)
+              for name in ('content_encoder', 'angle_encoder', 'g_x', 'g_y')}
+    size = sum(path.stat().st_size for path in (folder / 'variables').iterdir())
+    averages = ('averages over training (--ema) of all but the content encoder' if checkpoints.holds(checkpoint, 'averages')
+                else 'those of the last step, not averaged')
+    networks = ', '.join(f'{name} {count:,}' for name, count in counts.items())
+    return (f'Weights: {sum(counts.values()):,} numbers ({networks}), {size / 1e6:.1f} MB as float32; {averages}. Networks '
+            f'compute in {precision}.')
+
+
+def _training(run, step):
+    groups = config_lib.load(run / config_lib.CONFIG_NAME)
+    flags = [f'--{name}={value}' for config in groups.values() for name, value in dataclasses.asdict(config).items()
+             if name not in _LEFT_OUT]
+    steps = f'{step:,} steps with' if 'gan' in groups else (
+        'Not known: the weights come from another program. What is known of the networks:')
+    return f'{steps}\n\n```\n' + '\n'.join(flags) + '\n```'
+
+
+def _data(run):
+    try:
+        found = run_folder.data_of(run)
+    except GazeError:
+        found = None
+    if not found:
+        return 'not known, **to fill in**.'
+    counts, fingerprint = found
+    return (', '.join(f'{count:,} faces of {name}' for name, count in sorted(counts.items()))
+            + ' (X: eyes at the camera, Y: elsewhere; test faces were held out), fingerprint of `manifest.json` '
+            f'{fingerprint}. What these photos show, and whether the people in them agreed: **to fill in**.')
+
+
+def _metrics(run, step):
+    terms = _last_terms(run / 'tensorboard', step)
+    if not terms:
+        return 'Not measured: the run has left no logs.'
+    rows = '\n'.join(f'| {name} | {value:.4g} | {at:,} |' for name, (at, value) in sorted(terms.items()))
+    return ('What training minimised, last logged. These terms pull against each other and do not rank models; those named '
+            f'held_out are of held-out faces, the others of training.\n\n| term | value | step |\n|---|---|---|\n{rows}')
+
+
+def _last_terms(directory, step):
+    """{name: (step, value)} of the last scalars in TensorBoard logs up to a step."""
+    terms = {}
+    for path in sorted(directory.glob('events.out.tfevents.*')):
+        try:
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                event = tf.compat.v1.Event.FromString(record)
+                for value in event.summary.value:
+                    if (value.metadata.plugin_data.plugin_name == 'scalars' and value.tag not in _NO_TERMS
+                            and terms.get(value.tag, (0,))[0] <= event.step <= step):
+                        terms[value.tag] = event.step, float(tf.make_ndarray(value.tensor))
+        except tf.errors.DataLossError:
+            continue    # a run that was killed leaves half a record
+    return terms
+
+
+def _signatures(signatures):
+    rows = []
+    for name, signature in sorted(signatures.items()):
+        _, inputs = signature.structured_input_signature
+        for way, specs in (('in', inputs), ('out', signature.structured_outputs)):
+            rows += [f'| {name} | {way} | {key} | {_shape(key, spec)} | {_MEANINGS.get(key, "")} |'
+                     for key, spec in sorted(specs.items())]
+    return '\n'.join(rows)
+
+
+def _shape(key, spec):
+    # what a SavedModel leaves open is the batch and, second, the alphas
+    dimensions = [str(size or open) for size, open in zip(spec.shape, ('B', 'K', '?', '?', '?'))]
+    return f'{spec.dtype.name} [{", ".join(dimensions)}]'

@@ -1,0 +1,78 @@
+"""Whether a SavedModel computes what the model does that it was made of."""
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+
+from gaze_tf.data.pipeline import to_float
+from gaze_tf.errors import GazeError
+from gaze_tf.serving.examples import ALPHAS, examples
+
+# Largest difference of two grey levels, share of grey levels that differ, difference of floats relative to the largest (or
+# to 1). Graphs are optimised and round otherwise: measured were at most 1, 3e-6 and 2e-5 in float32, 1, 0.009 and 0.002 in
+# float16, and 13, 0.14 and 0.02 in bfloat16, which has 3 digits.
+TOLERANCE = {'float32': (1, 0.01, 1e-4), 'float16': (4, 0.1, 0.01), 'bfloat16': (32, 0.5, 0.1)}
+FACES = 2
+
+
+def check(loaded, model, functions, precision='float32'):
+    """Raises GazeError unless a SavedModel agrees with its GazeModel, computing step by step, on a real face.
+
+    Args:
+      loaded: what tf.saved_model.load returned.
+      model: the GazeModel; none of what it paints and encodes may be NaN or infinite.
+      functions: {signature: tf.function of `model`}.
+      precision: what networks compute in.
+    """
+    inputs = examples(model.config, FACES)
+    with _exact_products():
+        _check_finite(model, inputs['correct'])
+        if set(loaded.signatures) != set(functions):
+            raise _refusal(f'it has the signatures {", ".join(sorted(loaded.signatures))}')
+        for name, function in functions.items():
+            tensors = {key: tf.constant(value) for key, value in inputs[name].items()}
+            found, expected = loaded.signatures[name](**tensors), function.python_function(**tensors)
+            for key in expected:
+                _compare(f'{key!r} of {name!r}', found[key], expected[key], *TOLERANCE[precision])
+
+
+def _check_finite(model, inputs):
+    """Grey levels do not show NaN, so that the model's own numbers are looked at."""
+    faces = model.look(to_float(inputs['images']), tf.constant(inputs['eyes']))
+    corrected, canvas = model.correct(faces), model.canvas(faces)
+    numbers = {'content codes': faces.content, 'angle codes': model.angle(faces), 'corrected eyes': corrected.image,
+               'animated eyes': tf.stack([model.interpolate(canvas, corrected, alpha).image for alpha in ALPHAS])}
+    for name, values in numbers.items():
+        if not np.isfinite(values).all():
+            raise _refusal(f'its {name} are not finite numbers')
+
+
+def _compare(what, found, expected, levels, share, margin):
+    if expected.dtype == tf.string:
+        found, expected = (tf.stack([tf.io.decode_png(file) for file in files]) for files in (found, expected))
+    if found.shape != expected.shape or found.dtype != expected.dtype:
+        raise _refusal(f'{what} is {found.dtype.name} {found.shape} and not {expected.dtype.name} {expected.shape}')
+    difference = np.abs(found.numpy().astype(float) - expected.numpy().astype(float))
+    if expected.dtype == tf.uint8:
+        if difference.max() > levels or np.mean(difference > 0) > share:
+            raise _refusal(f'{what} differs by up to {difference.max():.0f} grey levels, in {np.mean(difference > 0):.1%} '
+                           'of the pixels')
+    elif not difference.max() <= margin * max(1, np.abs(expected).max()):    # NaN, too
+        raise _refusal(f'{what} differs by up to {difference.max():.2g}')
+
+
+def _refusal(what):
+    return GazeError(f'The SavedModel does not compute what the checkpoint does, and no version was left behind: on a test '
+                     f'face, {what}.')
+
+
+@contextlib.contextmanager
+def _exact_products():
+    """Without TensorFloat-32, in which a GPU gives what the choice of its algorithms makes of it."""
+    config = tf.config.experimental
+    before = config.tensor_float_32_execution_enabled()
+    config.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        config.enable_tensor_float_32_execution(before)

@@ -1,0 +1,71 @@
+// Loads a SavedModel as TensorFlow Serving does and runs its signatures, without Python.
+//
+//   loader MODEL_DIR TENSORS_DIR
+//
+// Reads the inputs of each signature from TENSORS_DIR/SIGNATURE/in/NAME and writes its outputs to
+// TENSORS_DIR/SIGNATURE/out/NAME, each file a serialized TensorProto.
+#include <fstream>
+#include <iostream>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tensorflow/cc/saved_model/loader.h"
+
+namespace {
+
+void Check(const tensorflow::Status& status) {
+  if (!status.ok()) throw std::runtime_error(status.ToString());
+}
+
+tensorflow::Tensor Read(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  tensorflow::TensorProto proto;
+  tensorflow::Tensor tensor;
+  if (!proto.ParseFromIstream(&file) || !tensor.FromProto(proto)) throw std::runtime_error("cannot read " + path);
+  return tensor;
+}
+
+void Write(const tensorflow::Tensor& tensor, const std::string& path) {
+  tensorflow::TensorProto proto;
+  tensor.AsProtoTensorContent(&proto);
+  std::ofstream file(path, std::ios::binary);
+  if (!proto.SerializeToOstream(&file)) throw std::runtime_error("cannot write " + path);
+}
+
+void Run(const tensorflow::SavedModelBundle& bundle, const tensorflow::SignatureDef& signature, const std::string& folder) {
+  std::vector<std::pair<std::string, tensorflow::Tensor>> inputs;
+  for (const auto& [name, info] : signature.inputs()) inputs.emplace_back(info.name(), Read(folder + "/in/" + name));
+
+  std::vector<std::string> names, fetches;
+  for (const auto& [name, info] : signature.outputs()) {
+    names.push_back(name);
+    fetches.push_back(info.name());
+  }
+  std::vector<tensorflow::Tensor> outputs;
+  Check(bundle.session->Run(inputs, fetches, {}, &outputs));
+  for (size_t i = 0; i < outputs.size(); ++i) Write(outputs[i], folder + "/out/" + names[i]);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) {
+    std::cerr << "usage: loader MODEL_DIR TENSORS_DIR\n";
+    return 2;
+  }
+  try {
+    tensorflow::SavedModelBundle bundle;
+    Check(tensorflow::LoadSavedModel({}, {}, argv[1], {"serve"}, &bundle));
+    for (const auto& [name, signature] : bundle.GetSignatures()) {
+      // TensorFlow's own, which stands among them
+      if (name == "__saved_model_init_op") continue;
+      Run(bundle, signature, std::string(argv[2]) + "/" + name);
+      std::cout << name << "\n";
+    }
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << "\n";
+    return 1;
+  }
+}
