@@ -29,7 +29,7 @@ tensorflow::Tensor Read(const std::string& path) {
 
 void Write(const tensorflow::Tensor& tensor, const std::string& path) {
   tensorflow::TensorProto proto;
-  tensor.AsProtoTensorContent(&proto);
+  tensor.AsProtoField(&proto);
   std::ofstream file(path, std::ios::binary);
   if (!proto.SerializeToOstream(&file)) throw std::runtime_error("cannot write " + path);
 }

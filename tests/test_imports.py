@@ -21,9 +21,9 @@ ALLOWED = {
     'losses': {'official', 'config', 'errors'},
     'models': {'config', 'errors'},
     'training': {'models', 'losses', 'data', 'official', 'folders', 'config', 'errors'},
-    'serving': {'models', 'losses', 'data', 'folders', 'config', 'errors', 'training.checkpoints',
-                'training.run_folder'},
     'editing': {'data', 'folders', 'config', 'errors'},
+    'serving': {'editing', 'models', 'losses', 'data', 'folders', 'config', 'errors', 'training.checkpoints',
+                'training.run_folder', '__version__'},
     'cli': {'training', 'serving', 'editing', 'models', 'losses', 'data', 'official', 'folders', 'config', 'errors'},
 }
 

@@ -10,7 +10,7 @@ from gaze_tf.folders import new_folder, reason, versions
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.models.layers import computing_in
 from gaze_tf.serving import model_card, warmup
-from gaze_tf.serving.self_check import check
+from gaze_tf.serving.self_check import check, check_finite
 from gaze_tf.serving.signatures import serving_module, signatures_of
 from gaze_tf.training import checkpoints
 
@@ -49,6 +49,7 @@ def export(checkpoint_dir, output_dir, precision='float32'):
     path, warm = checkpoints.latest(checkpoint_dir, '--checkpoint'), warmup.available()
     with new_folder(version) as folder:
         model = _restored(path, precision)
+        check_finite(model)
         module = serving_module(model)
         functions = signatures_of(module)
         tf.saved_model.save(module, str(folder), signatures=functions)

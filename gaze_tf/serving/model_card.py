@@ -4,7 +4,7 @@ import pathlib
 
 import tensorflow as tf
 
-import gaze_tf
+from gaze_tf import __version__
 from gaze_tf import config as config_lib
 from gaze_tf.errors import GazeError
 from gaze_tf.training import checkpoints, run_folder
@@ -16,7 +16,8 @@ _LEFT_OUT = {'data_dir', 'output_dir', 'pam_checkpoint', 'vgg_weights', 'warm_st
              'image_every', 'startup_timeout'}
 _NO_TERMS = {'learning_rate', 'images_per_second'}
 _MEANINGS = {
-    'image': 'files: JPEG or PNG in, of any size, PNG of the same size out',
+    'image': 'JPEG or PNG files, of any sizes up to 64 megapixels',
+    'image_bytes': 'PNG files of the same sizes, RGB, 8 bits',
     'images': 'RGB, 0 to 255',
     'frames': 'RGB, 0 to 255, one for each alpha',
     'eyes': 'left_x, left_y, right_x, right_y: centres of the eyes in pixels of the image, counted from its edges (the '
@@ -97,7 +98,7 @@ def write(folder, checkpoint, model, signatures, precision):
     step = int(tf.train.load_variable(str(checkpoint), 'step/.ATTRIBUTES/VARIABLE_VALUE'))
     size = model.config.img_size
     text = _TEXT.format(
-        version=gaze_tf.__version__, tensorflow=tf.__version__, size=size, crop_w=model.config.crop_w,
+        version=__version__, tensorflow=tf.__version__, size=size, crop_w=model.config.crop_w,
         crop_h=model.config.crop_h, weights=_weights(folder, checkpoint, model, precision), training=_training(run, step),
         data=_data(run), metrics=_metrics(run, step), signatures=_signatures(signatures))
     (folder / NAME).write_text(text, encoding='utf-8')

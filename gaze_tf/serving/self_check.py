@@ -1,4 +1,4 @@
-"""Whether a SavedModel computes what the model does that it was made of."""
+"""Whether a model computes numbers, and its SavedModel the same."""
 import contextlib
 
 import numpy as np
@@ -20,31 +20,38 @@ def check(loaded, model, functions, precision='float32'):
 
     Args:
       loaded: what tf.saved_model.load returned.
-      model: the GazeModel; none of what it paints and encodes may be NaN or infinite.
+      model: the GazeModel.
       functions: {signature: tf.function of `model`}.
       precision: what networks compute in.
     """
     inputs = examples(model.config, FACES)
     with _exact_products():
-        _check_finite(model, inputs['correct'])
         if set(loaded.signatures) != set(functions):
             raise _refusal(f'it has the signatures {", ".join(sorted(loaded.signatures))}')
+        computed = {}       # by function: two names may stand for the same
         for name, function in functions.items():
             tensors = {key: tf.constant(value) for key, value in inputs[name].items()}
-            found, expected = loaded.signatures[name](**tensors), function.python_function(**tensors)
-            for key in expected:
-                _compare(f'{key!r} of {name!r}', found[key], expected[key], *TOLERANCE[precision])
+            try:
+                found = loaded.signatures[name](**tensors)
+                if function not in computed:
+                    computed[function] = function.python_function(**tensors)
+            except tf.errors.OpError as error:
+                raise _refusal(f'{name!r} fails ({error.message.splitlines()[0]})') from error
+            for key, expected in computed[function].items():
+                _compare(f'{key!r} of {name!r}', found[key], expected, *TOLERANCE[precision])
 
 
-def _check_finite(model, inputs):
-    """Grey levels do not show NaN, so that the model's own numbers are looked at."""
+def check_finite(model):
+    """Raises GazeError if anything that a GazeModel paints or encodes is NaN or infinite, which grey levels do not show."""
+    inputs = examples(model.config, FACES)['correct']
     faces = model.look(to_float(inputs['images']), tf.constant(inputs['eyes']))
     corrected, canvas = model.correct(faces), model.canvas(faces)
     numbers = {'content codes': faces.content, 'angle codes': model.angle(faces), 'corrected eyes': corrected.image,
                'animated eyes': tf.stack([model.interpolate(canvas, corrected, alpha).image for alpha in ALPHAS])}
     for name, values in numbers.items():
         if not np.isfinite(values).all():
-            raise _refusal(f'its {name} are not finite numbers')
+            raise GazeError(f'The model of the checkpoint cannot be exported: on a test face, its {name} are not finite '
+                            'numbers.')
 
 
 def _compare(what, found, expected, levels, share, margin):
