@@ -22,6 +22,7 @@ COMMANDS = {
     'correct': 'repaint the eyes of photos and videos so that they look at the camera',
     'animate': 'move the eyes of photos between where they look and the camera, as GIF or video',
     'make-dataset': 'make a training set of your own photos',
+    'serve': 'answer requests for a SavedModel like TensorFlow Serving, on laptops and in tests',
 }
 
 
