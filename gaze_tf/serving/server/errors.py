@@ -25,9 +25,18 @@ def not_found(message):
 
 
 def of_tensorflow(error):
-    """A tf.errors.OpError as RequestError: its code, and its sentence without the names of nodes and functions."""
-    text = error.message.rpartition('<stack traces unavailable>\n')[2]
+    """An error of a graph as RequestError: its code, and its sentence without the names of nodes and functions.
+
+    error: a tf.errors.OpError, or the UnicodeDecodeError in place of one whose message quotes bytes of the request.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return invalid(_sentence(error.object.decode('utf-8', 'backslashreplace')))
+    return RequestError(CODES.get(error.error_code, grpc.StatusCode.UNKNOWN), _sentence(error.message))
+
+
+def _sentence(text):
+    text = text.rpartition('<stack traces unavailable>\n')[2]
     # of several operations that failed, the first
     text = re.sub(r'^\d+ root error\(s\) found\.\n\s*\(0\) [A-Za-z_ ]+:\s*', '', text)
     text = re.sub(r'\{\{function_node \S+\}\} ?|\n?\t \[\[.*', '', text, flags=re.DOTALL)
-    return RequestError(CODES.get(error.error_code, grpc.StatusCode.UNKNOWN), text.partition(' [Op:')[0].strip())
+    return text.partition(' [Op:')[0].strip()

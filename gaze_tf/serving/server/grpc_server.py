@@ -80,6 +80,16 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         return get_model_status_pb2.GetModelStatusResponse(model_version_status=self._versions.status(request.model_spec))
 
 
+def listening(flag, host, port):
+    """A socket that listens; raises GazeError, which names the flag of the port."""
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        # Python adds the address in its own notation
+        reason = error.strerror.partition(' (while ')[0]
+        raise GazeError(f'--{flag}={port}: {host}:{port} cannot be listened on: {reason}.') from error
+
+
 @contextlib.contextmanager
 def running(versions, host, port, max_bytes):
     """Serves for as long as the block lasts; yields the real port. Raises GazeError if the port cannot be had."""
@@ -90,10 +100,10 @@ def running(versions, host, port, max_bytes):
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(versions), server)
     try:
         # gRPC does not say why it cannot listen
-        socket.create_server((host, port)).close()
+        listening('port', host, port).close()
         port = server.add_insecure_port(f'{host}:{port}')
-    except (OSError, RuntimeError) as error:
-        raise GazeError(f'--port={port}: {host}:{port} cannot be listened on: {getattr(error, "strerror", error)}.') from error
+    except RuntimeError as error:
+        raise GazeError(f'--port={port}: {host}:{port} cannot be listened on.') from error
     server.start()
     try:
         yield port

@@ -2,7 +2,6 @@
 import contextlib
 import logging
 import re
-import socket
 import threading
 
 import flask
@@ -13,7 +12,6 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 from waitress import wasyncore
 from werkzeug import exceptions
 
-from gaze_tf.errors import GazeError
 from gaze_tf.serving.server import grpc_server, json_tensors
 from gaze_tf.serving.server.errors import RequestError, invalid, not_found
 from gaze_tf.serving.server.version import DEFAULT_SIGNATURE
@@ -95,7 +93,10 @@ def _predict(versions, spec, body):
     name = document.get('signature_name') or DEFAULT_SIGNATURE
     if name not in version.signature_defs:
         raise invalid(f'Serving signature name: "{name}" not found in signature def')
-    inputs, rows = json_tensors.read(document, dict(version.signature_defs[name].inputs))
+    infos = dict(version.signature_defs[name].inputs)
+    if not infos:
+        raise invalid(f'Failed to get input map for signature: {name}')
+    inputs, rows = json_tensors.read(document, infos)
     return json_tensors.write(versions.run(version, name, inputs), rows)
 
 
@@ -104,10 +105,7 @@ def running(versions, host, port, max_bytes):
     """Serves for as long as the block lasts; yields the real port. Raises GazeError if the port cannot be had."""
     # it warns of every request that has to wait
     logging.getLogger('waitress').setLevel(logging.ERROR)
-    try:
-        listening = socket.create_server((host, port))
-    except OSError as error:
-        raise GazeError(f'--rest_port={port}: {host}:{port} cannot be listened on: {error.strerror}.') from error
+    listening = grpc_server.listening('rest_port', host, port)
     # its own loop, as waitress has no way to end the one of `run` from another thread
     connections, over = {}, threading.Event()
     server = waitress.create_server(application(versions, max_bytes), map=connections, sockets=[listening], threads=THREADS)

@@ -45,7 +45,7 @@ class Version:
         try:
             outputs = self._functions[name](**{
                 key: tf.constant(array, signature.inputs[key].dtype) for key, array in inputs.items()})
-        except tf.errors.OpError as error:
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
             raise of_tensorflow(error) from error
         return {key: outputs[key].numpy() for key in wanted or outputs}
 
