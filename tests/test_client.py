@@ -1,8 +1,5 @@
-"""The client, against small servers that paint grey boxes at the eyes: over gRPC and over REST, through loopback."""
-import base64
+"""The client, against small servers that paint grey boxes at the eyes."""
 import concurrent.futures
-import http.server
-import io
 import json
 import socket
 import subprocess
@@ -14,10 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+import painting_servers
 import photos
 import tiny
+from painting_servers import GREY, Refused, boxes, png_of
 from gaze_tf.cli.main import main
 from gaze_tf.editing import mediapipe_detector
 from gaze_tf.editing.faces import Face
@@ -27,105 +25,13 @@ from gaze_tf.serving import client as client_lib, remote
 from gaze_tf.serving.client import GazeClient
 
 EYES = 10., 12., 28., 14.
-GREY = 150
-# gRPC's code and REST's status for the same
-STATUS = {grpc.StatusCode.UNAVAILABLE: 503, grpc.StatusCode.NOT_FOUND: 404, grpc.StatusCode.INVALID_ARGUMENT: 400,
-          grpc.StatusCode.DEADLINE_EXCEEDED: 504, grpc.StatusCode.INTERNAL: 500, grpc.StatusCode.FAILED_PRECONDITION: 412,
-          grpc.StatusCode.RESOURCE_EXHAUSTED: 413}
-
-
-def boxes(eyes, shape):
-    """bool [H, W]: 5 x 3 pixels at each eye."""
-    mask = np.zeros(shape[:2], bool)
-    for x, y in np.reshape(eyes, (2, 2)).astype(int):
-        mask[y - 1:y + 2, x - 2:x + 3] = True
-    return mask
-
-
-def png_of(pixels):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, 'PNG')
-    return file.getvalue()
-
-
-class Refused(Exception):
-    """code, sentence."""
-
-
-class Model:
-    """What both servers do, and what they were asked: requests is a list of (where, image, eyes)."""
-
-    def __init__(self):
-        self.requests, self.refusals, self.answer, self.wait = [], [], None, lambda pixels: None
-
-    def __call__(self, where, image, eyes):
-        self.requests.append((where, image, eyes))
-        if self.refusals:
-            raise Refused(*self.refusals.pop(0))
-        pixels = tf.io.decode_jpeg(image, channels=3, dct_method='INTEGER_ACCURATE').numpy()
-        self.wait(pixels)
-        if self.answer is not None:
-            return self.answer(pixels) if callable(self.answer) else self.answer
-        pixels[boxes(eyes, pixels.shape)] = GREY
-        return png_of(pixels)
-
-
-class Servicer(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def __init__(self, model):
-        self.model = model
-
-    def Predict(self, request, context):
-        spec = request.model_spec
-        where = (spec.name, spec.version.value if spec.HasField('version') else spec.version_label or None, spec.signature_name)
-        image, = tf.make_ndarray(request.inputs['image'])
-        assert request.inputs['eyes'].dtype == tf.float32.as_datatype_enum
-        eyes, = tf.make_ndarray(request.inputs['eyes'])
-        try:
-            answer = self.model(where, image, eyes)
-        except Refused as error:
-            context.abort(*error.args)
-        response = predict_pb2.PredictResponse()
-        response.outputs['image_bytes'].CopyFrom(tf.make_tensor_proto([answer]))
-        return response
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = 'HTTP/1.1'
-
-    def do_POST(self):
-        request = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
-        instance, = request['instances']
-        try:
-            answer = self.server.model((self.path, request['signature_name']), base64.b64decode(instance['image']['b64']),
-                                       np.float32(instance['eyes']))
-            status, body = 200, {'predictions': [{'b64': base64.b64encode(answer).decode()}]}
-        except Refused as error:
-            status, body = STATUS[error.args[0]], {'error': error.args[1]}
-        body = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header('Content-Length', str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
 
 
 @pytest.fixture(scope='module')
 def ports():
     """{rest: (its port, its Model)} of both servers."""
-    models = Model(), Model()
-    rpc = grpc.server(concurrent.futures.ThreadPoolExecutor(8), options=[('grpc.max_receive_message_length', 2 ** 20)])
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Servicer(models[0]), rpc)
-    port = rpc.add_insecure_port('127.0.0.1:0')
-    rpc.start()
-    web = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-    web.daemon_threads, web.model = True, models[1]
-    threading.Thread(target=web.serve_forever, daemon=True).start()
-    yield {False: (port, models[0]), True: (web.server_port, models[1])}
-    rpc.stop(None)
-    web.shutdown()
-    web.server_close()
+    with painting_servers.running() as ports:
+        yield ports
 
 
 @pytest.fixture(params=[False, True], ids=['grpc', 'rest'])
@@ -160,7 +66,8 @@ def write(tmp_path, kind):
     mode, suffix, options = {
         'jpg': ('RGB', 'jpg', {'quality': 80, 'icc_profile': photos.SRGB}), 'grey jpg': ('L', 'jpg', {}),
         'cmyk jpg': ('CMYK', 'jpg', {}), 'turned jpg': ('RGB', 'jpg', {'subsampling': 2}), 'png': ('RGB', 'png', {}),
-        'palette': ('P', 'png', {}), 'alpha': ('RGBA', 'png', {}), 'tiff': ('RGB', 'tif', {}), '16 bits': (None, 'png', {})}[kind]
+        'palette': ('P', 'png', {}), 'alpha': ('RGBA', 'png', {}), 'tiff': ('RGB', 'tif', {}),
+        '16 bits': (None, 'png', {})}[kind]
     path = tmp_path / f'photo.{suffix}'
     if kind == '16 bits':
         path.write_bytes(photos.png(np.random.default_rng(5).integers(0, 65536, (30, 40, 3), np.uint16)))
@@ -219,12 +126,14 @@ def test_without_a_face_nothing_is_sent(connect, model):
 
 
 @pytest.mark.parametrize('options, expected', [
-    ({}, None), ({'version': 7}, 7), ({'label': 'canary'}, 'canary'), ({'model': 'other', 'signature': 'serving_default'}, None)])
+    ({}, None), ({'version': 7}, 7), ({'label': 'canary'}, 'canary'),
+    ({'model': 'other', 'signature': 'serving_default'}, None)])
 def test_the_model_that_is_asked_for(connect, model, rest, options, expected):
     connect(**options).correct(np.array(photos.portrait()), EYES)
     name, signature = options.get('model', 'gaze'), options.get('signature', 'correct_encoded')
     path = {None: '', 7: '/versions/7', 'canary': '/labels/canary'}[expected]
-    assert model.requests[0][0] == ((f'/v1/models/{name}{path}:predict', signature) if rest else (name, expected, signature))
+    where = (f'/v1/models/{name}{path}:predict', signature) if rest else (name, expected, signature)
+    assert model.requests[0][0] == where
 
 
 def test_eyes_at_the_border_stay_inside(connect, model):
@@ -253,7 +162,7 @@ def test_a_server_that_stays_busy(connect, model, retries):
 
 
 @pytest.mark.parametrize('code, sentence, stops, message', [
-    ('NOT_FOUND', 'Servable not found for request: Specific(gaze, 7)', True, r"no model 'gaze', version 7.*Specific\(gaze, 7\)"),
+    ('NOT_FOUND', 'Servable not found for request: Specific(gaze, 7)', True, "no model 'gaze', version 7.*Specific"),
     ('INVALID_ARGUMENT', 'image 0 is cut off\n\t [[{{node x}}]]', False, 'refuses the request .*: image 0 is cut off$'),
     ('INVALID_ARGUMENT', 'Unrecognized servable version label: x', True, 'version label: x'),
     ('FAILED_PRECONDITION', 'Serving signature name: "x" not found', True, 'Serving signature'),
@@ -358,7 +267,7 @@ def test_large_photos_are_not_sent(connect, model, monkeypatch):
 
 @pytest.mark.parametrize('options, message', [
     ({'server': 'http://localhost:8501'}, 'must be HOST:PORT'), ({'server': 'localhost'}, 'must be HOST:PORT'),
-    ({'version': 1, 'label': 'x'}, 'give one'), ({'timeout': float('nan')}, '--timeout=nan'), ({'retries': 5}, '--retries=5'),
+    ({'version': 1, 'label': 'x'}, 'give one'), ({'retries': 5}, '--retries=5'), ({'timeout': float('nan')}, '--timeout=nan'),
     ({'max_message_mb': float('nan')}, '--max_message_mb=nan')])
 def test_bad_options(connect, options, message):
     with pytest.raises(GazeError, match=message):
@@ -429,7 +338,8 @@ def test_one_photo(tmp_path, run, capsys):
 
 
 def test_a_folder(tmp_path, run, model, monkeypatch, capsys):
-    monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector', lambda: lambda rgb: [Face(EYES)] if rgb[0, 0].any() else [])
+    detector = lambda rgb: [Face(EYES)] if rgb[0, 0].any() else []
+    monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector', lambda: detector)
     (tmp_path / 'in').mkdir()
     for number in (0, 1, 2, 3, 4):
         Image.fromarray(marked(number)).save(tmp_path / 'in' / f'{number}.png')
@@ -445,7 +355,8 @@ def test_a_folder(tmp_path, run, model, monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert '3 corrected' in out and '1 unchanged' in out and '2 failed' in out
     assert 'image 0 is not liked' in err and 'text.jpg' in err and 'Traceback' not in err
-    rows = {row['file'].rpartition('/')[2]: row for row in json.loads((tmp_path / 'out' / 'report.json').read_text())['photos']}
+    rows = json.loads((tmp_path / 'out' / 'report.json').read_text())['photos']
+    rows = {row['file'].rpartition('/')[2]: row for row in rows}
     assert 'not liked' in rows['3.png']['error'] and rows['4.png']['faces'][0]['done']
     assert (photos.stored(tmp_path / 'out' / '4.png')[1][12, 10] == GREY).all()
     # what is done is not sent again
@@ -475,9 +386,9 @@ def test_bad_commands(tmp_path, run, capsys, changes, status, message):
 
 
 def test_neither_networks_nor_training_are_needed(tmp_path, ports):
-    code = ("import sys; from gaze_tf.cli.main import main; status = main(sys.argv[1:]); print([name for name in sys.modules if "
-            "name.startswith(('gaze_tf.models', 'gaze_tf.training', 'gaze_tf.losses', 'gaze_tf.serving.signatures', "
-            "'gaze_tf.serving.export', 'tensorflow_addons'))], status)")
+    code = ("import sys; from gaze_tf.cli.main import main; status = main(sys.argv[1:]); "
+            "print([name for name in sys.modules if name.startswith(('gaze_tf.models', 'gaze_tf.training', 'gaze_tf.losses', "
+            "'gaze_tf.serving.signatures', 'gaze_tf.serving.export', 'tensorflow_addons'))], status)")
     options = tiny.arguments(server=f'127.0.0.1:{ports[False][0]}', input=write(tmp_path, 'jpg'), output=tmp_path / 'out.jpg',
                              eyes='10,12,28,14')
     ports[False][1].__init__()

@@ -1,8 +1,8 @@
 """gaze-tf client --server=localhost:8500 --input=photo.jpg --output=corrected.jpg
 
-Has a server correct photos: TensorFlow Serving, or `gaze-tf serve`, with a model of `gaze-tf export`. Faces are found here,
-and what is written keeps format, metadata and all pixels outside the eyes, as with `gaze-tf correct`. --input may also be a
-folder or a quoted pattern of photos, several of which are then with the server at a time.
+Has a server correct photos: TensorFlow Serving, or `gaze-tf serve`, with a model of `gaze-tf export`. Faces are found
+here, and what is written keeps format, metadata and all pixels outside the eyes, as with `gaze-tf correct`. --input may
+also be a folder or a quoted pattern of photos, several of which are then with the server at a time.
 """
 import contextlib
 import sys
@@ -14,20 +14,22 @@ from gaze_tf.errors import GazeError
 
 
 def define_flags(values):
-    flags.DEFINE_string('server', '', "HOST:PORT of the server's gRPC port (TensorFlow Serving's is 8500).", flag_values=values)
+    flags.DEFINE_string('server', '', "HOST:PORT of the server's gRPC port (TensorFlow Serving's is 8500).",
+                        flag_values=values)
     flags.DEFINE_boolean('rest', False, "Speak REST: --server names the REST port (TensorFlow Serving's is 8501).",
                          flag_values=values)
     flags.DEFINE_string('model_name', 'gaze', "The model's name on the server.", flag_values=values)
-    flags.DEFINE_integer('version', None, 'Version of the model; not given: the newest, or that of --label.', lower_bound=0,
-                         flag_values=values)
+    flags.DEFINE_integer('version', None, 'Version of the model; not given: the newest, or that of --label.',
+                         lower_bound=0, flag_values=values)
     flags.DEFINE_string('label', '', 'Label of a version, such as stable or canary.', flag_values=values)
     flags.DEFINE_float('timeout', 30., 'Seconds that a request may take.', lower_bound=0.001, flag_values=values)
-    flags.DEFINE_integer('retries', 3, 'How often a server that is not available is asked again, with growing waits between.',
-                         lower_bound=0, upper_bound=4, flag_values=values)
+    flags.DEFINE_integer('retries', 3, 'How often a server that is not available is asked again, with growing waits '
+                                       'between.', lower_bound=0, upper_bound=4, flag_values=values)
     flags.DEFINE_integer('concurrency', 4, 'Of several photos: how many are with the server at a time.', lower_bound=1,
                          upper_bound=64, flag_values=values)
-    flags.DEFINE_float('max_message_mb', 64, 'Largest request and answer in MiB; an answer is a PNG of the whole photo, about '
-                                             '2 bytes a pixel.', lower_bound=0.01, upper_bound=2047, flag_values=values)
+    flags.DEFINE_float('max_message_mb', 64, 'Largest request and answer in MiB; an answer is a PNG of the whole photo, '
+                                             'about 2 bytes a pixel.', lower_bound=0.01, upper_bound=2047,
+                       flag_values=values)
     faces.define_photo_flags(values)
 
 
@@ -79,7 +81,7 @@ def _several(client, sources, values):
     settings['limits'] = faces.limits(values)._asdict()
 
     def edit(todo):
-        return zip(todo, client.correct_many([source.path for source in todo], [source.eyes for source in todo], values.faces,
-                                             values.concurrency))
+        paths, eyes = [source.path for source in todo], [source.eyes for source in todo]
+        return zip(todo, client.correct_many(paths, eyes, values.faces, values.concurrency))
 
     return faces.summary(folder.save_all(edit, sources, values.output, settings, redo=values.overwrite), values.output)

@@ -22,7 +22,6 @@ from gaze_tf.serving.remote import RemoteModel, ServerError
 
 # what the server takes
 MAX_PIXELS = 64_000_000
-CONCURRENCY = 4
 
 
 class GazeClient:
@@ -50,7 +49,7 @@ class GazeClient:
         self._detecting = threading.Lock()
         if rest:
             from gaze_tf.serving.client_rest import RestModel
-            self._model = RestModel(remote, 2 * CONCURRENCY)
+            self._model = RestModel(remote)
         else:
             from gaze_tf.serving.client_grpc import GrpcModel
             self._model = GrpcModel(remote)
@@ -82,7 +81,7 @@ class GazeClient:
         """
         return self._send(*self._look(photo, eyes, faces))
 
-    def correct_many(self, photos, eyes=None, faces='largest', concurrency=CONCURRENCY):
+    def correct_many(self, photos, eyes=None, faces='largest', concurrency=4):
         """Yields for each of the photos, in order, its Edited, or the GazeError that says why there is none.
 
         Faces of one photo are looked for while `concurrency` others are with the server; more are not read ahead. For

@@ -66,7 +66,7 @@ def _explained(remote, code, details):
                                           "Serving's is 8500), or --rest if this is the REST port.")
         # its own, for what no server has said
         if any(word in details.lower() for word in ('connect', 'resolv', 'resolution', 'socket', 'goaway')):
-            return remote.unreachable(details)
+            return remote.unreachable(details.rpartition('last error: ')[2])
         return remote.unavailable(details)
     if code is StatusCode.DEADLINE_EXCEEDED:
         return remote.too_slow()

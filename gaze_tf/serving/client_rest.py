@@ -8,18 +8,19 @@ from urllib3 import exceptions
 
 from gaze_tf.serving import remote as remote_lib
 
+_CONNECTIONS = 64       # that are kept open
+
 
 class RestModel:
     """The RemoteModel behind a REST port; may be called from several threads."""
 
-    def __init__(self, remote, connections):
-        """connections: how many are kept open."""
+    def __init__(self, remote):
         self._remote = remote
         chosen = (f'/versions/{remote.version}' if remote.version is not None else
                   f'/labels/{urllib.parse.quote(remote.label, safe="")}' if remote.label else '')
         self._url = f'http://{remote.server}/v1/models/{urllib.parse.quote(remote.name, safe="")}{chosen}:predict'
         self._pool = urllib3.PoolManager(
-            maxsize=connections, timeout=urllib3.Timeout(total=remote.timeout), retries=urllib3.Retry(
+            maxsize=_CONNECTIONS, timeout=urllib3.Timeout(total=remote.timeout), retries=urllib3.Retry(
                 remote.retries, read=0, redirect=0, other=0, allowed_methods=None, status_forcelist=[503],
                 # the first retry is made at once
                 backoff_factor=remote_lib.FIRST_WAIT, backoff_jitter=remote_lib.FIRST_WAIT, backoff_max=10,

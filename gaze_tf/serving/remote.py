@@ -50,19 +50,20 @@ class RemoteModel(NamedTuple):
     @property
     def which(self):
         """The model in words."""
-        chosen = f', version {self.version}' if self.version is not None else f', label {self.label!r}' if self.label else ''
-        return f'model {self.name!r}{chosen}'
+        if self.version is not None:
+            return f'model {self.name!r}, version {self.version}'
+        return f'model {self.name!r}' + (f', label {self.label!r}' if self.label else '')
 
     def check_size(self, size):
         """Raises GazeError for a request of more bytes than agreed on."""
         if size > self.max_message:
-            raise GazeError(f'The request has {size / MEBIBYTE:.3g} MiB, more than --max_message_mb={self.max_message_mb:g}: '
-                            'raise it, or make the photo smaller.')
+            raise GazeError(f'The request has {size / MEBIBYTE:.3g} MiB, more than --max_message_mb='
+                            f'{self.max_message_mb:g}: raise it, or make the photo smaller.')
 
     def unreachable(self, why):
         """The server does not answer at all; `why` in the library's words."""
-        return ServerError(f'The server {self.server} cannot be reached ({_first_line(why)}): check the address in --server, '
-                           'or start TensorFlow Serving, or `gaze-tf serve`, there.')
+        return ServerError(f'The server {self.server} cannot be reached ({_first_line(why)}): check the address in '
+                           '--server, or start TensorFlow Serving, or `gaze-tf serve`, there.')
 
     def unavailable(self, why):
         return GazeError(f'The server {self.server} is not available now and was asked {self.retries + 1} times: '
@@ -78,8 +79,8 @@ class RemoteModel(NamedTuple):
                          'the one that is meant, or make the photo smaller.')
 
     def not_found(self, why):
-        return ServerError(f'The server {self.server} has no {self.which}, or not yet ({_first_line(why)}): see --model_name, '
-                           '--version and --label.')
+        return ServerError(f'The server {self.server} has no {self.which}, or not yet ({_first_line(why)}): see '
+                           '--model_name, --version and --label.')
 
     def refused(self, why):
         """It says that the request is bad."""
