@@ -25,7 +25,11 @@ MAX_PIXELS = 64_000_000
 
 
 class GazeClient:
-    """A model on a server, for photos; may be called from several threads."""
+    """A model on a server, for photos; may be called from several threads.
+
+    TensorFlow decodes photos here, too: where the server's GPU is in this machine,
+    `tf.config.set_visible_devices([], 'GPU')` leaves it to the server.
+    """
 
     def __init__(self, server, rest=False, model='gaze', version=None, label=None, signature='correct_encoded', timeout=30.,
                  retries=3, max_message_mb=64, limits=Limits(), detector=None):
