@@ -64,9 +64,9 @@ def _explained(remote, code, details):
         if 'HTTP/2' in details or 'http1' in details:
             return remote_lib.ServerError(f'The server {remote.server} does not speak gRPC: give the gRPC port (TensorFlow '
                                           "Serving's is 8500), or --rest if this is the REST port.")
-        # its own, for what no server has said
+        # its own, for what no server has said; of a name's several addresses only the last is told of
         if any(word in details.lower() for word in ('connect', 'resolv', 'resolution', 'socket', 'goaway')):
-            return remote.unreachable(details.rpartition('last error: ')[2])
+            return remote.unreachable(f"{details.rpartition('last error: ')[2]}; the REST port needs --rest")
         return remote.unavailable(details)
     if code is StatusCode.DEADLINE_EXCEEDED:
         return remote.too_slow()
