@@ -107,6 +107,7 @@ def running():
     rpc.start()
     web = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
     web.daemon_threads, web.model = True, models[1]
+    web.handle_error = lambda *_: None      # it would print that clients have gone
     threading.Thread(target=web.serve_forever, daemon=True).start()
     try:
         yield {False: (port, models[0]), True: (web.server_port, models[1])}

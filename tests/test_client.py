@@ -163,7 +163,8 @@ def test_a_server_that_stays_busy(connect, model, retries):
 
 @pytest.mark.parametrize('code, sentence, stops, message', [
     ('NOT_FOUND', 'Servable not found for request: Specific(gaze, 7)', True, "no model 'gaze', version 7.*Specific"),
-    ('INVALID_ARGUMENT', 'image 0 is cut off\n\t [[{{node x}}]]', False, 'refuses the request .*: image 0 is cut off$'),
+    ('INVALID_ARGUMENT', '2 root error(s) found.\n  (0) INVALID_ARGUMENT: image 0 is cut off\n\t [[{{node x}}]]', False,
+     'refuses the request .*: image 0 is cut off$'),
     ('INVALID_ARGUMENT', 'Unrecognized servable version label: x', True, 'version label: x'),
     ('FAILED_PRECONDITION', 'Serving signature name: "x" not found', True, 'Serving signature'),
     ('DEADLINE_EXCEEDED', '', False, 'within 30 seconds: raise --timeout'),

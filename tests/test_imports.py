@@ -21,14 +21,14 @@ ALLOWED = {
     'losses': {'official', 'config', 'errors'},
     'models': {'config', 'errors'},
     'training': {'models', 'losses', 'data', 'official', 'folders', 'config', 'errors'},
-    'serving': {'models', 'losses', 'data', 'folders', 'config', 'errors', 'training.checkpoints'},
     'editing': {'data', 'folders', 'config', 'errors'},
+    'serving': {'editing', 'models', 'losses', 'data', 'folders', 'config', 'errors', 'training.checkpoints'},
     'cli': {'training', 'serving', 'editing', 'models', 'losses', 'data', 'official', 'folders', 'config', 'errors'},
 }
 # and for modules that may import less, or others, than their part
 CLIENT = {'serving.remote', 'errors'}
 ALLOWED_TO = {'serving/remote.py': {'errors'}, 'serving/client_grpc.py': CLIENT, 'serving/client_rest.py': CLIENT,
-              'serving/client.py': {'editing', 'serving.client_grpc', 'serving.client_rest', *CLIENT}}
+              'serving/client.py': {'editing', 'serving.checks', 'serving.client_grpc', 'serving.client_rest', *CLIENT}}
 
 
 def imports(path):

@@ -118,7 +118,7 @@ class GazeEditor:
         reports = chosen_faces(rgb, self.find, self.limits, eyes, faces)
         frames = {report.index: frame_of(report.face.eyes, rgb.shape[1::-1], self.network.img_size)
                   for report in reports if report.done}
-        return Work(rgb, reports, frames, {index: frame.cut(rgb) for index, frame in frames.items()}, photo)
+        return Work(rgb, reports, frames, {index: frame.cut(rgb).numpy() for index, frame in frames.items()}, photo)
 
     def paint(self, works, alpha=1., blend='feather'):
         """The Edited photos of Works, all their faces through the network a batch at a time."""

@@ -7,6 +7,7 @@ Faces are found here; the server's `correct_encoded` aligns them, repaints their
 """
 import collections
 import concurrent.futures
+import contextlib
 import io
 import itertools
 import threading
@@ -18,10 +19,8 @@ from PIL import Image
 from gaze_tf.editing.editor import Edited, chosen_faces, opened
 from gaze_tf.editing.faces import Limits
 from gaze_tf.errors import GazeError
+from gaze_tf.serving.checks import MAX_PIXELS, decoded
 from gaze_tf.serving.remote import RemoteModel, ServerError
-
-# what the server takes
-MAX_PIXELS = 64_000_000
 
 
 class GazeClient:
@@ -128,7 +127,7 @@ class GazeClient:
         """The Edited photo: one request for each face, and of each answer what it changed."""
         faces = [report.face for report in reports if report.done]
         image = rgb.copy() if faces else rgb
-        encoded = _encoded(photo, rgb) if faces else b''
+        encoded = _encoded(photo, rgb, faces[0].eyes) if faces else b''
         for face in faces:
             eyes = _inside(face.eyes, rgb.shape[1::-1])
             self._merge(image, rgb, self._decoded(self._model.correct(encoded, eyes), rgb.shape), eyes)
@@ -166,14 +165,13 @@ def _outcome(future):
         return error
 
 
-def _encoded(photo, rgb):
+def _encoded(photo, rgb, eyes):
     """The photo's own bytes if the server decodes them to these pixels, else a PNG of those."""
-    if photo and photo.data.startswith((b'\xff\xd8\xff', b'\x89PNG')):
-        try:
-            if np.array_equal(tf.io.decode_jpeg(photo.data, channels=3, dct_method='INTEGER_ACCURATE'), rgb):
+    if photo:
+        # it is of another format, lies on its side, or is broken where Pillow does not mind
+        with contextlib.suppress(tf.errors.InvalidArgumentError):
+            if np.array_equal(decoded(tf.constant(photo.data), tf.constant(eyes, tf.float32)), rgb):
                 return photo.data
-        except tf.errors.InvalidArgumentError:      # broken where Pillow does not mind
-            pass
     file = io.BytesIO()
     Image.fromarray(rgb).save(file, 'PNG', compress_level=1)
     return file.getvalue()

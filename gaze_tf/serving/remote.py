@@ -99,5 +99,7 @@ class RemoteModel(NamedTuple):
 
 def _first_line(text):
     """What is said, without the places in graphs and sources that TensorFlow adds."""
-    line = (str(text).strip().splitlines() or ['no reason given'])[0]
-    return re.sub(r'\s*(\[\[?\{\{.*|\[Op:.*)', '', re.sub(r'^\{\{.*?\}\} ', '', line)).strip()
+    # of several operations that failed, the first
+    text = re.sub(r'^\d+ root error\(s\) found\.\s*\(0\) [A-Za-z_ ]+:\s*', '', str(text).strip())
+    line = re.sub(r'^\{\{.*?\}\} ', '', (text.splitlines() or ['no reason given'])[0])
+    return re.sub(r'\s*(\[\[?\{\{.*|\[Op:.*)', '', line).strip()
