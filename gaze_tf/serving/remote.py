@@ -102,4 +102,5 @@ def _first_line(text):
     # of several operations that failed, the first
     text = re.sub(r'^\d+ root error\(s\) found\.\s*\(0\) [A-Za-z_ ]+:\s*', '', str(text).strip())
     line = re.sub(r'^\{\{.*?\}\} ', '', (text.splitlines() or ['no reason given'])[0])
+    line = re.sub(r'^assertion failed: \[([^]]*)\]', r'\1', line)
     return re.sub(r'\s*(\[\[?\{\{.*|\[Op:.*)', '', line).strip()
