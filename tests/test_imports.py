@@ -21,8 +21,8 @@ ALLOWED = {
     'losses': {'official', 'config', 'errors'},
     'models': {'config', 'errors'},
     'training': {'models', 'losses', 'data', 'official', 'folders', 'config', 'errors'},
-    'serving': {'models', 'losses', 'data', 'folders', 'config', 'errors', 'training.checkpoints'},
     'editing': {'data', 'folders', 'config', 'errors'},
+    'serving': {'editing', 'models', 'losses', 'data', 'folders', 'config', 'errors', 'training.checkpoints'},
     'cli': {'training', 'serving', 'editing', 'models', 'losses', 'data', 'official', 'folders', 'config', 'errors'},
 }
 

@@ -71,7 +71,9 @@ def test_pixels_outside_the_boxes_stay(loaded):
 def test_signatures(loaded):
     size, codes = tiny.SIZE, 2 * tiny.MODEL.code_size
     face = {'images': ([None, size, size, 3], tf.uint8), 'eyes': ([None, 4], tf.float32)}
+    photos = ({'image': ([None], tf.string), 'eyes': ([None, 4], tf.float32)}, {'image_bytes': ([None], tf.string)})
     expected = {
+        'serving_default': photos, 'correct_encoded': photos,
         'correct': (face, {'images': ([None, size, size, 3], tf.uint8)}),
         'animate': ({**face, 'alphas': ([None, None], tf.float32)}, {'frames': ([None, None, size, size, 3], tf.uint8)}),
         'encode': (face, {'content': ([None, codes], tf.float32), 'angle': ([None, 2], tf.float32)}),

@@ -2,60 +2,58 @@
 
 Positions are (x, y) in pixels counted from the edges: the middle of the first pixel is 0.5. Eyes stand in the frame
 where CelebAGaze has them on average, which is where a model has learned to paint them.
+
+All is computed by TensorFlow, at once or, in a model that takes whole photos, inside its graph: there is one definition.
 """
-import math
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
-from scipy import ndimage
+import tensorflow as tf
 
 # mean eye positions of CelebAGaze's 25,183 training rows, as a share of the image's side: left_x, left_y, right_x, right_y
 MEAN_EYES = np.array([78.6, 92.9, 177.8, 92.7]) / 256
 # an image of the model's size whose eyes are at most so far from them, as a share of its side, is aligned already
 _ALIGNED = 0.1
+# pixels of the border repeated around what is sampled: enough that nothing else is reached beyond it
+_PADDING = 4
+# places that are sampled at once
+_AT_ONCE = 16384
+# weights of the four pixels around a place, by powers of its distance from the second (R. Keys, Cubic convolution
+# interpolation, 1981)
+_CUBIC = np.array([[0, 1, 0, 0], [-0.5, 0, 0.5, 0], [1, -2.5, 2, -0.5], [-0.5, 1.5, -1.5, 0.5]])
 
 
 class Frame(NamedTuple):
     """Where a face lies in its photo.
 
-    matrix: [2, 3], photo (x, y, 1) → frame (x, y): rotation, scale and shift.
-    eyes: [4] float32, (left_x, left_y, right_x, right_y) in the frame.
+    matrix: float64 [2, 3], photo (x, y, 1) → frame (x, y): rotation, scale and shift.
+    eyes: float32 [4], (left_x, left_y, right_x, right_y) in the frame.
     size: side S of the frame in pixels.
     """
-    matrix: np.ndarray
-    eyes: np.ndarray
+    matrix: tf.Tensor
+    eyes: tf.Tensor
     size: int
 
     @property
     def scale(self):
         """Pixels of the frame in one of the photo: below 1 the photo shows more than the model sees."""
-        return math.hypot(self.matrix[0, 0], self.matrix[1, 0])
+        return tf.norm(self.matrix[:, 0])
 
     def to_photo(self, points):
         """Points [..., 2] of the frame in the photo."""
-        return (np.asarray(points) - self.matrix[:, 2]) @ np.linalg.inv(self.matrix[:, :2]).T
+        # of a similarity the inverse is the transpose, but for its scale
+        return tf.linalg.matmul(tf.cast(points, tf.float64) - self.matrix[:, 2], self.matrix[:, :2]) / self.scale ** 2
 
     def to_frame(self, points):
         """Points [..., 2] of the photo in the frame."""
-        return np.asarray(points) @ self.matrix[:, :2].T + self.matrix[:, 2]
+        return tf.linalg.matmul(tf.cast(points, tf.float64), self.matrix[:, :2], transpose_b=True) + self.matrix[:, 2]
 
-    def cut(self, rgb):
+    def cut(self, photo):
         """The frame as the model takes it: uint8 [S, S, 3] of the photo uint8 [H, W, 3], which is continued beyond its
         border by the pixels there."""
-        if np.array_equal(self.matrix, np.eye(2, 3)):
-            return rgb
-        corners = self.to_photo([[0, 0], [0, self.size], [self.size, 0], [self.size, self.size]])
-        shrink = max(round(1 / self.scale), 1)
-        # room for the cubic's reach, in whole blocks of what is averaged first: a cubic alone would skip pixels
-        low = np.floor(corners.min(axis=0)).astype(int) - 3 * shrink
-        blocks = -((low - np.ceil(corners.max(axis=0)).astype(int) - 3 * shrink) // shrink)
-        region = Image.fromarray(_region(rgb, low, low + blocks * shrink)).reduce(shrink)
-        # frame → photo → region, which counts in blocks
-        inverse = np.linalg.inv(np.vstack([self.matrix, [0, 0, 1]]))[:2]
-        inverse[:, 2] -= low
-        return np.asarray(region.transform((self.size, self.size), Image.Transform.AFFINE, (inverse / shrink).ravel(),
-                                           Image.Resampling.BICUBIC))
+        low, high, shrink = _extent(self.matrix, self.size, _size(photo))
+        # of a large photo in numpy's memory only this part is copied
+        return _resampled(photo[low[1]:high[1], low[0]:high[0]], low, shrink, self.matrix, self.size)
 
 
 def frame_of(eyes, photo_size, frame_size):
@@ -64,60 +62,131 @@ def frame_of(eyes, photo_size, frame_size):
     photo_size: its (width, height). A photo as large as the frame, with its eyes about where they belong, is the frame
     itself: nothing is resampled.
     """
-    eyes, wanted = np.asarray(eyes, float), MEAN_EYES * frame_size
-    if tuple(photo_size) == (frame_size, frame_size) and np.abs(eyes - wanted).max() <= _ALIGNED * frame_size:
-        return Frame(np.eye(2, 3), eyes.astype(np.float32), frame_size)
-    source, target = eyes[2:] - eyes[:2], wanted[2:] - wanted[:2]
-    # rotation and scale as one complex number
-    turn = complex(*target) / complex(*source)
-    linear = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])
-    shift = (wanted[:2] + wanted[2:]) / 2 - linear @ ((eyes[:2] + eyes[2:]) / 2)
-    return Frame(np.column_stack([linear, shift]), wanted.astype(np.float32), frame_size)
+    return Frame(*_placed(tf.cast(eyes, tf.float64), photo_size, frame_size), frame_size)
 
 
 class Patch(NamedTuple):
-    """Pixels of a photo under a box of the frame: rows and columns as slices, and each pixel's place in the frame."""
-    rows: slice
-    columns: slice
-    x: np.ndarray   # [h, w]
-    y: np.ndarray
+    """Pixels of a photo under a box of the frame.
 
-    def sample(self, values, scale):
-        """Values [S, S, C] of the frame at these pixels, [h, w, C] float32; `scale` is the frame's."""
-        if scale > 1:
-            # pixels of the photo are larger than the frame's: averages, not samples
-            sigma = 0.45 * math.sqrt(scale ** 2 - 1)
-            values = ndimage.gaussian_filter(values, (sigma, sigma, 0), mode='nearest')
-        places = np.stack([self.y, self.x]) - 0.5
-        if np.array_equal(places, np.rint(places)):
-            return values[tuple(places.astype(int))]
-        # only what is near: all of the frame would have to be prepared for the cubic
-        low, high = (bound(places, axis=(1, 2)).astype(int) for bound in (np.min, np.max))
-        low = np.maximum(low - 8, 0)
-        values = values[low[0]:high[0] + 9, low[1]:high[1] + 9]
-        places -= low[:, None, None]
-        return np.stack([ndimage.map_coordinates(values[..., c], places, np.float32, order=3, mode='nearest')
-                         for c in range(values.shape[-1])], axis=-1)
+    low, high: int32 [2], (x, y) of its first pixel, and of the first beyond; places: float32 [h, w, 2], (x, y) of each
+    pixel in the frame.
+    """
+    low: tf.Tensor
+    high: tf.Tensor
+    places: tf.Tensor
+
+    def of(self, photo):
+        """Its pixels [h, w, 3] of a photo."""
+        return photo[self.low[1]:self.high[1], self.low[0]:self.high[0]]
 
 
-def patch_of(frame, box, photo_size):
-    """The Patch of a photo of `photo_size` (width, height) that covers a frame's box (x0, y0, x1, y1), or None."""
-    x0, y0, x1, y1 = box
-    corners = frame.to_photo([[x0, y0], [x0, y1], [x1, y0], [x1, y1]])
-    low = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
-    high = np.minimum(np.ceil(corners.max(axis=0)).astype(int), photo_size)
-    if (low >= high).any():
-        return None
-    columns, rows = np.meshgrid(*(np.arange(a, b) + 0.5 for a, b in zip(low, high)))
-    places = frame.to_frame(np.stack([columns, rows], axis=-1))
-    return Patch(slice(low[1], high[1]), slice(low[0], high[0]), places[..., 0], places[..., 1])
+def patch_of(frame, box, photo):
+    """The Patch of a photo that covers a frame's box (x0, y0, x1, y1); empty where none of it lies in the photo."""
+    return Patch(*_covered(frame.matrix, tf.cast(box, tf.float64), _size(photo)))
 
 
-def _region(rgb, low, high):
-    """Pixels from `low` to `high` (x, y), where outside the photo those at its border."""
-    height, width = rgb.shape[:2]
-    columns, rows = (np.clip(np.arange(a, b), 0, side - 1) for a, b, side in zip(low, high, (width, height)))
-    inside = rgb[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
-    if inside.shape[:2] == (len(rows), len(columns)):
-        return np.ascontiguousarray(inside)
-    return inside[np.ix_(rows - rows[0], columns - columns[0])]
+def sample(values, places):
+    """Values float32 [h, w, C] at places float32 [..., 2], (x, y) in pixels, by cubic convolution → [..., C].
+
+    Beyond the border they are what they are there.
+    """
+    height, width, channels = *tf.unstack(tf.shape(values)[:2]), values.shape[2]
+    padded = _continued(values, [-_PADDING, -_PADDING], [width + _PADDING, height + _PADDING])
+    # with each pixel the three to its right: what a place needs of a row lies together
+    across = width + 2 * _PADDING - 3
+    fours = tf.reshape(tf.concat([padded[:, k:across + k] for k in range(4)], axis=-1), [-1, 4 * channels])
+
+    def at(points):
+        before = tf.floor(points)
+        powers = (points - before)[..., None] ** tf.range(4, dtype=tf.float32)
+        weights = tf.tensordot(powers, tf.constant(_CUBIC, tf.float32), 1)      # [n, 2, 4]
+        first = tf.cast(before, tf.int32) + _PADDING - 1
+        x = tf.clip_by_value(first[:, 0], 0, across - 1)
+        y = tf.clip_by_value(first[:, 1], 0, height + 2 * _PADDING - 4)
+        row = tf.add_n([tf.gather(fours, (y + k) * across + x) * weights[:, 1, k:k + 1] for k in range(4)])
+        spread = tf.constant(np.repeat(np.eye(4), channels, axis=1), tf.float32)
+        return tf.add_n(tf.split(row * (weights[:, 0] @ spread), 4, axis=1))
+
+    points = tf.reshape(places, [-1, 2]) - 0.5
+    count = tf.shape(points)[0]
+    # some at a time: of the eyes in a large photo all at once would take gigabytes
+    some = tf.clip_by_value(count, 1, _AT_ONCE)
+    parts = tf.maximum(-(-count // some), 1)
+    points = tf.reshape(tf.pad(points, [[0, parts * some - count], [0, 0]]), [parts, some, 2])
+    found = tf.map_fn(at, points, fn_output_signature=tf.TensorSpec([None, channels], tf.float32), parallel_iterations=4)
+    return tf.reshape(tf.reshape(found, [-1, channels])[:count], tf.concat([tf.shape(places)[:-1], [channels]], axis=0))
+
+
+def compiled(*shapes):
+    """tf.function that is traced once, for arguments of these (dtype, shape)."""
+    return tf.function(input_signature=[tf.TensorSpec(shape, dtype) for dtype, shape in shapes], autograph=False)
+
+
+def _corners(x0, y0, x1, y1):
+    return tf.cast([[x0, y0], [x0, y1], [x1, y0], [x1, y1]], tf.float64)
+
+
+@compiled((tf.float64, [4]), (tf.int32, [2]), (tf.int32, []))
+def _placed(eyes, photo_size, frame_size):
+    """(matrix, eyes) of a Frame."""
+    wanted = MEAN_EYES * tf.cast(frame_size, tf.float64)
+    source, target = eyes[2:] - eyes[:2], wanted[2:] - wanted[:2]
+    # rotation and scale: as complex numbers, target / source
+    squared = tf.reduce_sum(source ** 2)
+    real = tf.reduce_sum(source * target) / squared
+    imaginary = (source[0] * target[1] - source[1] * target[0]) / squared
+    linear = tf.stack([[real, -imaginary], [imaginary, real]])
+    shift = (wanted[:2] + wanted[2:]) / 2 - tf.linalg.matvec(linear, (eyes[:2] + eyes[2:]) / 2)
+    aligned = tf.reduce_all(photo_size == frame_size) & (
+        tf.reduce_max(tf.abs(eyes - wanted)) <= _ALIGNED * tf.cast(frame_size, tf.float64))
+    matrix = tf.where(aligned, np.eye(2, 3), tf.concat([linear, shift[:, None]], axis=1))
+    return matrix, tf.cast(tf.where(aligned, eyes, wanted), tf.float32)
+
+
+@compiled((tf.float64, [2, 3]), (tf.float64, [4]), (tf.int32, [2]))
+def _covered(matrix, box, photo_size):
+    """(low, high, places) of a Patch."""
+    frame = Frame(matrix, None, None)
+    corners = frame.to_photo(_corners(*tf.unstack(box)))
+    low = tf.maximum(tf.cast(tf.floor(tf.reduce_min(corners, axis=0)), tf.int32), 0)
+    high = tf.minimum(tf.cast(tf.math.ceil(tf.reduce_max(corners, axis=0)), tf.int32), photo_size)
+    high = tf.maximum(low, high)
+    pixels = tf.stack(tf.meshgrid(tf.range(low[0], high[0]), tf.range(low[1], high[1])), axis=-1)
+    return low, high, tf.cast(frame.to_frame(tf.cast(pixels, tf.float64) + 0.5), tf.float32)
+
+
+@compiled((tf.float64, [2, 3]), (tf.int32, []), (tf.int32, [2]))
+def _extent(matrix, size, photo_size):
+    """What a frame shows of a photo: (x, y) of the first pixel and of the first beyond, int32 [2], and `shrink`: of as many
+    by as many pixels averages are taken first, because a cubic alone would skip pixels."""
+    frame = Frame(matrix, None, size)
+    corners = frame.to_photo(_corners(0, 0, size, size))
+    shrink = tf.maximum(tf.cast(tf.round(1 / frame.scale), tf.int32), 1)
+    # with room for the cubic's reach
+    low = tf.cast(tf.floor(tf.reduce_min(corners, axis=0)), tf.int32) - 3 * shrink
+    high = tf.cast(tf.math.ceil(tf.reduce_max(corners, axis=0)), tf.int32) + 3 * shrink
+    low = tf.clip_by_value(low, 0, photo_size - 1)
+    return low, tf.clip_by_value(high, low + 1, photo_size), shrink
+
+
+@compiled((tf.uint8, [None, None, 3]), (tf.int32, [2]), (tf.int32, []), (tf.float64, [2, 3]), (tf.int32, []))
+def _resampled(part, low, shrink, matrix, size):
+    """The frame uint8 [S, S, 3] of the part of a photo that starts at `low`; shrink: see `_extent`."""
+    blocks = -(-tf.shape(part)[1::-1] // shrink)
+    averages = tf.raw_ops.ResizeArea(images=_continued(part, [0, 0], blocks * shrink)[None], size=blocks[::-1])[0]
+    middles = tf.cast(tf.range(size), tf.float64) + 0.5
+    places = Frame(matrix, None, size).to_photo(tf.stack(tf.meshgrid(middles, middles), axis=-1))
+    places = (places - tf.cast(low, tf.float64)) / tf.cast(shrink, tf.float64)
+    return tf.saturate_cast(tf.round(sample(averages, tf.cast(places, tf.float32))), tf.uint8)
+
+
+def _continued(values, low, high):
+    """Pixels from `low` to `high` (x, y) of values [h, w, C], outside of which they are what they are at the border."""
+    height, width = tf.unstack(tf.shape(values)[:2])
+    rows = tf.clip_by_value(tf.range(low[1], high[1]), 0, height - 1)
+    return tf.gather(tf.gather(values, rows), tf.clip_by_value(tf.range(low[0], high[0]), 0, width - 1), axis=1)
+
+
+def _size(photo):
+    """(width, height) of a photo [H, W, 3], an array or a tensor."""
+    return tf.shape(photo)[1::-1] if tf.is_tensor(photo) else photo.shape[1::-1]

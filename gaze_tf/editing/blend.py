@@ -4,9 +4,10 @@ Not the painted eyes are put in, but what painting changed: where it changed not
 is finer than the model's pixels stays where the painted eye still has the structure that it belongs to.
 """
 import numpy as np
-from scipy import fft, ndimage
+import tensorflow as tf
+from scipy import fft
 
-from gaze_tf.editing.align import patch_of
+from gaze_tf.editing.align import compiled, patch_of, sample
 
 BLENDS = 'feather', 'poisson', 'hard'
 # width of the feather, as a share of the eye box's height
@@ -17,11 +18,12 @@ _WINDOW = 0.01
 _FLAT = 36.
 # standard deviation of grain in grey levels that is worth adding
 _GRAIN = 0.5
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)
+# values whose median is taken for it, up to twice as many
+_GRAIN_VALUES = 8192
+_GREY = np.array([[0.299], [0.587], [0.114]], np.float32)
 
 
-def put_back(photo, frame, cut, painted, boxes, blend='feather', strengths=(1., 1.), seed=0,
-             in_place=False):
+def put_back(photo, frame, cut, painted, boxes, blend='feather', strengths=(1., 1.), seed=0, in_place=False):
     """The photo with repainted eyes.
 
     Args:
@@ -39,48 +41,43 @@ def put_back(photo, frame, cut, painted, boxes, blend='feather', strengths=(1., 
     Returns:
       uint8 [H, W, 3]; the photo itself where nothing changes.
     """
-    edits = []
-    for box, strength in zip(boxes, strengths):
-        patch = patch_of(frame, box, photo.shape[1::-1]) if strength > 0 else None
-        if patch:
-            before = photo[patch.rows, patch.columns]
-            after = _blended(before, patch, frame.scale, cut, painted, box, blend, strength, seed)
-            edits.append((patch, before != after, after))
-    result = photo if in_place or not edits else photo.copy()
-    # only what changes: the rectangles around turned boxes may meet
-    for patch, changed, after in edits:
-        result[patch.rows, patch.columns][changed] = after[changed]
+    # all of them before the first is put in: the rectangles around turned boxes may meet
+    edits = [(patch, after.numpy(), changed.numpy()) for strength, box in zip(strengths, boxes) if strength > 0
+             for patch, after, changed in [repainted(photo, frame, cut, painted, box, blend, strength, seed)]]
+    result = photo if in_place or not any(changed.any() for *_, changed in edits) else photo.copy()
+    for patch, after, changed in edits:
+        patch.of(result)[changed] = after[changed]
     return result
 
 
-def _blended(before, patch, scale, cut, painted, box, blend, strength, seed):
-    """The patch's pixels with one eye repainted: uint8 [h, w, 3] like `before`."""
-    x0, y0, x1, y1 = box
-    change = np.zeros(cut.shape, np.float32)
-    inside = np.s_[y0:y1, x0:x1]
-    change[inside] = matched(painted[inside].astype(np.float32) - cut[inside], blend)
-    photo = before.astype(np.float32)
-    if scale < 1:
-        finer = same_structure(cut, cut + change, _WINDOW * len(cut))[..., None]
-        layers = patch.sample(np.concatenate([change, finer, cut], axis=-1), scale)
-        # the fine detail of what is no longer there goes with it
-        added = layers[..., :3] - (1 - np.clip(layers[..., 3:4], 0, 1)) * (photo - layers[..., 4:])
-    else:
-        added = patch.sample(change, scale)
-    weight = strength * _weights(patch, box, blend, scale)[..., None]
-    result = photo + weight * added
-    missing = np.sqrt(max(grain(photo) ** 2 - grain(result) ** 2, 0))
-    if missing > _GRAIN and blend != 'hard':
-        result += weight * np.random.default_rng(seed).normal(0, missing, (*weight.shape[:2], 1)).astype(np.float32)
-    return np.clip(np.rint(result), 0, 255).astype(np.uint8)
+def repainted(photo, frame, cut, painted, box, blend='feather', strength=1., seed=0):
+    """One eye of `put_back`, whose arguments it takes, with tensors for arrays in a graph.
+
+    Returns:
+      (Patch, its pixels uint8 [h, w, 3] afterwards, bool [h, w]: which of them change).
+    """
+    x0, y0, x1, y1 = tf.unstack(tf.cast(box, tf.int32))
+    change = matched(tf.cast(painted[y0:y1, x0:x1], tf.float32) - tf.cast(cut[y0:y1, x0:x1], tf.float32), blend)
+    patch = patch_of(frame, box, photo)
+    ramp = frame.scale
+    if blend == 'feather':
+        ramp = _FEATHER * tf.cast(y1 - y0, tf.float64)
+    elif blend == 'hard':
+        ramp = tf.where(ramp == 1, tf.constant(1e-3, tf.float64), ramp)
+    after, changed = _blended(patch.of(photo), patch.places, cut, change, [x0, y0, x1, y1], frame.scale, ramp,
+                              tf.cast(strength, tf.float32), seed, blend != 'hard')
+    return patch, after, changed
 
 
 def matched(change, blend):
     """The change [h, w, 3] of an eye box without what is wrong with its colours, as its rim shows it."""
     if blend == 'hard':
         return change
-    rim = np.concatenate([change[0], change[-1], change[1:-1, 0], change[1:-1, -1]])
-    return change - (rim.mean(axis=0) if blend == 'feather' else membrane(change))
+    if blend == 'poisson':
+        return change - membrane(np.asarray(change))
+    inner = change[1:-1, 1:-1]
+    rim = tf.cast((tf.size(change) - tf.size(inner)) // 3, tf.float32)
+    return change - (tf.reduce_sum(change, axis=(0, 1)) - tf.reduce_sum(inner, axis=(0, 1))) / rim
 
 
 def membrane(values):
@@ -103,49 +100,92 @@ def membrane(values):
 
 
 def same_structure(before, after, sigma):
-    """[H, W] float32: 1 where two images [H, W, 3] have the same structure in a window, 0 where not.
+    """[H, W, 1] float32: 1 where two images [H, W, 3] have the same structure in a window, 0 where not.
 
     It is 1 - 2 var(difference) / (var(before) + var(after)) of grey levels, at least 0: where both have the same edges
     it is near 1, and so it is where both are flat; where half of what both have differs, it is 0.
     """
     before, after = before @ _GREY, after @ _GREY
-
-    def variance(values):
-        return np.maximum(ndimage.gaussian_filter(values ** 2, sigma) - ndimage.gaussian_filter(values, sigma) ** 2, 0)
-    return np.maximum(1 - 2 * variance(after - before) / (variance(before) + variance(after) + _FLAT), 0)
+    values = tf.concat([before, after, after - before], axis=-1)
+    variances = tf.maximum(_blurred(values ** 2, sigma) - _blurred(values, sigma) ** 2, 0)
+    before, after, difference = tf.split(variances, 3, axis=-1)
+    return tf.maximum(1 - 2 * difference / (before + after + _FLAT), 0)
 
 
 def grain(image):
-    """Standard deviation of the noise in an image [H, W, 3], in grey levels.
+    """Standard deviation of the noise in an image float32 [H, W, 3], in grey levels.
 
     (J. Immerkær, Fast noise variance estimation, 1996; by the median, which edges do not move.)
     """
-    if min(image.shape[:2]) < 3:
-        return 0.
-    kernel = np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32)
-    response = ndimage.convolve(image @ _GREY, kernel)[1:-1, 1:-1]
-    return float(np.median(np.abs(response)) / (0.6745 * 6))
+    grey = (image @ _GREY)[..., 0]
+    rows = grey[:-2] - 2 * grey[1:-1] + grey[2:]
+    response = tf.reshape(rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:], [-1])
+    count = tf.size(response)
+    values = tf.sort(tf.abs(response[::tf.maximum(count // _GRAIN_VALUES, 1)]))
+    median = tf.cond(count > 0, lambda: values[tf.size(values) // 2], lambda: 0.)
+    return median / (0.6745 * 6)
 
 
 def sharpness_kept(before, after, frame, boxes):
     """Sharpness of a face's eye boxes after editing as a share of that before: the ratio of the root mean squares of the
     grey levels' gradient. (Photos uint8 [H, W, 3].)"""
-    patches = [patch_of(frame, box, before.shape[1::-1]) for box in boxes]
-    squares = [sum(_squared_gradient(photo[patch.rows, patch.columns]) for patch in patches if patch)
+    patches = [patch_of(frame, box, before) for box in boxes]
+    squares = [sum(_squared_gradient(patch.of(photo)) for patch in patches)
                for photo in (before, after)]
     return float(np.sqrt(squares[1] / squares[0])) if squares[0] else 1.
 
 
 def _squared_gradient(image):
-    grey = image @ _GREY
+    grey = (image @ _GREY)[..., 0]
     return sum(float(np.sum(np.diff(grey, axis=axis) ** 2)) for axis in (0, 1))
 
 
-def _weights(patch, box, blend, scale):
-    """[h, w] float32: 1 inside the box, 0 outside; in between, a ramp whose width depends on `blend`."""
-    x0, y0, x1, y1 = box
-    inwards = np.minimum.reduce([patch.x - x0, x1 - patch.x, patch.y - y0, y1 - patch.y]).astype(np.float32)
-    # where the change is matched all along the rim, it need fade no more than the photo's pixels ask for
-    width = _FEATHER * (y1 - y0) if blend == 'feather' else 1e-3 if blend == 'hard' and scale == 1 else scale
-    ramp = np.clip(inwards / width, 0, 1)
-    return ramp * ramp * (3 - 2 * ramp)
+@compiled((tf.uint8, [None, None, 3]), (tf.float32, [None, None, 2]), (tf.uint8, [None, None, 3]),
+          (tf.float32, [None, None, 3]), (tf.int32, [4]), (tf.float64, []), (tf.float64, []), (tf.float32, []), (tf.int32, []),
+          (tf.bool, []))
+def _blended(before, places, cut, change, box, scale, ramp, strength, seed, grainy):
+    """(a patch's pixels with one eye repainted, which of them change).
+
+    change: [y1 - y0, x1 - x0, 3] in the box; ramp: pixels of the frame in which the change fades towards the box's
+    rim; grainy: whether missing grain is added.
+    """
+    scale, ramp, side = tf.cast(scale, tf.float32), tf.cast(ramp, tf.float32), tf.shape(cut)[0]
+    sigma = _WINDOW * tf.cast(side, tf.float32)
+    # of the frame, what the box's pixels depend on
+    reach = tf.cast(tf.math.ceil(4 * sigma), tf.int32) + 4
+    low, high = tf.maximum(box[:2] - reach, 0), tf.minimum(box[2:] + reach, side)
+    cut = tf.cast(cut[low[1]:high[1], low[0]:high[0]], tf.float32)
+    around = tf.stack([box[:2] - low, high - box[2:]], axis=1)[::-1]
+    change = tf.ensure_shape(tf.pad(change, tf.concat([around, [[0, 0]]], axis=0)), [None, None, 3])
+    # where pixels of the photo are larger than the frame's: averages, not samples
+    smooth = _blurred(change, 0.45 * tf.sqrt(tf.maximum(scale ** 2 - 1, 0)))
+    layers = sample(tf.concat([smooth, same_structure(cut, cut + change, sigma), cut], axis=-1),
+                    places - tf.cast(low, tf.float32))
+    photo = tf.cast(before, tf.float32)
+    # the fine detail of what is no longer there goes with it
+    lost = tf.where(scale < 1, 1 - tf.clip_by_value(layers[..., 3:4], 0, 1), 0) * (photo - layers[..., 4:])
+    weight = strength * _weights(places, tf.cast(box, tf.float32), ramp)
+    result = photo + weight * (layers[..., :3] - lost)
+    missing = tf.sqrt(tf.maximum(grain(photo) ** 2 - grain(result) ** 2, 0))
+    missing = tf.where(grainy & (missing > _GRAIN), missing, 0)
+    result += weight * missing * tf.random.stateless_normal(tf.shape(weight), [seed, 0])
+    after = tf.saturate_cast(tf.round(result), tf.uint8)
+    return after, tf.reduce_any(after != before, axis=-1)
+
+
+def _blurred(values, sigma):
+    """Values [h, w, C] under a Gaussian window of standard deviation `sigma` in pixels; at the border less of it."""
+    def window(size):
+        place = tf.range(size, dtype=tf.float32)
+        # a deviation of nearly 0 leaves the pixel itself
+        return tf.nn.softmax(-0.5 * ((place - place[:, None]) / tf.maximum(sigma, 1e-2)) ** 2)
+    height, width, _ = tf.unstack(tf.shape(values))
+    rows = tf.tensordot(window(height), values, 1)
+    return tf.transpose(tf.tensordot(window(width), tf.transpose(rows, [1, 0, 2]), 1), [1, 0, 2])
+
+
+def _weights(places, box, ramp):
+    """[h, w, 1] float32 at places of the frame: 1 inside the box, 0 outside, in between so many pixels of a ramp."""
+    inwards = tf.reduce_min(tf.concat([places - box[:2], box[2:] - places], axis=-1), axis=-1, keepdims=True)
+    share = tf.clip_by_value(inwards / ramp, 0, 1)
+    return share * share * (3 - 2 * share)

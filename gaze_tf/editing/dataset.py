@@ -58,7 +58,7 @@ def make(sources, output, detector, img_size=256, faces='largest', limits=faces_
                     continue
                 name = _unique(path.stem, taken)
                 frame = frame_of(face.eyes, rgb.shape[1::-1], img_size)
-                Image.fromarray(frame.cut(rgb)).save(folder / FOLDERS[chosen] / f'{name}.jpg', quality=95, subsampling=0)
+                Image.fromarray(frame.cut(rgb).numpy()).save(folder / FOLDERS[chosen] / f'{name}.jpg', quality=95, subsampling=0)
                 rows[chosen].append(' '.join([name, *(f'{value:.1f}' for value in frame.eyes)]))
         if not any(rows.values()):
             raise GazeError(f'None of {len(found)} photos has a face to train on; the first: {rejects[0]["file"]}: '

@@ -130,7 +130,7 @@ class GazeEditor:
                   for index, face in chosen.items() if not reasons[index]}
         return Work(rgb, [FaceReport(index, face, not reason, reason)
                           for index, (face, reason) in enumerate(zip(found, reasons))],
-                    frames, {index: frame.cut(rgb) for index, frame in frames.items()},
+                    frames, {index: frame.cut(rgb).numpy() for index, frame in frames.items()},
                     photo if isinstance(photo, Photo) else None)
 
     def paint(self, works, alpha=1., blend='feather'):

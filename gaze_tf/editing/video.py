@@ -120,7 +120,7 @@ def _tracked(editor, chunks, tracker, alphas):
         if (alphas == 1).all():
             cut = [(frame_of(face.eyes, rgb.shape[1::-1], size), rgb) for rgb, faces in chunk for face in faces]
             if cut:
-                codes = iter(editor.network.encode(np.stack([frame.cut(rgb) for frame, rgb in cut]),
+                codes = iter(editor.network.encode(np.stack([frame.cut(rgb).numpy() for frame, rgb in cut]),
                                                    np.stack([frame.eyes for frame, _ in cut])))
         yield [done for rgb, faces in chunk for done in tracker.push(rgb, [(face, next(codes)) for face in faces])]
     rest = tracker.finish()
@@ -134,7 +134,7 @@ def _repainted(editor, chunk, alphas, blend, number):
             for k, (rgb, tracked) in enumerate(chunk) for each in tracked if each.strength > 0 and alphas.any()]
     results = [rgb for rgb, _ in chunk]
     if work:
-        cuts = np.stack([frame.cut(chunk[k][0]) for k, _, _, frame in work])
+        cuts = np.stack([frame.cut(chunk[k][0]).numpy() for k, _, _, frame in work])
         painted = editor.repainted(cuts, np.stack([frame.eyes for *_, frame in work]), alphas,
                                    [code for _, _, code, _ in work])
         for (k, strength, _, frame), cut, after in zip(work, cuts, painted):

@@ -1,19 +1,28 @@
-"""The signatures of a SavedModel: networks and geometry in one graph, with uint8 images in and out.
+"""The signatures of a SavedModel: networks and geometry in one graph, with images in and out.
 
-Signatures (S: the model's image size; eyes: left_x, left_y, right_x, right_y in pixels of that image):
+Eyes are rows (left_x, left_y, right_x, right_y) in pixels of the image, left being the eye with the smaller x; the middle
+of an image's first pixel is 0.5. S is the side of the model's frame in pixels, B any number of images but 0.
 
-    correct   images uint8 [B, S, S, 3], eyes float32 [B, 4] → images uint8 [B, S, S, 3]
-    animate   the same and alphas float32 [B, K] → frames uint8 [B, K, S, S, 3]
-    encode    as correct → content float32 [B, 2 * code_size], angle float32 [B, 2]: the codes of both eyes
-    paint     as correct and content → images: `correct` with these content codes instead of the faces' own
+    correct_encoded  image string [B]: JPEG or PNG files, of any sizes; eyes float32 [B, 4]
+                     → image_bytes string [B]: PNG files (RGB, 8 bits) of the same sizes
+    serving_default  is correct_encoded
+    correct          images uint8 [B, S, S, 3], eyes float32 [B, 4] → images uint8 [B, S, S, 3]
+    animate          the same and alphas float32 [B, K] → frames uint8 [B, K, S, S, 3]
+    encode           as correct → content float32 [B, 2 * code_size], angle float32 [B, 2]: the codes of both eyes
+    paint            as correct and content → images: `correct` with these content codes instead of the faces' own
 
-alpha 0 is the gaze as it was, 1 at the camera. Pixels outside the eye boxes come out as they went in.
+alpha 0 is the gaze as it was, 1 at the camera. Pixels outside the eye boxes come out as they went in. All but
+correct_encoded take faces in the frame: eyes about where `align.MEAN_EYES` has them. What cannot be computed raises
+InvalidArgumentError with a sentence. (`image_bytes`: the REST interface writes as base64 what has such a name.)
 """
 import tensorflow as tf
 
-from gaze_tf.data.pipeline import to_float, to_uint8
+from gaze_tf.data.pipeline import to_float
+from gaze_tf.serving import encoded
+from gaze_tf.serving.checks import checked
+from gaze_tf.serving.painting import animated, corrected
 
-SIGNATURES = 'correct', 'animate', 'encode', 'paint'
+SIGNATURES = 'serving_default', 'correct_encoded', 'correct', 'animate', 'encode', 'paint'
 
 
 def serving_module(model):
@@ -23,46 +32,37 @@ def serving_module(model):
     eyes = tf.TensorSpec([None, 4], tf.float32, name='eyes')
     alphas = tf.TensorSpec([None, None], tf.float32, name='alphas')
     content = tf.TensorSpec([None, 2 * model.config.code_size], tf.float32, name='content')
+    files = tf.TensorSpec([None], tf.string, name='image')
 
-    @tf.function(input_signature=[images, eyes])
+    @tf.function(input_signature=[files, eyes], autograph=False)
+    def correct_encoded(image, eyes):
+        return {'image_bytes': encoded.correct(model, image, eyes)}
+
+    @tf.function(input_signature=[images, eyes], autograph=False)
     def correct(images, eyes):
-        faces = model.look(to_float(images), eyes)
-        return {'images': _only_eyes(images, faces.mask, model.correct(faces).image)}
+        return {'images': corrected(model, *checked(size, images, eyes))}
 
-    @tf.function(input_signature=[images, eyes, alphas])
+    @tf.function(input_signature=[images, eyes, alphas], autograph=False)
     def animate(images, eyes, alphas):
-        faces = model.look(to_float(images), eyes)
-        corrected, canvas = model.correct(faces), model.canvas(faces)
+        return {'frames': animated(model, *checked(size, images, eyes, alphas=alphas))}
 
-        def frame(alpha):
-            painted = model.interpolate(canvas, corrected, alpha[:, None])
-            return _only_eyes(images, faces.mask, painted.image)
-
-        frames = tf.map_fn(frame, tf.transpose(alphas), fn_output_signature=tf.uint8)
-        return {'frames': tf.transpose(frames, [1, 0, 2, 3, 4])}
-
-    @tf.function(input_signature=[images, eyes])
+    @tf.function(input_signature=[images, eyes], autograph=False)
     def encode(images, eyes):
+        images, eyes = checked(size, images, eyes)
         faces = model.look(to_float(images), eyes)
         return {'content': faces.content, 'angle': model.angle(faces)}
 
-    @tf.function(input_signature=[images, eyes, content])
+    @tf.function(input_signature=[images, eyes, content], autograph=False)
     def paint(images, eyes, content):
-        faces = model.look(to_float(images), eyes)._replace(content=content)
-        return {'images': _only_eyes(images, faces.mask, model.correct(faces).image)}
+        return {'images': corrected(model, *checked(size, images, eyes, content=content))}
 
     module = tf.Module()
     # variables, not Keras models: saving those would trace every layer once more
     module.weights = [variable for network in (model.content_encoder, model.angle_encoder, model.g_x, model.g_y)
                       for variable in network.variables]
+    module.serving_default = module.correct_encoded = correct_encoded
     module.correct, module.animate, module.encode, module.paint = correct, animate, encode, paint
     return module
-
-
-def _only_eyes(images, mask, painted):
-    """uint8: what was painted inside the mask, the very pixels of `images` elsewhere."""
-    mask = tf.cast(mask, tf.uint8)      # whole numbers: 10 times faster than tf.where
-    return images * (1 - mask) + to_uint8(painted) * mask
 
 
 def signatures_of(module):
