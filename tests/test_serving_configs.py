@@ -1,4 +1,4 @@
-"""The files in serving/ are what TensorFlow Serving reads, and belong together."""
+"""The files in serving/ are what TensorFlow Serving reads, and belong together; docs/serving.md names what is served."""
 import http.server
 import json
 import pathlib
@@ -10,6 +10,10 @@ from importlib import metadata
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from tensorflow_serving.config import model_server_config_pb2
+
+import tiny
+from gaze_tf.models.gaze_model import GazeModel
+from gaze_tf.serving.signatures import serving_module, signatures_of
 
 FOLDER = pathlib.Path(__file__).parents[1] / 'serving'
 COMPOSE = (FOLDER / 'compose.yaml').read_text(encoding='utf-8')
@@ -131,3 +135,13 @@ def test_the_health_check_asks_for_the_state_of_the_model(model, state, healthy)
         assert (subprocess.run(command, timeout=20).returncode == 0) == healthy
         server.shutdown()
     assert asked == [f'/v1/models/{model.name}']
+
+
+def test_the_page_on_serving_names_what_is_served():
+    page = (FOLDER.parent / 'docs/serving.md').read_text(encoding='utf-8')
+    functions = signatures_of(serving_module(GazeModel(tiny.MODEL, native_crops=False)))
+    assert all(f'`{name}`' in page for name in functions)
+    request = json.loads(re.search(r"printf '(.*)'", page)[1] % 'AA==')
+    inputs = functions[request['signature_name']].input_signature
+    assert set(request['instances'][0]) == {spec.name for spec in inputs}
+    assert all(f"request.inputs['{spec.name}']" in page for spec in inputs)
