@@ -87,9 +87,9 @@ def test_nothing_imports_tools_or_tests():
 @pytest.mark.parametrize('module, unwanted', [
     ('gaze_tf.cli.main', ['tensorflow', 'numpy']),
     ('gaze_tf.cli.prepare', ['tensorflow']), ('gaze_tf.cli.pretrain', ['tensorflow']), ('gaze_tf.cli.train', ['tensorflow']),
-    ('gaze_tf.cli.export', ['tensorflow']), ('gaze_tf.cli.correct', ['tensorflow']),
-    ('gaze_tf.cli.animate', ['tensorflow']), ('gaze_tf.cli.client', ['tensorflow', 'grpc', 'urllib3']), ('gaze_tf.cli.import_official', ['tensorflow']),
-    ('gaze_tf.cli.serve', ['tensorflow', 'grpc', 'flask']),
+    ('gaze_tf.cli.export', ['tensorflow']), ('gaze_tf.cli.lite', ['tensorflow']), ('gaze_tf.cli.correct', ['tensorflow']),
+    ('gaze_tf.cli.animate', ['tensorflow']), ('gaze_tf.cli.import_official', ['tensorflow']),
+    ('gaze_tf.cli.client', ['tensorflow', 'grpc', 'urllib3']), ('gaze_tf.cli.serve', ['tensorflow', 'grpc', 'flask']),
     ('gaze_tf.serving.server.local', ['gaze_tf.models', 'gaze_tf.training', 'gaze_tf.editing', 'tensorflow_addons']),
     ('gaze_tf.editing.editor', ['gaze_tf.models', 'tensorflow_addons'])])
 def test_imports_at_start(module, unwanted):
