@@ -100,7 +100,8 @@ def test_a_bad_command_line(capsys, args, message):
 # what each command cannot do without
 NEEDED = {'prepare': ['data_dir', 'output_dir'], 'pretrain': ['data_dir', 'output_dir'],
           'train': ['data_dir', 'output_dir', 'pam_checkpoint'], 'export': ['checkpoint', 'output_dir'],
-          'correct': ['model', 'input', 'output'], 'animate': ['model', 'input', 'output']}
+          'correct': ['model', 'input', 'output'], 'animate': ['model', 'input', 'output'],
+          'client': ['server', 'input', 'output'], 'serve': ['model']}
 
 
 @pytest.mark.parametrize('command, missing', [

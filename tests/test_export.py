@@ -16,7 +16,7 @@ from gaze_tf.cli.main import main
 from gaze_tf.editing.network import Network
 from gaze_tf.errors import GazeError
 from gaze_tf.folders import new_folder
-from gaze_tf.serving import examples, export, model_card, self_check, signatures
+from gaze_tf.serving import examples, export, model_card, self_check, signatures, warmup
 from gaze_tf.training import checkpoints
 
 PORTRAIT = pathlib.Path(__file__).parent / 'data' / 'astronaut_128.png'
@@ -183,6 +183,11 @@ def test_warm_up_requests(saved_model, loaded):
             np.testing.assert_allclose(np.asarray(values, float), single, atol=1 if single.dtype == np.uint8 else 1e-4)
     assert count == {(name, batch): 1 for name in loaded.signatures for batch in (1, 2, 4, 8)}
     assert len(records) <= 1000 and request.model_spec.name
+
+
+def test_the_server_is_warmed_up_for_the_batches_that_it_makes():
+    config = (pathlib.Path(__file__).parents[1] / 'serving' / 'batching.config').read_text()
+    assert [int(size) for size in re.findall(r'^allowed_batch_sizes: (\d+)$', config, re.MULTILINE)] == list(warmup.BATCH_SIZES)
 
 
 def test_the_model_card_tells_the_facts(saved_model, records_dir, loaded):

@@ -11,6 +11,7 @@ machines: what as many seconds of matrix products would have computed.
   pretrain   one step of PAM, likewise
   correct    the SavedModel's computation, uint8 in and out
   animate    the same, 10 frames of each face
+  lite       one face corrected, and 10 frames of it, by the SavedModel's computation and by the files of `gaze-tf lite`
   pipeline   960 JPEGs from the training stream (one domain), and from the bare decoder
   photo      correcting one photo of 1,024 pixels, beside finding its face and the network alone
   video      correcting a 10-second 720p clip, beside its frames one by one; for their figures see benchmark_editing.py
@@ -35,7 +36,7 @@ import gaze_tf  # noqa: F401 (before TensorFlow, as it says how that is to start
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 # images of each domain in one call of a part
-BATCHES = {'train': (4, 16), 'pretrain': (16,), 'correct': (1, 8), 'animate': (1, 8), 'pipeline': (16,),
+BATCHES = {'train': (4, 16), 'pretrain': (16,), 'correct': (1, 8), 'animate': (1, 8), 'lite': (1,), 'pipeline': (16,),
            'photo': (1,), 'video': (1,), 'startup': (1,)}
 FRAMES = 10
 
@@ -111,6 +112,32 @@ def animate(batch, repeats):
     return seconds_of(lambda: module.animate(images, eyes, alphas)['frames'].numpy(), repeats)
 
 
+def lite(batch, repeats):
+    """Seconds of the SavedModel's computation and of both TFLite files with as many threads; figures: their sizes."""
+    import tensorflow as tf
+    from gaze_tf.config import ModelConfig
+    from gaze_tf.models.gaze_model import GazeModel
+    from gaze_tf.serving import lite as lite_files
+    from gaze_tf.serving.signatures import serving_module
+    image, eyes = _batch(batch)[:2]
+    inputs = {'images': tf.cast(127.5 * (image + 1), tf.uint8).numpy(), 'eyes': eyes.numpy()}
+    frames = {**inputs, 'alphas': np.linspace(0, 1, FRAMES, dtype=np.float32)[None]}
+    model = GazeModel(ModelConfig(), native_crops=False)
+    module = serving_module(model)
+    runners = {'SavedModel': (module.correct, module.animate)}
+    sizes = {}
+    for name, weights in lite_files.FILES.items():
+        content = lite_files.convert(model, weights)
+        interpreter = tf.lite.Interpreter(model_content=content, num_threads=os.cpu_count())
+        runners[name] = [interpreter.get_signature_runner(signature) for signature in ('correct', 'animate')]
+        sizes[f'{name}, MB'] = len(content) / 1e6
+    seconds = {}
+    for name, (correct, animate) in runners.items():
+        seconds[f'correct, {name}'] = seconds_of(lambda: correct(**inputs), 5 * repeats)
+        seconds[f'animate, {name}'] = seconds_of(lambda: animate(**frames), repeats)
+    return seconds, sizes
+
+
 def _folder_of_faces(folder, count):
     """Writes a raw folder of `count` 256-pixel JPEGs of smooth noise in each domain."""
     from PIL import Image
@@ -168,8 +195,8 @@ def video(batch, repeats):
 
 
 COMPUTED = ('train', 'pretrain', 'correct', 'animate')
-PARTS = {part.__name__: part for part in (train, pretrain, correct, animate, pipeline, photo, video,
-                                         startup)}
+PARTS = {part.__name__: part for part in (train, pretrain, correct, animate, lite, pipeline, photo,
+                                         video, startup)}
 
 
 def measure(part, batch, repeats):

@@ -1,4 +1,4 @@
-"""What `correct` and `animate` share: the flags that name photos and faces, and how they are read."""
+"""What `correct`, `animate` and `client` share: the flags that name photos and faces, and how they are read."""
 import collections
 import math
 import pathlib
@@ -15,6 +15,14 @@ from gaze_tf.errors import GazeError
 def define_flags(values):
     flags.DEFINE_string('model', '', 'Folder of `gaze-tf export`, whose newest version is taken, or of one version.',
                         flag_values=values)
+    flags.DEFINE_enum('blend', 'feather', ['feather', 'poisson', 'hard'],
+                      'How eyes are put back: colours matched on average and faded towards the rim of the eye box, '
+                      'matched all along the rim, or just as painted.', flag_values=values)
+    define_photo_flags(values)
+
+
+def define_photo_flags(values):
+    """Those of them that say nothing about the model."""
     flags.DEFINE_string('input', '', "A photo, (`correct`:) a video, a folder or a quoted pattern ('holiday/*.jpg') of photos, or a folder in "
                                      "CelebAGaze's layout.", flag_values=values)
     flags.DEFINE_string('output', '', 'The file to write, or the folder if --input is several photos.',
@@ -23,9 +31,6 @@ def define_flags(values):
                                   'pixels, the eye with the smaller x first.', flag_values=values)
     flags.DEFINE_string('faces', 'largest', 'Which faces of a photo: largest, all, or numbers by size, from 0, the '
                                             'largest, such as 0,2.', flag_values=values)
-    flags.DEFINE_enum('blend', 'feather', ['feather', 'poisson', 'hard'],
-                      'How eyes are put back: colours matched on average and faded towards the rim of the eye box, '
-                      'matched all along the rim, or just as painted.', flag_values=values)
     flags.DEFINE_float('min_eye_px', Limits().min_eye_px, 'Faces whose eyes are narrower than this, in pixels, are left alone.',
                        flag_values=values)
     flags.DEFINE_float('max_yaw', Limits().max_yaw, 'Faces turned to the side by more degrees than this are left alone.',
@@ -47,9 +52,10 @@ def limits(values):
     return Limits(*(values[name].value for name in Limits._fields))
 
 
-def read_eyes(values):
-    """--eyes as four numbers, or None; raises GazeError, for --faces too."""
-    require(values, 'model', 'input', 'output')
+def read_eyes(values, model='model'):
+    """--eyes as four numbers, or None; raises GazeError, for --faces too, and unless --input, --output and the flag that
+    says where the model is were given."""
+    require(values, model, 'input', 'output')
     if not re.fullmatch(r'largest|all|\d+(,\d+)*', values.faces):
         raise GazeError(f'--faces={values.faces} must be largest, all, or numbers such as 0,2.')
     if not values.eyes:

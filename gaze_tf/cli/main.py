@@ -18,10 +18,13 @@ COMMANDS = {
     'pretrain': 'train the content encoder (PAM)',
     'train': 'train gaze correction (GCM) and gaze animation (GAM)',
     'export': 'write a SavedModel from a checkpoint',
+    'lite': 'write TensorFlow Lite models from a checkpoint',
     'import-official': 'turn a checkpoint of the original TensorFlow 1 code into ours',
     'correct': 'repaint the eyes of photos and videos so that they look at the camera',
     'animate': 'move the eyes of photos between where they look and the camera, as GIF or video',
+    'client': 'have a server (TensorFlow Serving) repaint the eyes of photos',
     'make-dataset': 'make a training set of your own photos',
+    'serve': 'answer requests for a SavedModel like TensorFlow Serving, on laptops and in tests',
 }
 
 

@@ -114,24 +114,11 @@ class GazeEditor:
 
     def prepare(self, photo, eyes=None, faces='largest'):
         """The Work on a photo (path, Photo or array); for the arguments see `correct`."""
-        if isinstance(photo, (str, pathlib.Path)):
-            photo = Photo.open(photo)
-        rgb = photo.rgb if isinstance(photo, Photo) else _checked(photo)
-        size = rgb.shape[1::-1]
-        if eyes is None:
-            found = self.find(rgb)
-            chosen = dict(faces_lib.choose(found, faces)) if found else {}
-        else:
-            found = [faces_lib.eyes_given(eyes, size)]
-            chosen = {0: found[0]}
-        reasons = [faces_lib.why_not(face, self.limits, size) if index in chosen else 'it was not chosen (--faces)'
-                   for index, face in enumerate(found)]
-        frames = {index: frame_of(face.eyes, size, self.network.img_size)
-                  for index, face in chosen.items() if not reasons[index]}
-        return Work(rgb, [FaceReport(index, face, not reason, reason)
-                          for index, (face, reason) in enumerate(zip(found, reasons))],
-                    frames, {index: frame.cut(rgb).numpy() for index, frame in frames.items()},
-                    photo if isinstance(photo, Photo) else None)
+        photo, rgb = opened(photo)
+        reports = chosen_faces(rgb, self.find, self.limits, eyes, faces)
+        frames = {report.index: frame_of(report.face.eyes, rgb.shape[1::-1], self.network.img_size)
+                  for report in reports if report.done}
+        return Work(rgb, reports, frames, {index: frame.cut(rgb).numpy() for index, frame in frames.items()}, photo)
 
     def paint(self, works, alpha=1., blend='feather'):
         """The Edited photos of Works, all their faces through the network a batch at a time."""
@@ -172,6 +159,30 @@ class GazeEditor:
             reports[index] = reports[index]._replace(
                 sharpness=blend_lib.sharpness_kept(work.rgb, image, frame, boxes))
         return Edited(image, reports, work.photo)
+
+
+def opened(photo):
+    """(the Photo or None, its pixels uint8 [H, W, 3]) of a path, a Photo or an array; raises GazeError."""
+    if isinstance(photo, (str, pathlib.Path)):
+        photo = Photo.open(photo)
+    return (photo, photo.rgb) if isinstance(photo, Photo) else (None, _checked(photo))
+
+
+def chosen_faces(rgb, find, limits=faces_lib.Limits(), eyes=None, faces='largest'):
+    """The FaceReport of each face of a photo uint8 [H, W, 3]; done: whether it is to be edited. Raises GazeError.
+
+    find: a detector, not asked where `eyes` are given; for these and `faces` see `GazeEditor.correct`.
+    """
+    size = rgb.shape[1::-1]
+    if eyes is None:
+        found = find(rgb)
+        chosen = dict(faces_lib.choose(found, faces)) if found else {}
+    else:
+        found = [faces_lib.eyes_given(eyes, size)]
+        chosen = {0: found[0]}
+    reasons = [faces_lib.why_not(face, limits, size) if index in chosen else 'it was not chosen (--faces)'
+               for index, face in enumerate(found)]
+    return [FaceReport(index, face, not reason, reason) for index, (face, reason) in enumerate(zip(found, reasons))]
 
 
 def alphas_of_eyes(alpha):

@@ -28,17 +28,22 @@ def face_row(report):
 
 
 def correct(editor, sources, folder, settings, faces='largest', alpha=1., blend='feather', redo=False):
-    """Corrects the photos of Sources and writes a report beside them.
+    """Corrects the photos of Sources by a GazeEditor; for faces, alpha and blend see `GazeEditor.correct`, for the rest
+    `save_all`."""
+    return save_all(lambda todo: _edited(editor, todo, faces, alpha, blend), sources, folder, settings, redo)
+
+
+def save_all(edit, sources, folder, settings, redo=False):
+    """Saves edited photos and writes a report beside them.
 
     A photo that cannot be read or written is reported and left out. One in which nothing is to be done is copied.
     What the report of an earlier run with the same settings says is done, is not done again.
 
     Args:
-      editor: GazeEditor.
+      edit: list of Sources → yields (Source, its Edited, or the GazeError why there is none) for each.
       sources: list of inputs.Source.
       folder: where the report (report.json) goes.
       settings: what the results depend on, for JSON.
-      faces, alpha, blend: as of `GazeEditor.correct`.
       redo: whether to do again what is done.
 
     Returns:
@@ -51,12 +56,15 @@ def correct(editor, sources, folder, settings, faces='largest', alpha=1., blend=
     report = _Report(pathlib.Path(folder), settings, [] if redo else sources)
     todo = [source for source in sources if str(source.path) not in report.rows]
     written = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(2) as readers, concurrent.futures.ThreadPoolExecutor(1) as writer, \
+    with concurrent.futures.ThreadPoolExecutor(1) as writer, \
             tqdm(total=len(sources), initial=len(sources) - len(todo), unit=' photos', dynamic_ncols=True) as bar:
         try:
-            for group in _groups(editor, _read(readers, todo), faces, report, bar):
-                for (source, _), edited in zip(group, editor.paint([work for _, work in group], alpha, blend)):
-                    written.append((source, _row(edited), writer.submit(edited.save, source.output)))
+            for source, edited in edit(todo):
+                if isinstance(edited, GazeError):
+                    report.add(source, status='failed', error=_of_the_file(edited))
+                    bar.update()
+                    continue
+                written.append((source, _row(edited), writer.submit(edited.save, source.output)))
                 # whatever waits to be written is held in memory
                 while len(written) > BATCH:
                     _finish(written.popleft(), report, bar)
@@ -71,6 +79,29 @@ def correct(editor, sources, folder, settings, faces='largest', alpha=1., blend=
     return [report.rows[str(source.path)] for source in sources]
 
 
+def _edited(editor, sources, faces, alpha, blend):
+    """What `save_all` takes, by a GazeEditor: the faces of several photos in one batch."""
+    with concurrent.futures.ThreadPoolExecutor(2) as readers:
+        group = []
+        for source, future in _read(readers, sources):
+            try:
+                work = editor.prepare(future.result(), source.eyes, faces)
+            except GazeError as error:
+                yield source, error
+                continue
+            group.append((source, work))
+            if (sum(len(work.cuts) for _, work in group) >= BATCH or len(group) >= 2 * BATCH
+                    or sum(work.rgb.size for _, work in group) >= 3 * _PIXELS):
+                yield from _painted(editor, group, alpha, blend)
+                group = []
+        yield from _painted(editor, group, alpha, blend)
+
+
+def _painted(editor, group, alpha, blend):
+    sources, works = [source for source, _ in group], [work for _, work in group]
+    return zip(sources, editor.paint(works, alpha, blend))
+
+
 def _read(readers, sources):
     """Yields (source, future of its Photo) in order, a few of them read ahead."""
     waiting = collections.deque()
@@ -79,25 +110,6 @@ def _read(readers, sources):
         if len(waiting) > _AHEAD:
             yield waiting.popleft()
     yield from waiting
-
-
-def _groups(editor, photos, faces, report, bar):
-    """Yields lists of (source, Work) for the network to take at once; reports what cannot be read."""
-    group = []
-    for source, future in photos:
-        try:
-            work = editor.prepare(future.result(), source.eyes, faces)
-        except GazeError as error:
-            report.add(source, status='failed', error=_of_the_file(error))
-            bar.update()
-            continue
-        group.append((source, work))
-        if (sum(len(work.cuts) for _, work in group) >= BATCH or len(group) >= 2 * BATCH
-                or sum(work.rgb.size for _, work in group) >= 3 * _PIXELS):
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 def _row(edited):

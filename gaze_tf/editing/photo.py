@@ -24,12 +24,13 @@ class Photo:
     path: of the file.
     rgb: uint8 [H, W, 3], read-only; upright (EXIF orientation applied), values as stored: no colour profile is
         applied, transparency is left out, 16-bit values are rounded to 8.
+    data: the file's bytes.
     notes: sentences on what will not be kept as it was if the photo is changed; empty for nearly every photo.
     """
 
     def __init__(self, path, data):
         """Reads the photo of a file's bytes; raises GazeError. `Photo.open` is the usual way."""
-        self.path, self._data = pathlib.Path(path), data
+        self.path, self.data = pathlib.Path(path), data
         image, pixels, notes = self._decode()
         self.notes = tuple(notes)
         self._format = 'JPEG' if image.format == 'MPO' else image.format
@@ -82,7 +83,7 @@ class Photo:
         before, after = (photo_modes.as_stored(upright, self._orientation) for upright in (self.rgb, rgb))
         changes = list(_changes(before, after))
         if not changes and target == self._format:
-            _write(path, lambda file: file.write(self._data))
+            _write(path, lambda file: file.write(self.data))
             return
         image, pixels, _ = self._decode()
         for top, changed in changes:
@@ -90,28 +91,28 @@ class Photo:
             photo_modes.repaint(pixels, top, changed, before[rows][changed], after[rows][changed])
         with _quietly():
             if target == self._format:
-                _write(path, lambda file: photo_files.write_alike(file, self._data, image, pixels))
+                _write(path, lambda file: photo_files.write_alike(file, self.data, image, pixels))
             else:
                 pixels = photo_modes.turned(pixels, self._orientation)
-                _write(path, lambda file: photo_files.write_as(file, target, self._data, image, pixels))
+                _write(path, lambda file: photo_files.write_as(file, target, self.data, image, pixels))
 
     def _decode(self):
         """(the Pillow image with its metadata, the stored pixels as photo_modes has them, notes); raises GazeError."""
         # decoders raise nearly anything on broken files
         try:
             with _quietly():
-                image = Image.open(io.BytesIO(self._data), formats=_known_formats())
+                image = Image.open(io.BytesIO(self.data), formats=_known_formats())
                 _check(self.path, image)
-                pixels, notes = photo_modes.stored_pixels(image, self._data)
+                pixels, notes = photo_modes.stored_pixels(image, self.data)
                 if image.format == 'TIFF':
                     # of this format alone Pillow turns the pixels when it reads them, and forgets the tag
-                    image = Image.open(io.BytesIO(self._data), formats=['TIFF'])
+                    image = Image.open(io.BytesIO(self.data), formats=['TIFF'])
                     pixels = photo_modes.turned(pixels, photo_files.orientation(image), back=True)
                 return image, pixels, notes
         except (GazeError, MemoryError):
             raise
         except UnidentifiedImageError as error:
-            hint = ('HEIC photos must be exported as JPEG first' if self._data[4:10] in (b'ftyphe', b'ftypmi') else
+            hint = ('HEIC photos must be exported as JPEG first' if self.data[4:10] in (b'ftyphe', b'ftypmi') else
                     'JPEG, PNG, TIFF, WebP, BMP and still GIF are')
             raise GazeError(f'--input: {self.path} is not a photo in a format that can be read: {hint}.') from error
         except photo_modes.UnsupportedMode as error:

@@ -33,8 +33,8 @@ def decoded(file, eyes):
     """The photo uint8 [H, W, 3] in a JPEG or PNG file with eyes [4]; what is too large is not decoded; likewise."""
     jpeg = tf.strings.substr(file, 0, 3) == b'\xff\xd8\xff'
     png = (tf.strings.substr(file, 0, 8) == b'\x89PNG\r\n\x1a\n') & (tf.strings.length(file) > 32)
-    with tf.control_dependencies([_check(jpeg | png, 'image must be a JPEG or PNG file; it starts with',
-                                         tf.strings.substr(file, 0, 8))]):
+    # (not what it starts with: bytes in a message break those who read it as text)
+    with tf.control_dependencies([_check(jpeg | png, 'image must be a JPEG or PNG file; its bytes are', tf.strings.length(file))]):
         file = tf.identity(file)
     width, height = tf.unstack(tf.cond(jpeg, lambda: tf.image.extract_jpeg_shape(file)[1::-1], lambda: _png_size(file)))
     pixels = tf.cast(width, tf.int64) * tf.cast(height, tf.int64)

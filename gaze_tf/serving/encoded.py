@@ -33,7 +33,9 @@ def correct(model, files, eyes):
 
         def finished(k):
             frame = Frame(matrices[k], placed[k], size)
-            return tf.io.encode_png(_put_back(photos.read(k), frame, cuts[k], painted[k], boxes[k]))
+            photo = _put_back(photos.read(k), frame, cuts[k], painted[k], boxes[k])
+            # a sixth larger than by default, in a ninth of the time
+            return tf.io.encode_png(photo, compression=1)
 
         return tf.map_fn(finished, numbers, fn_output_signature=tf.string)
 

@@ -1,0 +1,87 @@
+"""gaze-tf client --server=localhost:8500 --input=photo.jpg --output=corrected.jpg
+
+Has a server correct photos: TensorFlow Serving, or `gaze-tf serve`, with a model of `gaze-tf export`. Faces are found
+here, and what is written keeps format, metadata and all pixels outside the eyes, as with `gaze-tf correct`. --input may
+also be a folder or a quoted pattern of photos, several of which are then with the server at a time.
+"""
+import contextlib
+import sys
+
+from absl import flags
+
+from gaze_tf.cli import faces
+from gaze_tf.errors import GazeError
+
+
+def define_flags(values):
+    flags.DEFINE_string('server', '', "HOST:PORT of the server's gRPC port (TensorFlow Serving's is 8500).",
+                        flag_values=values)
+    flags.DEFINE_boolean('rest', False, "Speak REST: --server names the REST port (TensorFlow Serving's is 8501).",
+                         flag_values=values)
+    flags.DEFINE_string('model_name', 'gaze', "The model's name on the server.", flag_values=values)
+    flags.DEFINE_integer('version', None, 'Version of the model; not given: the newest, or that of --label.',
+                         lower_bound=0, flag_values=values)
+    flags.DEFINE_string('label', '', 'Label of a version, such as stable or canary.', flag_values=values)
+    flags.DEFINE_float('timeout', 30., 'Seconds that a request may take.', lower_bound=0.001, flag_values=values)
+    flags.DEFINE_integer('retries', 3, 'How often a server that is not available is asked again, with growing waits '
+                                       'between.', lower_bound=0, upper_bound=4, flag_values=values)
+    flags.DEFINE_integer('concurrency', 4, 'Of several photos: how many are with the server at a time.', lower_bound=1,
+                         upper_bound=64, flag_values=values)
+    flags.DEFINE_float('max_message_mb', 64, 'Largest request and answer in MiB; an answer is a PNG of the whole photo, '
+                                             'about 2 bytes a pixel.', lower_bound=0.01, upper_bound=2047,
+                       flag_values=values)
+    faces.define_photo_flags(values)
+
+
+def run(values):
+    eyes = faces.read_eyes(values, 'server')
+    from gaze_tf.editing import inputs
+    one = inputs.is_one(values.input)
+    if inputs.is_video(values.input):
+        raise GazeError(f'--input={values.input} is a video: client takes photos; `gaze-tf correct` takes videos.')
+    if not one and eyes:
+        raise GazeError(f'--eyes goes with one photo, not with {values.input}.')
+    if one:
+        source = inputs.one(values.input, eyes, values.output, inputs.PHOTOS, values.overwrite)
+    else:
+        sources, note = inputs.several(values.input, values.output, '', values.domain, values.last, values.overwrite)
+        if note:
+            print(note, file=sys.stderr)
+    with _client(values) as client:
+        return _one(client, source, values) if one else _several(client, sources, values)
+
+
+def _client(values):
+    # TensorFlow takes seconds to import: after the flags are known to be good
+    try:
+        from gaze_tf.serving.client import GazeClient
+        client = GazeClient(values.server, values.rest, values.model_name, values.version, values.label or None,
+                            timeout=values.timeout, retries=values.retries, max_message_mb=values.max_message_mb,
+                            limits=faces.limits(values))
+    except ImportError as error:
+        raise GazeError(f"The client needs tensorflow-serving-api and urllib3 ({error}): pip install 'gaze_tf[serving]'."
+                        ) from error
+    import tensorflow as tf
+    # the GPU's memory belongs to the server, which may run on this machine
+    with contextlib.suppress(RuntimeError):     # said where this process uses it already
+        tf.config.set_visible_devices([], 'GPU')
+    return client
+
+
+def _one(client, source, values):
+    edited = client.correct(source.path, source.eyes, values.faces)
+    faces.refuse_if_none(source.path, edited.faces)
+    edited.save(source.output)
+    print('\n'.join([f'Wrote {source.output}', *faces.describe(edited.faces), *edited.photo.notes]))
+
+
+def _several(client, sources, values):
+    from gaze_tf.editing import folder
+    settings = {name: values[name].value for name in ('server', 'rest', 'model_name', 'version', 'label', 'faces')}
+    settings['limits'] = faces.limits(values)._asdict()
+
+    def edit(todo):
+        paths, eyes = [source.path for source in todo], [source.eyes for source in todo]
+        return zip(todo, client.correct_many(paths, eyes, values.faces, values.concurrency))
+
+    return faces.summary(folder.save_all(edit, sources, values.output, settings, redo=values.overwrite), values.output)

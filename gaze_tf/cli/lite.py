@@ -1,0 +1,23 @@
+"""gaze-tf lite --checkpoint=runs/gaze --output_dir=runs/lite
+
+Writes the newest checkpoint of a `gaze-tf train` run for TensorFlow Lite: gaze_float32.tflite, and gaze_float16.tflite
+of half its size. Both correct and animate one face of the model's image size; docs/serving.md says how to call them.
+"""
+from absl import flags
+
+from gaze_tf.cli.main import require
+
+
+def define_flags(values):
+    flags.DEFINE_string('checkpoint', '', 'Folder of the `gaze-tf train` run.', flag_values=values)
+    flags.DEFINE_string('output_dir', '', 'Folder for the files; it must not exist yet.', flag_values=values)
+
+
+def run(values):
+    require(values, 'checkpoint', 'output_dir')
+    import pathlib
+    from gaze_tf.serving import lite
+    lite.export(values.checkpoint, values.output_dir)
+    for name in lite.FILES:
+        path = pathlib.Path(values.output_dir) / name
+        print(f'{path}: {path.stat().st_size / 1e6:.1f} MB')

@@ -1,0 +1,62 @@
+"""gaze-tf serve --model=runs/served
+
+Answers requests for a SavedModel over gRPC and REST with TensorFlow Serving's protocols. It is a stand-in for laptops and
+tests; production is TensorFlow Serving itself, which takes the same folder.
+
+The folder holds a sub-folder for each version, whose name is a number. Served are the newest version that can be loaded, and
+those that --labels names. New versions are picked up while it runs; it runs until Ctrl-C or SIGTERM.
+"""
+import math
+import re
+
+from absl import flags
+
+from gaze_tf.cli.main import require
+from gaze_tf.errors import GazeError
+
+
+def define_flags(values):
+    flags.DEFINE_string('model', '', 'Folder with the versions of the SavedModel.', flag_values=values)
+    flags.DEFINE_string('name', 'gaze', 'Name of the model in requests.', flag_values=values)
+    flags.DEFINE_string('host', '127.0.0.1', 'Address to listen on; 0.0.0.0 lets other machines in.', flag_values=values)
+    flags.DEFINE_integer('port', 8500, 'Port of gRPC; 0: any that is free.', lower_bound=0, upper_bound=65535,
+                         flag_values=values)
+    flags.DEFINE_integer('rest_port', 8501, 'Port of REST; 0: any that is free.', lower_bound=0, upper_bound=65535,
+                         flag_values=values)
+    flags.DEFINE_list('labels', [], 'Names for versions: stable:1,canary:2.', flag_values=values)
+    flags.DEFINE_float('poll_seconds', 1, 'Seconds between two looks for new versions.', lower_bound=0.01,
+                       flag_values=values)
+    flags.DEFINE_integer('max_message_mb', 64, 'Largest request, in MB; larger ones are refused.', lower_bound=1,
+                         upper_bound=2047, flag_values=values)
+
+
+def run(values):
+    require(values, 'model', 'name')
+    labels = _labels(values)
+    if not re.fullmatch('[^/:]+', values.name):
+        raise GazeError(f'--name={values.name} must have no / and no : in it, as it is a part of paths.')
+    # absl's bounds let NaN through
+    if not math.isfinite(values.poll_seconds):
+        raise GazeError(f'--poll_seconds={values.poll_seconds} must be a number of seconds.')
+    import threading
+    try:
+        from gaze_tf.serving.server.local import local_server
+    except ImportError as error:
+        raise GazeError(f"Serving needs more packages ({error}): pip install 'gaze_tf[serving]'.") from error
+    with local_server(values.model, values.name, host=values.host, port=values.port, rest_port=values.rest_port, labels=labels,
+                      poll_seconds=values.poll_seconds, max_bytes=values.max_message_mb << 20) as server:
+        print(f'Serving {values.name}, version {", ".join(map(str, server.versions.numbers()))}: gRPC on '
+              f'{server.host}:{server.port}, REST on http://{server.host}:{server.rest_port}/v1/models/{values.name}',
+              flush=True)
+        threading.Event().wait()
+
+
+def _labels(values):
+    """--labels as {label: version}; raises GazeError."""
+    labels = {}
+    for text in values.labels:
+        found = re.fullmatch(r'([^/:]+):(\d{1,18})', text)
+        if not found:
+            raise GazeError(f'--labels={text} must be a label and a version, such as stable:1.')
+        labels[found[1]] = int(found[2])
+    return labels

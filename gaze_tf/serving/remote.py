@@ -1,0 +1,106 @@
+"""A model on a server, and the sentences on what may go wrong between it and a client, over gRPC and over REST."""
+import re
+from typing import NamedTuple, Optional
+
+from gaze_tf.errors import GazeError
+
+MAX_RETRIES = 4         # gRPC's own bound
+FIRST_WAIT = 0.5        # seconds before the first retry; each next one waits twice as long
+MEBIBYTE = 2 ** 20
+
+
+class ServerError(GazeError):
+    """What is wrong with the server, the way to it or the model's name: no other photo would fare better."""
+
+
+class RemoteModel(NamedTuple):
+    """A model on a server, and how patiently it is asked.
+
+    server: HOST:PORT; name: of the model; version or label: which version, the newest if both are None; signature: what
+    is called; timeout: seconds; retries: how often a server that is not available is asked again, 0 to 4;
+    max_message_mb: MiB of the largest request and answer.
+    """
+    server: str
+    name: str = 'gaze'
+    version: Optional[int] = None
+    label: Optional[str] = None
+    signature: str = 'correct_encoded'
+    timeout: float = 30.
+    retries: int = 3
+    max_message_mb: float = 64.
+
+    def check(self):
+        """Raises GazeError for values that no server could be asked with."""
+        if not re.fullmatch(r'([\w.-]+|\[[\da-fA-F:.%]+\]):\d{1,5}', self.server, re.ASCII):
+            raise GazeError(f'--server={self.server} must be HOST:PORT, such as localhost:8500.')
+        if self.version is not None and self.label:
+            raise GazeError(f'--version={self.version} and --label={self.label} both say which version: give one.')
+        if not 0 < self.timeout < 1e6:
+            raise GazeError(f'--timeout={self.timeout:g} must be a number of seconds above 0.')
+        if not 0 <= self.retries <= MAX_RETRIES:
+            raise GazeError(f'--retries={self.retries} must be 0 to {MAX_RETRIES}.')
+        if not 0 < self.max_message_mb < 2048:
+            raise GazeError(f'--max_message_mb={self.max_message_mb:g} must be above 0 and below 2048.')
+
+    @property
+    def max_message(self):
+        """The same in bytes."""
+        return int(self.max_message_mb * MEBIBYTE)
+
+    @property
+    def which(self):
+        """The model in words."""
+        if self.version is not None:
+            return f'model {self.name!r}, version {self.version}'
+        return f'model {self.name!r}' + (f', label {self.label!r}' if self.label else '')
+
+    def check_size(self, size):
+        """Raises GazeError for a request of more bytes than agreed on."""
+        if size > self.max_message:
+            raise GazeError(f'The request has {size / MEBIBYTE:.3g} MiB, more than --max_message_mb='
+                            f'{self.max_message_mb:g}: raise it, or make the photo smaller.')
+
+    def unreachable(self, why):
+        """The server does not answer at all; `why` in the library's words."""
+        return ServerError(f'The server {self.server} cannot be reached ({_first_line(why)}): check the address in '
+                           '--server, or start TensorFlow Serving, or `gaze-tf serve`, there.')
+
+    def unavailable(self, why):
+        return GazeError(f'The server {self.server} is not available now and was asked {self.retries + 1} times: '
+                         f'{_first_line(why)}')
+
+    def too_slow(self):
+        return GazeError(f'The server {self.server} has not answered within {self.timeout:g} seconds: raise --timeout, or '
+                         'lower --concurrency if it has too much to do.')
+
+    def too_large(self, why):
+        return GazeError(f'A message is too large for the server {self.server} or for this client ({_first_line(why)}): '
+                         f'--max_message_mb={self.max_message_mb:g} is the limit here, the server has its own; raise '
+                         'the one that is meant, or make the photo smaller.')
+
+    def not_found(self, why):
+        return ServerError(f'The server {self.server} has no {self.which}, or not yet ({_first_line(why)}): see '
+                           '--model_name, --version and --label.')
+
+    def refused(self, why):
+        """It says that the request is bad."""
+        # what the client named and the server does not know is bad for every photo
+        kind = ServerError if re.search(r'label|signature', str(why), re.IGNORECASE) else GazeError
+        return kind(f'The server {self.server} refuses the request to {self.which}: {_first_line(why)}')
+
+    def failed(self, why):
+        return GazeError(f'The server {self.server} failed: {_first_line(why)}')
+
+    def rubbish(self, why):
+        """It answers something that is no answer of `signature`."""
+        return GazeError(f'The server {self.server} answers what is no photo ({_first_line(why)}): is {self.which} one of '
+                         f'`gaze-tf export`, with the signature {self.signature!r}?')
+
+
+def _first_line(text):
+    """What is said, without the places in graphs and sources that TensorFlow adds."""
+    # of several operations that failed, the first
+    text = re.sub(r'^\d+ root error\(s\) found\.\s*\(0\) [A-Za-z_ ]+:\s*', '', str(text).strip())
+    line = re.sub(r'^\{\{.*?\}\} ', '', (text.splitlines() or ['no reason given'])[0])
+    line = re.sub(r'^assertion failed: \[([^]]*)\]', r'\1', line)
+    return re.sub(r'\s*(\[\[?\{\{.*|\[Op:.*)', '', line).strip()

@@ -1,0 +1,68 @@
+"""python tools/serving_sizes.py --model=runs/serving/1
+
+Memory and time that a version of `gaze-tf export` takes, signature by signature: what to give a server. One row for each
+call, in order: the process's memory so far at its peak, and the seconds of the second call (the first builds the graph).
+"""
+import io
+import os
+import resource
+import time
+
+import numpy as np
+from absl import app, flags
+from PIL import Image
+
+import gaze_tf  # noqa: F401 (before TensorFlow, as it says how that is to start)
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+PHOTOS = (1024, 1024, 1), (1024, 1024, 8), (4000, 3000, 1), (8000, 8000, 1)     # width, height, how many
+FRAMES = 10
+
+
+def peak():
+    """GB; Linux counts in kilobytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20
+
+
+def row(text, work=None):
+    seconds = ''
+    if work:
+        work()
+        start = time.perf_counter()
+        work()
+        seconds = f'{time.perf_counter() - start:.2f}'
+    print(f'{text:44} {peak():6.2f} {seconds:>8}', flush=True)
+
+
+def jpeg(width, height):
+    """A JPEG of smooth noise."""
+    noise = np.random.default_rng(0).integers(0, 256, (height // 16, width // 16, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC).save(file, 'JPEG', quality=90)
+    return file.getvalue()
+
+
+def main(_):
+    import tensorflow as tf
+    print(f'{"":44} {"GB":>6} {"seconds":>8}')
+    row('TensorFlow in Python')
+    loaded = tf.saved_model.load(flags.FLAGS.model)
+    run = loaded.signatures
+    row('SavedModel loaded')
+    size = run['correct'].structured_input_signature[1]['images'].shape[1]
+    for count in (1, 8):
+        faces = {'images': tf.fill([count, size, size, 3], tf.constant(100, tf.uint8)),
+                 'eyes': tf.tile([[.3 * size, .4 * size, .7 * size, .4 * size]], [count, 1])}
+        alphas = tf.tile([tf.linspace(0., 1., FRAMES)], [count, 1])
+        row(f'correct, faces: {count}', lambda: run['correct'](**faces))
+        row(f'animate, {FRAMES} frames, faces: {count}', lambda: run['animate'](alphas=alphas, **faces))
+    for width, height, count in PHOTOS:
+        files = tf.constant([jpeg(width, height)] * count)
+        eyes = tf.tile([[.4 * width, .4 * height, .55 * width, .4 * height]], [count, 1])
+        row(f'correct_encoded, {width}x{height}, photos: {count}', lambda: run['correct_encoded'](image=files, eyes=eyes))
+
+
+if __name__ == '__main__':
+    flags.DEFINE_string('model', None, 'A SavedModel.', required=True)
+    app.run(main)
