@@ -84,7 +84,7 @@ def test_defaults_in_the_help_are_the_configurations(capsys):
 
 @pytest.mark.parametrize('args, message', [
     (['frobnicate'], "no command 'frobnicate'"),
-    (['frobnicate'], 'prepare, pretrain, train, export, lite, correct, animate'),
+    (['frobnicate'], 'prepare, pretrain, train, export, lite'),
     (['train', '--frobnicate=1'], "Unknown command line flag 'frobnicate'"),
     (['train', 'something'], "'something' is not a flag"),
     (['train', '--loss_type=mse'], 'softplus'),
