@@ -76,4 +76,4 @@ def _eyes_inside(eyes, size):
 
 
 def _check(condition, sentence, *found):
-    return tf.debugging.Assert(condition, [sentence, *tf.nest.flatten(found)])
+    return tf.debugging.Assert(condition, [sentence, *tf.nest.flatten(found)], summarize=8)
