@@ -5,47 +5,36 @@ The geometry is that of `gaze_tf.editing`, by the same functions.
 import tensorflow as tf
 
 from gaze_tf.editing import blend
-from gaze_tf.editing.align import Frame, frame_of
+from gaze_tf.editing.align import frame_of
 from gaze_tf.models import geometry
 from gaze_tf.serving.checks import checked_files, decoded
 from gaze_tf.serving.painting import corrected
 
+# photos that are worked on at once: each may take half a gigabyte
+_AT_ONCE = 4
+
 
 def correct(model, files, eyes):
-    """Photos with eyes that look at the camera, as PNG files string [B], of JPEG or PNG files [B] with eyes [B, 4]."""
-    size = model.config.img_size
-    # decoders are there for CPUs only, and so are the photos then
+    """Photos with eyes that look at the camera, as PNG files string [B], of JPEG or PNG files [B] with eyes [B, 4].
+
+    One by one, not as a batch of faces: reading and writing take most of the time, so many photos take no more memory than
+    a few, and none depends on the others' company.
+    """
+    return tf.map_fn(lambda row: _corrected_file(model, *row), checked_files(files, eyes), fn_output_signature=tf.string,
+                     parallel_iterations=1 if tf.executing_eagerly() else _AT_ONCE)
+
+
+def _corrected_file(model, file, eyes):
+    # decoders are there for CPUs only, and so are the pixels then
     with tf.device('CPU:0'):
-        files, eyes = checked_files(files, eyes)
-        numbers = tf.range(tf.size(files))
-        photos = _decoded(files, eyes)
-
-        def framed(k):
-            photo = photos.read(k)
-            frame = frame_of(eyes[k], tf.shape(photo)[1::-1], size)
-            return frame.matrix, frame.eyes, frame.cut(photo)
-
-        matrices, placed, cuts = tf.map_fn(framed, numbers, fn_output_signature=(
-            tf.TensorSpec([2, 3], tf.float64), tf.TensorSpec([4], tf.float32), tf.TensorSpec([size, size, 3], tf.uint8)))
-    painted = corrected(model, cuts, placed)
+        photo = decoded(file, eyes)
+        frame = frame_of(eyes, tf.shape(photo)[1::-1], model.config.img_size)
+        cut = frame.cut(photo)
+    painted = corrected(model, cut[None], frame.eyes[None])[0]
     with tf.device('CPU:0'):
-        boxes = tf.gather(geometry.eye_boxes(placed, model.config), [1, 0, 3, 2], axis=2)
-
-        def finished(k):
-            frame = Frame(matrices[k], placed[k], size)
-            photo = _put_back(photos.read(k), frame, cuts[k], painted[k], boxes[k])
-            # a sixth larger than by default, in a ninth of the time
-            return tf.io.encode_png(photo, compression=1)
-
-        return tf.map_fn(finished, numbers, fn_output_signature=tf.string)
-
-
-def _decoded(files, eyes):
-    """TensorArray of the photos uint8 [H, W, 3], whose sizes may differ."""
-    photos = tf.TensorArray(tf.uint8, tf.size(files), infer_shape=False, element_shape=[None, None, 3],
-                            clear_after_read=False)
-    return tf.while_loop(lambda k, _: k < tf.size(files), lambda k, photos: (k + 1, photos.write(k, decoded(files[k], eyes[k]))),
-                         [0, photos])[1]
+        boxes = tf.gather(geometry.eye_boxes(frame.eyes[None], model.config)[0], [1, 0, 3, 2], axis=1)
+        # a sixth larger than by default, in a ninth of the time
+        return tf.io.encode_png(_put_back(photo, frame, cut, painted, boxes), compression=1)
 
 
 def _put_back(photo, frame, cut, painted, boxes):
