@@ -1,7 +1,10 @@
 """Whole photos in the served model: what `gaze-tf correct` does, in one graph; and what it refuses."""
 import io
+import os
 import pathlib
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -101,6 +104,27 @@ def test_a_frame_far_larger_than_its_photo(serve):
     eyes = np.array([1, 1, 4999, 1], np.float32)
     assert frame_of(eyes, (5000, 2), tiny.SIZE).scale < 0.01
     assert pixels(serve([encoded(line)], eyes)[0]).shape == line.shape
+
+
+MEMORY = '''
+import resource, sys
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+photo = tf.io.encode_png(tf.fill([3000, 3000, 3], tf.constant(100, tf.uint8)), compression=1)
+for count in (6, 18):
+    model.signatures['serving_default'](image=tf.fill([count], photo), eyes=tf.tile([[1000., 1000, 1500, 1000]], [count, 1]))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+'''
+
+
+def test_memory_does_not_grow_with_the_batch(saved_model):
+    result = subprocess.run([sys.executable, '-c', MEMORY, saved_model], check=True, text=True, capture_output=True,
+                            env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'})
+    # of what TensorFlow cannot optimise it says so among the errors, and leaves more than that as it is
+    assert 'optimizer' not in result.stderr
+    few, many = map(int, result.stdout.split())
+    # the 12 photos more have 309 MB of pixels
+    assert many - few < 200
 
 
 def png_header(width, height):

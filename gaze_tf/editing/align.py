@@ -51,7 +51,7 @@ class Frame(NamedTuple):
     def cut(self, photo):
         """The frame as the model takes it: uint8 [S, S, 3] of the photo uint8 [H, W, 3], which is continued beyond its
         border by the pixels there."""
-        low, high, shrink = _extent(self.matrix, self.size, _size(photo))
+        low, high, shrink = _extent(self.matrix, self.size, size_of(photo))
         # of a large photo in numpy's memory only this part is copied
         return _resampled(photo[low[1]:high[1], low[0]:high[0]], low, shrink, self.matrix, self.size)
 
@@ -82,7 +82,13 @@ class Patch(NamedTuple):
 
 def patch_of(frame, box, photo):
     """The Patch of a photo that covers a frame's box (x0, y0, x1, y1); empty where none of it lies in the photo."""
-    return Patch(*_covered(frame.matrix, tf.cast(box, tf.float64), _size(photo)))
+    return Patch(*_covered(frame.matrix, tf.cast(box, tf.float64), size_of(photo)))
+
+
+def size_of(photo):
+    """(width, height) of a photo [H, W, 3], an array or a tensor."""
+    # (TensorFlow's optimiser stumbles over a slice that runs backwards)
+    return tf.reverse(tf.shape(photo)[:2], [0]) if tf.is_tensor(photo) else photo.shape[1::-1]
 
 
 def sample(values, places):
@@ -173,8 +179,8 @@ def _extent(matrix, size, photo_size):
 @compiled((tf.uint8, [None, None, 3]), (tf.int32, [2]), (tf.int32, []), (tf.float64, [2, 3]), (tf.int32, []))
 def _resampled(part, low, shrink, matrix, size):
     """The frame uint8 [S, S, 3] of the part of a photo that starts at `low`; shrink: see `_extent`."""
-    blocks = -(-tf.shape(part)[1::-1] // shrink)
-    averages = tf.raw_ops.ResizeArea(images=_continued(part, [0, 0], blocks * shrink)[None], size=blocks[::-1])[0]
+    blocks = -(-size_of(part) // shrink)
+    averages = tf.raw_ops.ResizeArea(images=_continued(part, [0, 0], blocks * shrink)[None], size=tf.reverse(blocks, [0]))[0]
     middles = tf.cast(tf.range(size), tf.float64) + 0.5
     places = Frame(matrix, None, size).to_photo(tf.stack(tf.meshgrid(middles, middles), axis=-1))
     places = (places - tf.cast(low, tf.float64)) / tf.cast(shrink, tf.float64)
@@ -186,8 +192,3 @@ def _continued(values, low, high):
     height, width = tf.unstack(tf.shape(values)[:2])
     rows = tf.clip_by_value(tf.range(low[1], high[1]), 0, height - 1)
     return tf.gather(tf.gather(values, rows), tf.clip_by_value(tf.range(low[0], high[0]), 0, width - 1), axis=1)
-
-
-def _size(photo):
-    """(width, height) of a photo [H, W, 3], an array or a tensor."""
-    return tf.shape(photo)[1::-1] if tf.is_tensor(photo) else photo.shape[1::-1]

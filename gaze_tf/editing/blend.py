@@ -155,8 +155,8 @@ def _blended(before, places, cut, change, box, scale, ramp, strength, seed, grai
     reach = tf.cast(tf.math.ceil(4 * sigma), tf.int32) + 4
     low, high = tf.maximum(box[:2] - reach, 0), tf.minimum(box[2:] + reach, side)
     cut = tf.cast(cut[low[1]:high[1], low[0]:high[0]], tf.float32)
-    around = tf.stack([box[:2] - low, high - box[2:]], axis=1)[::-1]
-    change = tf.ensure_shape(tf.pad(change, tf.concat([around, [[0, 0]]], axis=0)), [None, None, 3])
+    around = tf.stack([box[:2] - low, high - box[2:]], axis=1)
+    change = tf.ensure_shape(tf.pad(change, tf.concat([tf.reverse(around, [0]), [[0, 0]]], axis=0)), [None, None, 3])
     # where pixels of the photo are larger than the frame's: averages, not samples
     smooth = _blurred(change, 0.45 * tf.sqrt(tf.maximum(scale ** 2 - 1, 0)))
     layers = sample(tf.concat([smooth, same_structure(cut, cut + change, sigma), cut], axis=-1),

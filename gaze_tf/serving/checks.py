@@ -36,7 +36,7 @@ def decoded(file, eyes):
     # (not what it starts with: bytes in a message break those who read it as text)
     with tf.control_dependencies([_check(jpeg | png, 'image must be a JPEG or PNG file; its bytes are', tf.strings.length(file))]):
         file = tf.identity(file)
-    width, height = tf.unstack(tf.cond(jpeg, lambda: tf.image.extract_jpeg_shape(file)[1::-1], lambda: _png_size(file)))
+    height, width = tf.unstack(tf.cond(jpeg, lambda: tf.image.extract_jpeg_shape(file)[:2], lambda: _png_shape(file)))
     pixels = tf.cast(width, tf.int64) * tf.cast(height, tf.int64)
     checks = [_check((pixels > 0) & (pixels <= MAX_PIXELS),
                      f'image must have at most {MAX_PIXELS // 10 ** 6} million pixels; its width and height are', [width, height]),
@@ -47,9 +47,9 @@ def decoded(file, eyes):
                    lambda: tf.io.decode_png(file, channels=3))
 
 
-def _png_size(file):
-    """(width, height) int32, as the header has them."""
-    return tf.reshape(tf.io.decode_raw(tf.strings.substr(file, 16, 8), tf.int32, little_endian=False), [2])
+def _png_shape(file):
+    """(height, width) int32, as the header has them."""
+    return tf.reverse(tf.reshape(tf.io.decode_raw(tf.strings.substr(file, 16, 8), tf.int32, little_endian=False), [2]), [0])
 
 
 def _rows_of_eyes(count, eyes, size):
