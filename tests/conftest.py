@@ -1,4 +1,5 @@
 """A tiny data set and a tiny trained run, made once by the real commands."""
+import fcntl
 import os
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
@@ -16,6 +17,32 @@ PRETRAIN = {'steps': 4, 'batch_size': 2, 'save_every': 2, 'keep': 2, 'log_every'
             'xla': 'off'}
 
 
+# taking longest, these are begun first: no worker is left with one of them at the end
+FIRST = 'test_distribution.py', 'test_steps.py', 'test_survival.py', 'test_training.py'
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
+
+
+@pytest.fixture(scope='session')
+def made_once(tmp_path_factory, request):
+    """name, make → a folder that make(folder) has filled, in whichever of pytest-xdist's workers came first."""
+    parallel = hasattr(request.config, 'workerinput')
+    root = tmp_path_factory.getbasetemp().parent if parallel else tmp_path_factory.mktemp('runs')
+
+    def folder_of(name, make):
+        folder, done = root / name, root / f'{name}.done'
+        with open(root / f'{name}.lock', 'w') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return folder
+
+    return folder_of
+
+
 @pytest.fixture(scope='session')
 def faces_dir(tmp_path_factory):
     """A raw folder of 8 + 7 faces."""
@@ -23,12 +50,13 @@ def faces_dir(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
-def records_dir(tmp_path_factory, faces_dir):
+def records_dir(made_once, faces_dir):
     """It, prepared: 6 + 5 faces to train on, 2 + 2 to test."""
-    folder = tmp_path_factory.mktemp('records')
-    options = tiny.arguments(data_dir=faces_dir, output_dir=folder, img_size=tiny.SIZE, test_x=2, test_y=2)
-    assert main(['prepare', *options]) == 0
-    return folder
+    def prepare(folder):
+        options = tiny.arguments(data_dir=faces_dir, output_dir=folder, img_size=tiny.SIZE, test_x=2, test_y=2)
+        assert main(['prepare', *options]) == 0
+
+    return made_once('records', prepare)
 
 
 @pytest.fixture(scope='session')
@@ -40,11 +68,12 @@ def pretrain_command(records_dir):
 
 
 @pytest.fixture(scope='session')
-def pam_dir(tmp_path_factory, pretrain_command):
+def pam_dir(made_once, pretrain_command):
     """A finished pretraining run."""
-    folder = tmp_path_factory.mktemp('runs') / 'pam'
-    assert main(pretrain_command(folder)) == 0
-    return folder
+    def pretrain(folder):
+        assert main(pretrain_command(folder)) == 0
+
+    return made_once('pam', pretrain)
 
 
 @pytest.fixture(scope='session')
@@ -56,19 +85,21 @@ def train_command(records_dir, pam_dir):
 
 
 @pytest.fixture(scope='session')
-def gan_dir(tmp_path_factory, train_command):
+def gan_dir(made_once, train_command):
     """A finished training run."""
-    folder = tmp_path_factory.mktemp('runs') / 'gan'
-    assert main(train_command(folder)) == 0
-    return folder
+    def train(folder):
+        assert main(train_command(folder)) == 0
+
+    return made_once('gan', train)
 
 
 @pytest.fixture(scope='session')
-def model_dir(tmp_path_factory, gan_dir):
+def model_dir(made_once, gan_dir):
     """It, exported: a folder with version 1."""
-    folder = tmp_path_factory.mktemp('runs') / 'saved_model'
-    assert main(['export', *tiny.arguments(checkpoint=gan_dir, output_dir=folder)]) == 0
-    return folder
+    def export(folder):
+        assert main(['export', *tiny.arguments(checkpoint=gan_dir, output_dir=folder)]) == 0
+
+    return made_once('saved_model', export)
 
 
 @pytest.fixture(scope='session')

@@ -18,21 +18,29 @@ FILES = {name: (DATA / f'{name}.npz', DATA / f'{name}.json')
          for name in ('dual_inpainting_128', 'pam_256', 'reference_pam_128')}
 
 
-def recomputed(tmp_path_factory, cls, name):
+def restored(tmp_path_factory, cls, name):
+    """(recording, our networks with its weights)."""
     recorded = recording.load(*FILES[name])
-    return recorded, cls(recorded, tmp_path_factory.mktemp(name)).recompute(recorded)
+    return recorded, cls(recorded, tmp_path_factory.mktemp(name))
 
 
 @pytest.fixture(scope='module')
 def dual(tmp_path_factory):
     """(recording, what we compute) of the dual in-painting model."""
-    return recomputed(tmp_path_factory, parity.Dual, 'dual_inpainting_128')
+    recorded, networks = restored(tmp_path_factory, parity.Dual, 'dual_inpainting_128')
+    return recorded, networks.recompute(recorded)
 
 
 @pytest.fixture(scope='module')
-def pam(tmp_path_factory):
+def pam_networks(tmp_path_factory):
+    return restored(tmp_path_factory, parity.Pam, 'pam_256')
+
+
+@pytest.fixture(scope='module')
+def pam(pam_networks):
     """(recording, what we compute) of PAM."""
-    return recomputed(tmp_path_factory, parity.Pam, 'pam_256')
+    recorded, networks = pam_networks
+    return recorded, networks.recompute(recorded)
 
 
 def verdict(recorded, ours, capsys):
@@ -146,11 +154,12 @@ def test_nothing_to_compare(dual):
 
 @pytest.mark.parametrize('key', ['stepfoo/out/xo', 'step1/out/zo', 'out/inter/abc', 'loss/l2/Dx_loss',
                                  'grad/foo/Gx/conv/w'])
-def test_odd_keys_are_named(pam, tmp_path, key):
-    recorded, _ = pam
+def test_odd_keys_are_named(pam, pam_networks, key):
+    # `pam` first, as these train what they are given
+    recorded, networks = pam_networks
     recorded = recorded._replace(values={'loss': recorded.values['loss'], key: np.zeros(3)})
     with pytest.raises(GazeError, match=key):
-        parity.compare(recorded, parity.Pam(recorded, tmp_path).recompute(recorded))
+        parity.compare(recorded, networks.recompute(recorded))
 
 
 def test_what_is_not_known_is_not_passed_over(dual):

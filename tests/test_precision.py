@@ -50,9 +50,12 @@ def flat(variables):
 
 def step_of(build, precision):
     """(step object, its terms, {name: change of the variables}) after one step."""
+    # a graph of the four updates takes longest; float16 is compiled, as it has its own control flow
+    tf.config.run_functions_eagerly(build is gan and precision != 'float16')
     step = made(build, precision)
     before = {name: flat(variables) for name, variables in step.variables.items()}
     terms = step.train_step(*BATCH)
+    tf.config.run_functions_eagerly(False)
     return step, terms, {name: flat(variables) - before[name] for name, variables in step.variables.items()}
 
 

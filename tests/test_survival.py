@@ -73,7 +73,7 @@ def test_a_run_that_is_killed_again_and_again(pretrain_command, tmp_path):
     wait_for_a_saving(folder, lambda: process.poll() is None, rng)
     process.kill()
     assert process.wait() == -signal.SIGKILL
-    for _ in range(7):
+    for _ in range(4):
         before = newest(folder)
         child = start(command)
         wait_for_a_saving(folder, child.is_alive, rng)

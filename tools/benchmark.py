@@ -52,12 +52,12 @@ def seconds_of(work, repeats):
     return found
 
 
-def matmul_rate():
-    """GFLOP/s of a float32 product of two 2048 x 2048 matrices."""
+def matmul_rate(repeats):
+    """GFLOP/s of a float32 product of two 2048 x 2048 matrices, the median of `repeats`."""
     import tensorflow as tf
     a = tf.random.stateless_normal([2048, 2048], [0, 1])
     product = tf.function(lambda: tf.reduce_sum(tf.matmul(a, a)))
-    return 2 * 2048 ** 3 / statistics.median(seconds_of(lambda: product().numpy(), 15)) / 1e9
+    return 2 * 2048 ** 3 / statistics.median(seconds_of(lambda: product().numpy(), repeats)) / 1e9
 
 
 def _batch(count):
@@ -201,7 +201,7 @@ PARTS = {part.__name__: part for part in (train, pretrain, correct, animate, lit
 
 def measure(part, batch, repeats):
     """One part in this process: {name: median seconds}, other figures, the matrix-product rate and the peak memory."""
-    before = matmul_rate()
+    before = matmul_rate(3 * repeats)
     seconds, figures = PARTS[part](batch, repeats), {}
     if isinstance(seconds, tuple):
         seconds, figures = seconds
@@ -209,7 +209,7 @@ def measure(part, batch, repeats):
         seconds = {part: seconds}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20     # Linux counts in kilobytes
     return {'part': part, 'batch': batch, 'figures': figures, 'peak_memory_gb': round(peak, 2),
-            'matmul_gflops': round((before + matmul_rate()) / 2, 1),
+            'matmul_gflops': round((before + matmul_rate(3 * repeats)) / 2, 1),
             'seconds': {name: {'median': statistics.median(values), 'all': values} for name, values in seconds.items()}}
 
 

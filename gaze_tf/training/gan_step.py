@@ -97,7 +97,7 @@ class GanStep:
     def _update(self, name, tape, loss):
         minimize(loss, tape, self.optimizers[name], self.variables[name])
 
-    @tf.function
+    @tf.function(autograph=False)
     def evaluate(self, x, y):
         """The terms of one Batch of each domain, all with the present weights; changes nothing."""
         model, objectives, step = self.model, self.objectives, self.optimizers['d_x'].iterations
@@ -108,7 +108,7 @@ class GanStep:
                   objectives.g_x(x, x_rec), objectives.g_y(y, y_rec, y_cor, y_hat))
         return {name: term for _, terms in losses for name, term in terms.items()}
 
-    @tf.function
+    @tf.function(autograph=False)
     def pictures(self, x, y):
         """For the summaries: what each module makes of fixed faces, as columns of a grid."""
         x, y = self._look(x), self._look(y)

@@ -49,12 +49,12 @@ class PamStep:
         terms = {name: 2 * term for name, term in reconstruction.mirror(self.autoencoder, left, right).items()}
         return {**terms, 'loss': tf.add_n(list(terms.values()))}
 
-    @tf.function
+    @tf.function(autograph=False)
     def evaluate(self, x, y):
         """The terms of one Batch of each domain; changes nothing."""
         return self._terms(x, y)
 
-    @tf.function
+    @tf.function(autograph=False)
     def pictures(self, x, y):
         """For the summaries: eye, its reconstruction, the other eye mirrored, and the eye made of that."""
         left, right = (tf.concat(pair, axis=0) for pair in zip(self.eyes(x), self.eyes(y)))
