@@ -188,6 +188,7 @@ CODES = np.zeros([2, 2 * tiny.MODEL.code_size], np.float32)
     ('encode', {'eyes': PLACES[:, ::-1]}, 'smaller x first'),
     ('animate', {'alphas': np.zeros([3, 1], np.float32)}, 'alphas must have a row for each image'),
     ('animate', {'alphas': np.float32([[0, np.inf]] * 2)}, 'alphas must be finite'),
+    ('animate', {'alphas': np.zeros([2, 0], np.float32)}, 'alphas must have at least one number'),
     ('paint', {'content': CODES * np.nan}, 'content must be finite'),
     ('paint', {'content': CODES[:1]}, 'content must have a row for each image')])
 def test_what_is_refused_of_faces(faces, name, changes, sentence):

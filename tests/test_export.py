@@ -195,9 +195,9 @@ def test_the_model_card_tells_the_facts(saved_model, records_dir, loaded):
     for fact in ('32 x 32 pixels', 'boxes of 13 x 9', '6 steps with', '--lr_d=0.001\n', '--code_size=4\n', 'not averaged',
                  '6 faces of X train', '2 faces of Y test', f'TensorFlow {tf.__version__}', 'compute in float32', '| 6 |',
                  json.loads((records_dir / 'manifest.json').read_text())['fingerprint'],
-                 '| animate | out | frames | uint8 [B, K, 32, 32, 3] |', '| encode | out | content | float32 [B, 8] |'):
+                 'Version 1.', '`frames` uint8 [B, K, 32, 32, 3] |', '| `angle` float32 [B, 2], `content` float32 [B, 8] |'):
         assert fact in text, fact
-    assert set(re.findall(r'^\| (\w+) \| in \|', text, re.MULTILINE)) == set(loaded.signatures)
+    assert set(re.findall(r'^\| (\w+) \| `', text, re.MULTILINE)) == set(loaded.signatures)
     assert text.count('**to fill in**') >= 4 and str(records_dir.parent.parent) not in text and '{' not in text
 
 
@@ -205,7 +205,7 @@ def test_the_model_card_tells_the_facts(saved_model, records_dir, loaded):
 def card(saved_model, loaded, model, tmp_path):
     """Path of a run → the text of its card."""
     def write(run):
-        model_card.write(tmp_path, checkpoints.latest(run, '--checkpoint'), model, loaded.signatures, 'float32')
+        model_card.write(tmp_path, 1, checkpoints.latest(run, '--checkpoint'), model, loaded.signatures, 'float32')
         return (tmp_path / 'MODEL_CARD.md').read_text()
 
     shutil.copytree(saved_model / 'variables', tmp_path / 'variables')

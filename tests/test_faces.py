@@ -234,7 +234,7 @@ def test_choose():
 
 @pytest.mark.parametrize('which, reason', [
     ('smallest', "'smallest'"), ('', "''"), ('0,', "'0,'"), ('1.5', "'1.5'"), ('-1', 'no face -1'),
-    ('0,3', 'no face 3; the 3 found are 0 to 2')])
+    ('0,3', 'no face 3; the 3 found are 0 to 2 ')])
 def test_choose_refuses(which, reason):
     with pytest.raises(GazeError, match='--faces: ') as caught:
         choose([FACE] * 3, which)

@@ -1,4 +1,4 @@
-"""python tools/serving_sizes.py --model=runs/serving/1
+"""python tools/serving_sizes.py --model=runs/saved_model/1
 
 Memory and time that a version of `gaze-tf export` takes, signature by signature: what to give a server. One row for each
 call, in order: the process's memory so far at its peak, and the seconds of the second call (the first builds the graph).
@@ -6,6 +6,7 @@ call, in order: the process's memory so far at its peak, and the seconds of the 
 import io
 import os
 import resource
+import sys
 import time
 
 import numpy as np
@@ -44,6 +45,8 @@ def jpeg(width, height):
 
 
 def main(_):
+    if not os.path.isfile(os.path.join(flags.FLAGS.model, 'saved_model.pb')):
+        sys.exit(f'--model: there is no SavedModel in {flags.FLAGS.model}: name a version, such as runs/saved_model/1.')
     import tensorflow as tf
     print(f'{"":44} {"GB":>6} {"seconds":>8}')
     row('TensorFlow in Python')

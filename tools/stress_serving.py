@@ -1,4 +1,4 @@
-"""python tools/stress_serving.py --model=runs/served
+"""python tools/stress_serving.py --model=runs/saved_model
 
 Many clients at once, one bad request in ten: every good one must be answered with the bytes that it gets alone, every bad
 one refused with INVALID_ARGUMENT or 400. Starts `gaze-tf serve` for --model and reads its memory, or calls --server (and
@@ -171,6 +171,8 @@ def frame_size(values, address):
 
 def main(_):
     values = flags.FLAGS
+    if not (values.model or values.server):
+        sys.exit('--model or --server is needed.')
     with server(values) as (address, rest_address, pid):
         good, bad = photo_requests() if values.signature == 'correct_encoded' else face_requests(frame_size(values, address))
         callers = [Grpc(address, values.name, values.signature)]

@@ -2,7 +2,8 @@
 
 Has a server correct photos: TensorFlow Serving, or `gaze-tf serve`, with a model of `gaze-tf export`. Faces are found
 here, and what is written keeps format, metadata and all pixels outside the eyes, as with `gaze-tf correct`. --input may
-also be a folder or a quoted pattern of photos, several of which are then with the server at a time.
+also be a folder or a quoted pattern of photos, several of which are then with the server at a time; report.json in --output
+says what was done, and the same command goes on where it was interrupted. The model's strength and blending are the server's.
 """
 import contextlib
 import sys

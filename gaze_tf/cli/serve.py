@@ -1,4 +1,4 @@
-"""gaze-tf serve --model=runs/served
+"""gaze-tf serve --model=runs/saved_model
 
 Answers requests for a SavedModel over gRPC and REST with TensorFlow Serving's protocols. It is a stand-in for laptops and
 tests; production is TensorFlow Serving itself, which takes the same folder.
@@ -26,7 +26,7 @@ def define_flags(values):
     flags.DEFINE_list('labels', [], 'Names for versions: stable:1,canary:2.', flag_values=values)
     flags.DEFINE_float('poll_seconds', 1, 'Seconds between two looks for new versions.', lower_bound=0.01,
                        flag_values=values)
-    flags.DEFINE_integer('max_message_mb', 64, 'Largest request, in MB; larger ones are refused.', lower_bound=1,
+    flags.DEFINE_integer('max_message_mb', 64, 'Largest request, in MiB; larger ones are refused.', lower_bound=1,
                          upper_bound=2047, flag_values=values)
 
 
@@ -45,7 +45,7 @@ def run(values):
         raise GazeError(f"Serving needs more packages ({error}): pip install 'gaze_tf[serving]'.") from error
     with local_server(values.model, values.name, host=values.host, port=values.port, rest_port=values.rest_port, labels=labels,
                       poll_seconds=values.poll_seconds, max_bytes=values.max_message_mb << 20) as server:
-        print(f'Serving {values.name}, version {", ".join(map(str, server.versions.numbers()))}: gRPC on '
+        print(f'Serving {values.name}, {server.versions}: gRPC on '
               f'{server.host}:{server.port}, REST on http://{server.host}:{server.rest_port}/v1/models/{values.name}',
               flush=True)
         threading.Event().wait()
@@ -58,5 +58,7 @@ def _labels(values):
         found = re.fullmatch(r'([^/:]+):(\d{1,18})', text)
         if not found:
             raise GazeError(f'--labels={text} must be a label and a version, such as stable:1.')
+        if found[1] in labels:
+            raise GazeError(f'--labels: {found[1]} is given twice; a label names one version.')
         labels[found[1]] = int(found[2])
     return labels

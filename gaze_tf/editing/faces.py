@@ -74,8 +74,9 @@ def choose(faces, which):
                         'face is 0).') from error
     for index in indices:
         if not 0 <= index < len(faces):
-            there = f'the {len(faces)} found are 0 to {len(faces) - 1}' if faces else 'none was found'
-            raise GazeError(f'--faces: there is no face {index}; {there}, by size.')
+            there = ('none was found' if not faces else 'the only one found is 0' if len(faces) == 1 else
+                     f'the {len(faces)} found are 0 to {len(faces) - 1}')
+            raise GazeError(f'--faces: there is no face {index}; {there} (by size).')
     return [(index, faces[index]) for index in indices]
 
 

@@ -54,6 +54,8 @@ def save_all(edit, sources, folder, settings, redo=False):
       GazeError: the report cannot be written.
     """
     report = _Report(pathlib.Path(folder), settings, [] if redo else sources)
+    # a folder that cannot be written is to be known before the work, not after it
+    report.save()
     todo = [source for source in sources if str(source.path) not in report.rows]
     written = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(1) as writer, \

@@ -1,5 +1,6 @@
 """A SavedModel of `gaze-tf export`, for numpy arrays. Knows its signatures, not the networks."""
 import pathlib
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -26,7 +27,9 @@ class Network:
             self.img_size = self._correct.structured_input_signature[1]['images'].shape[1]
             self._crop = np.array([config.crop_w, config.crop_h])
         except (OSError, KeyError, ValueError, GazeError, tf.errors.OpError) as error:
-            raise GazeError(f'--model: {path} cannot be used: {str(error).splitlines()[0]}') from error
+            # some of TensorFlow's messages show paths as Python does bytes
+            why = re.sub(r"b'([^']*)'", r'\1', str(error).splitlines()[0])
+            raise GazeError(f'--model: {path} cannot be used ({why}): name another version or export it again.') from error
         # not in models that were exported by earlier versions
         self._encode, self._paint = (self._model.signatures.get(name) for name in ('encode', 'paint'))
 

@@ -17,6 +17,7 @@ def checked(size, images, eyes, **values):
               *_rows_of_eyes(count, eyes, [size, size])]
     for name, rows in values.items():
         checks += [_same_count(name, rows, count),
+                   _check(tf.shape(rows)[1] > 0, f'{name} must have at least one number for each image; its shape is', tf.shape(rows)),
                    _check(tf.reduce_all(tf.math.is_finite(rows)), f'{name} must be finite; they are', rows)]
     with tf.control_dependencies(checks):
         return [tf.identity(rows) for rows in (images, eyes, *values.values())]
@@ -70,7 +71,7 @@ def _eyes_inside(eyes, size):
     beyond = tf.cast(tf.tile(size, [2]), tf.float32)
     # NaN fails, too
     inside = tf.reduce_all((eyes >= 0) & (eyes < beyond))
-    return [_check(inside, 'eyes must lie in the image, in pixels; image width, height and eyes are', [*tf.unstack(beyond)[:2], eyes]),
+    return [_check(inside, 'eyes must be numbers that lie in the image, in pixels; image width, height and eyes are', [*tf.unstack(beyond)[:2], eyes]),
             _check(tf.reduce_all(eyes[:, 0] < eyes[:, 2]),
                    'eyes must be left_x, left_y, right_x, right_y, with the smaller x first; they are', eyes)]
 

@@ -66,7 +66,7 @@ def _explained(remote, code, details):
                                           "Serving's is 8500), or --rest if this is the REST port.")
         # its own, for what no server has said; of a name's several addresses only the last is told of
         if any(word in details.lower() for word in ('connect', 'resolv', 'resolution', 'socket', 'goaway')):
-            return remote.unreachable(f"{details.rpartition('last error: ')[2]}; the REST port needs --rest")
+            return remote.unreachable(f"{details.rpartition('last error: ')[2]}; if this is a REST port, give --rest")
         return remote.unavailable(details)
     if code is StatusCode.DEADLINE_EXCEEDED:
         return remote.too_slow()

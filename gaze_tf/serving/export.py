@@ -58,7 +58,7 @@ def export(checkpoint_dir, output_dir, precision='float32'):
         check(loaded, model, functions, precision)
         if warm:
             warmup.write(folder, model.config, functions)
-        model_card.write(folder, path, model, loaded.signatures, precision)
+        model_card.write(folder, version.name, path, model, loaded.signatures, precision)
     if not warm:
         print('There are no warm-up requests in it, and the first answers of a server will take longer: they need '
               "tensorflow-serving-api (pip install 'gaze_tf[serving]').")

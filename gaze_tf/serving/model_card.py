@@ -33,7 +33,7 @@ not know is marked **to fill in**, and whoever gives the model away should do so
 
 ## What it is
 
-Networks that repaint the eyes of aligned faces, {size} x {size} pixels, inside two boxes of {crop_w} x {crop_h} pixels, so that
+Version {number}. Networks that repaint the eyes of aligned faces, {size} x {size} pixels, inside two boxes of {crop_w} x {crop_h} pixels, so that
 they look at the camera, or anywhere between there and where they looked. After *Dual In-painting Model for Unsupervised Gaze
 Correction and Animation in the Wild* (Zhang et al., ACM Multimedia 2020).
 
@@ -42,6 +42,9 @@ Correction and Animation in the Wild* (Zhang et al., ACM Multimedia 2020).
 ## Training
 
 {training}
+
+Checkpoint: `{checkpoint}`. The content encoder is that of a run of `gaze-tf pretrain` (PAM), whose data is not recorded
+here: **to fill in**.
 
 Data: {data}
 
@@ -55,11 +58,14 @@ How good corrections look on people is not measured by any of it: **to fill in**
 
 Every batch size B, and every number K of alphas.
 
-| signature | | name | type and shape | meaning |
-|---|---|---|---|---|
+| signature | inputs | outputs |
+|---|---|---|
 {signatures}
 
-Pixels outside the boxes come out as they went in.
+{meanings}
+
+Pixels outside the boxes come out as they went in. `correct_encoded` blends the eyes into the photo, as `gaze-tf correct` does; the
+others give them as painted, and the rims of the boxes may show.
 
 ## Limits
 
@@ -84,11 +90,12 @@ for surveillance or for judging attention, and not for identifying people or for
 '''
 
 
-def write(folder, checkpoint, model, signatures, precision):
+def write(folder, number, checkpoint, model, signatures, precision):
     """Writes the card into the folder of a version.
 
     Args:
-      folder: path of the version.
+      folder: path of the version, which may have another name yet.
+      number: the version's.
       checkpoint: path prefix of the checkpoint that it was made of, in its run's folder.
       model: the GazeModel.
       signatures: those of the loaded SavedModel.
@@ -100,7 +107,8 @@ def write(folder, checkpoint, model, signatures, precision):
     text = _TEXT.format(
         version=__version__, tensorflow=tf.__version__, size=size, crop_w=model.config.crop_w,
         crop_h=model.config.crop_h, weights=_weights(folder, checkpoint, model, precision), training=_training(run, step),
-        data=_data(run), metrics=_metrics(run, step), signatures=_signatures(signatures))
+        data=_data(run), metrics=_metrics(run, step), signatures=_signatures(signatures),
+        number=number, checkpoint=pathlib.Path(checkpoint).name, meanings='\n'.join(f'* `{name}`: {meaning}.' for name, meaning in _MEANINGS.items()))
     (folder / NAME).write_text(text, encoding='utf-8')
 
 
@@ -139,11 +147,13 @@ def _data(run):
 
 def _metrics(run, step):
     terms = _last_terms(run / 'tensorboard', step)
+    held_out = any('held_out' in name for name in terms)
     if not terms:
         return 'Not measured: the run has left no logs.'
     rows = '\n'.join(f'| {name} | {value:.4g} | {at:,} |' for name, (at, value) in sorted(terms.items()))
-    return ('What training minimised, last logged. These terms pull against each other and do not rank models; those named '
-            f'held_out are of held-out faces, the others of training.\n\n| term | value | step |\n|---|---|---|\n{rows}')
+    faces = 'those named held_out are of held-out faces, the others of training' if held_out else 'they are of training faces'
+    return (f'What training minimised, last logged. These terms pull against each other and do not rank models; {faces}.\n\n'
+            f'| term | value | step |\n|---|---|---|\n{rows}')
 
 
 def _last_terms(directory, step):
@@ -165,14 +175,13 @@ def _last_terms(directory, step):
 def _signatures(signatures):
     rows = []
     for name, signature in sorted(signatures.items()):
-        _, inputs = signature.structured_input_signature
-        for way, specs in (('in', inputs), ('out', signature.structured_outputs)):
-            rows += [f'| {name} | {way} | {key} | {_shape(key, spec)} | {_MEANINGS.get(key, "")} |'
-                     for key, spec in sorted(specs.items())]
+        sides = (signature.structured_input_signature[1], signature.structured_outputs)
+        rows.append(' | '.join([f'| {name}', *(', '.join(f'`{key}` {_shape(spec)}' for key, spec in sorted(specs.items()))
+                                              for specs in sides)]) + ' |')
     return '\n'.join(rows)
 
 
-def _shape(key, spec):
+def _shape(spec):
     # what a SavedModel leaves open is the batch and, second, the alphas
     dimensions = [str(size or open) for size, open in zip(spec.shape, ('B', 'K', '?', '?', '?'))]
     return f'{spec.dtype.name} [{", ".join(dimensions)}]'

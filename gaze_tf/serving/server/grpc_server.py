@@ -87,7 +87,7 @@ def listening(flag, host, port):
     except OSError as error:
         # Python adds the address in its own notation
         reason = error.strerror.partition(' (while ')[0]
-        raise GazeError(f'--{flag}={port}: {host}:{port} cannot be listened on: {reason}.') from error
+        raise GazeError(f'--{flag}={port}: {host}:{port} cannot be listened on: {reason}. Choose another --{flag}.') from error
 
 
 @contextlib.contextmanager

@@ -105,7 +105,10 @@ class Versions:
 
         def poll():
             while not over.wait(seconds):
+                before = self.numbers()
                 self.refresh()
+                if self.numbers() != before:
+                    print(f'Serving {self.name} now: {self}', flush=True)
 
         thread = threading.Thread(target=poll, name='versions')
         thread.start()
@@ -114,6 +117,10 @@ class Versions:
         finally:
             over.set()
             thread.join()
+
+    def __str__(self):
+        numbers = self.numbers()
+        return f'version{"s"[:len(numbers) > 1]} {", ".join(map(str, numbers))}'
 
     def numbers(self):
         """Numbers of the versions that are served, in order."""
