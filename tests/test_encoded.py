@@ -146,10 +146,10 @@ BAD = {
     'a larger bomb': ([png_header(2 ** 31 - 1, 2 ** 31 - 1) + bytes(50)], EYES, 'at most 64 million pixels'),
     'a JPEG bomb': ([JPEG.replace(struct.pack('>HH', 300, 300), struct.pack('>HH', 60_000, 60_000), 1)], EYES, 'at most 64 million'),
     'no pixels': ([png_header(0, 10) + bytes(50)], EYES, 'at most 64 million pixels'),
-    'eyes outside': ([GOOD], EYES + 140, 'eyes must lie in the image'),
-    'eyes before it': ([GOOD], EYES - 110, 'eyes must lie in the image'),
-    'NaN': ([GOOD], EYES * np.nan, 'eyes must lie in the image'),
-    'infinite': ([GOOD], EYES * np.inf, 'eyes must lie in the image'),
+    'eyes outside': ([GOOD], EYES + 140, 'eyes must be numbers that lie in the image'),
+    'eyes before it': ([GOOD], EYES - 110, 'eyes must be numbers that lie in the image'),
+    'NaN': ([GOOD], EYES * np.nan, 'eyes must be numbers that lie in the image'),
+    'infinite': ([GOOD], EYES * np.inf, 'eyes must be numbers that lie in the image'),
     'swapped eyes': ([GOOD], EYES[[2, 3, 0, 1]], 'smaller x first'),
     'one eye twice': ([GOOD], EYES[[0, 1, 0, 1]], 'smaller x first'),
     'too few eyes': ([GOOD, GOOD], EYES, 'a row for each image'),
@@ -181,8 +181,8 @@ CODES = np.zeros([2, 2 * tiny.MODEL.code_size], np.float32)
 
 
 @pytest.mark.parametrize('name, changes, sentence', [
-    ('correct', {'eyes': PLACES + 20}, 'eyes must lie in the image'),
-    ('correct', {'eyes': PLACES * np.nan}, 'eyes must lie in the image'),
+    ('correct', {'eyes': PLACES + 20}, 'eyes must be numbers that lie in the image'),
+    ('correct', {'eyes': PLACES * np.nan}, 'eyes must be numbers that lie in the image'),
     ('correct', {'eyes': PLACES[:1]}, 'a row for each image'),
     ('correct', {'images': IMAGES[:0], 'eyes': PLACES[:0]}, 'the batch is empty'),
     ('encode', {'eyes': PLACES[:, ::-1]}, 'smaller x first'),

@@ -120,7 +120,7 @@ def sample(values, places):
     some = tf.clip_by_value(count, 1, _AT_ONCE)
     parts = tf.maximum(-(-count // some), 1)
     points = tf.reshape(tf.pad(points, [[0, parts * some - count], [0, 0]]), [parts, some, 2])
-    found = tf.map_fn(at, points, fn_output_signature=tf.TensorSpec([None, channels], tf.float32), parallel_iterations=4)
+    found = tf.map_fn(at, points, fn_output_signature=tf.TensorSpec([None, channels], tf.float32))
     return tf.reshape(tf.reshape(found, [-1, channels])[:count], tf.concat([tf.shape(places)[:-1], [channels]], axis=0))
 
 
@@ -158,8 +158,7 @@ def _covered(matrix, box, photo_size):
     low = tf.maximum(tf.cast(tf.floor(tf.reduce_min(corners, axis=0)), tf.int32), 0)
     high = tf.minimum(tf.cast(tf.math.ceil(tf.reduce_max(corners, axis=0)), tf.int32), photo_size)
     high = tf.maximum(low, high)
-    pixels = tf.stack(tf.meshgrid(tf.range(low[0], high[0]), tf.range(low[1], high[1])), axis=-1)
-    return low, high, tf.cast(frame.to_frame(tf.cast(pixels, tf.float64) + 0.5), tf.float32)
+    return low, high, _grid(frame.to_frame, *(_middles(low[axis], high[axis]) for axis in (0, 1)))
 
 
 @compiled((tf.float64, [2, 3]), (tf.int32, []), (tf.int32, [2]))
@@ -181,10 +180,23 @@ def _resampled(part, low, shrink, matrix, size):
     """The frame uint8 [S, S, 3] of the part of a photo that starts at `low`; shrink: see `_extent`."""
     blocks = -(-size_of(part) // shrink)
     averages = tf.raw_ops.ResizeArea(images=_continued(part, [0, 0], blocks * shrink)[None], size=tf.reverse(blocks, [0]))[0]
-    middles = tf.cast(tf.range(size), tf.float64) + 0.5
-    places = Frame(matrix, None, size).to_photo(tf.stack(tf.meshgrid(middles, middles), axis=-1))
-    places = (places - tf.cast(low, tf.float64)) / tf.cast(shrink, tf.float64)
-    return tf.saturate_cast(tf.round(sample(averages, tf.cast(places, tf.float32))), tf.uint8)
+    frame, middles = Frame(matrix, None, size), _middles(0, size)
+    low, shrink = tf.cast(low, tf.float64), tf.cast(shrink, tf.float64)
+    places = _grid(lambda points: (frame.to_photo(points) - low) / shrink, middles, middles)
+    return tf.saturate_cast(tf.round(sample(averages, places)), tf.uint8)
+
+
+def _middles(low, high):
+    """Of the pixels from `low` to `high`."""
+    return tf.cast(tf.range(low, high), tf.float64) + 0.5
+
+
+def _grid(similarity, x, y):
+    """float32 [h, w, 2]: where a similarity, points [n, 2] → points, takes each place of x [w] with each of y [h]."""
+    # of both axes alone and added up: all places in float64 would be the most that an edit keeps in memory
+    along = similarity(tf.stack([x, tf.zeros_like(x)], axis=1)) - similarity(tf.zeros([1, 2], tf.float64))
+    down = similarity(tf.stack([tf.zeros_like(y), y], axis=1))
+    return tf.cast(along, tf.float32) + tf.cast(down, tf.float32)[:, None]
 
 
 def _continued(values, low, high):
