@@ -1,9 +1,9 @@
 // Loads a SavedModel as TensorFlow Serving does and runs its signatures, without Python.
 //
-//   loader MODEL_DIR TENSORS_DIR
+//   loader MODEL_DIR [SIGNATURE REQUEST_DIR]...
 //
-// Reads the inputs of each signature from TENSORS_DIR/SIGNATURE/in/NAME and writes its outputs to
-// TENSORS_DIR/SIGNATURE/out/NAME, each file a serialized TensorProto.
+// Reads the inputs of each request from REQUEST_DIR/in/NAME and writes its outputs to REQUEST_DIR/out/NAME, each file a
+// serialized TensorProto. Prints a line for each request: OK, or the status that it ended with.
 #include <fstream>
 #include <iostream>
 #include <stdexcept>
@@ -34,7 +34,8 @@ void Write(const tensorflow::Tensor& tensor, const std::string& path) {
   if (!proto.SerializeToOstream(&file)) throw std::runtime_error("cannot write " + path);
 }
 
-void Run(const tensorflow::SavedModelBundle& bundle, const tensorflow::SignatureDef& signature, const std::string& folder) {
+tensorflow::Status Run(const tensorflow::SavedModelBundle& bundle, const tensorflow::SignatureDef& signature,
+                       const std::string& folder) {
   std::vector<std::pair<std::string, tensorflow::Tensor>> inputs;
   for (const auto& [name, info] : signature.inputs()) inputs.emplace_back(info.name(), Read(folder + "/in/" + name));
 
@@ -44,25 +45,25 @@ void Run(const tensorflow::SavedModelBundle& bundle, const tensorflow::Signature
     fetches.push_back(info.name());
   }
   std::vector<tensorflow::Tensor> outputs;
-  Check(bundle.session->Run(inputs, fetches, {}, &outputs));
+  const auto status = bundle.session->Run(inputs, fetches, {}, &outputs);
   for (size_t i = 0; i < outputs.size(); ++i) Write(outputs[i], folder + "/out/" + names[i]);
+  return status;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::cerr << "usage: loader MODEL_DIR TENSORS_DIR\n";
+  if (argc < 2 || argc % 2) {
+    std::cerr << "usage: loader MODEL_DIR [SIGNATURE REQUEST_DIR]...\n";
     return 2;
   }
   try {
     tensorflow::SavedModelBundle bundle;
     Check(tensorflow::LoadSavedModel({}, {}, argv[1], {"serve"}, &bundle));
-    for (const auto& [name, signature] : bundle.GetSignatures()) {
-      // TensorFlow's own, which stands among them
-      if (name == "__saved_model_init_op") continue;
-      Run(bundle, signature, std::string(argv[2]) + "/" + name);
-      std::cout << name << "\n";
+    for (int i = 2; i < argc; i += 2) {
+      const auto status = Run(bundle, bundle.GetSignatures().at(argv[i]), argv[i + 1]);
+      const std::string text = status.ToString();
+      std::cout << text.substr(0, text.find('\n')) << "\n";
     }
   } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";

@@ -33,26 +33,37 @@ def loader(tmp_path_factory):
     return program
 
 
-def test_every_signature_computes_what_it_does_in_python(loader, saved_model, tmp_path):
-    signatures = tf.saved_model.load(str(saved_model)).signatures
-    inputs = {name: {key: tf.constant(value) for key, value in examples(tiny.MODEL, 3)[name].items()}
-              for name in signatures}
-    for name, tensors in inputs.items():
-        (tmp_path / name / 'out').mkdir(parents=True)
-        (tmp_path / name / 'in').mkdir()
-        for key, tensor in tensors.items():
-            (tmp_path / name / 'in' / key).write_bytes(tf.make_tensor_proto(tensor).SerializeToString())
+@pytest.fixture
+def load(loader, saved_model, tmp_path):
+    """[(signature, {input: value})] → (a line for each, {output: TensorProto} of each)."""
+    def run(requests):
+        arguments = []
+        for number, (name, inputs) in enumerate(requests):
+            folder = tmp_path / str(number)
+            (folder / 'out').mkdir(parents=True)
+            (folder / 'in').mkdir()
+            for key, value in inputs.items():
+                (folder / 'in' / key).write_bytes(tf.make_tensor_proto(value).SerializeToString())
+            arguments += [name, folder]
+        result = subprocess.run([loader, saved_model, *arguments], capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.splitlines(), [
+            {path.name: tensor_pb2.TensorProto.FromString(path.read_bytes()) for path in (folder / 'out').iterdir()}
+            for folder in arguments[1::2]]
+    return run
 
-    result = subprocess.run([loader, saved_model, tmp_path], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert sorted(result.stdout.split()) == sorted(signatures)
-    for name, tensors in inputs.items():
-        expected = signatures[name](**tensors)
-        assert sorted(path.name for path in (tmp_path / name / 'out').iterdir()) == sorted(expected)
+
+def test_every_signature_computes_what_it_does_in_python(load, saved_model):
+    signatures = tf.saved_model.load(str(saved_model)).signatures
+    inputs = {name: examples(tiny.MODEL, 3)[name] for name in signatures}
+    lines, outputs = load(list(inputs.items()))
+    assert lines == ['OK'] * len(signatures)
+    for (name, values), protos in zip(inputs.items(), outputs):
+        expected = signatures[name](**{key: tf.constant(value) for key, value in values.items()})
+        assert sorted(protos) == sorted(expected)
         for key, values in expected.items():
-            proto = tensor_pb2.TensorProto.FromString((tmp_path / name / 'out' / key).read_bytes())
-            found = tf.make_ndarray(proto)
-            assert found.shape == values.shape and tf.as_dtype(proto.dtype) == values.dtype
+            found = tf.make_ndarray(protos[key])
+            assert found.shape == values.shape and tf.as_dtype(protos[key].dtype) == values.dtype
             if values.dtype == tf.string:
                 found, values = (np.stack([tf.io.decode_png(file) for file in files]) for files in (found, values.numpy()))
             if values.dtype == tf.float32:
@@ -61,6 +72,23 @@ def test_every_signature_computes_what_it_does_in_python(loader, saved_model, tm
                 assert tiny.same_pixels(found, values)
 
 
+def test_what_python_would_not_let_through_is_refused(load):
+    # a server's session does not compare shapes with the signature's: a wrong one must not be computed with
+    good = examples(tiny.MODEL, 2)
+    face, photo = good['correct'], good['correct_encoded']
+    bad = [('correct', {**face, 'images': face['images'][:, ::2, ::2]}), ('correct', {**face, 'images': face['images'][:, :1, :1]}),
+           ('correct', {**face, 'images': face['images'][..., :1]}), ('correct', {**face, 'images': face['images'][0]}),
+           ('correct', {**face, 'eyes': face['eyes'][:, :2]}), ('correct', {**face, 'eyes': face['eyes'][0]}),
+           ('animate', {**face, 'alphas': np.float32([0.5])}), ('encode', {key: value[:0] for key, value in face.items()}),
+           ('correct_encoded', {**photo, 'image': photo['image'][:, None]}),
+           ('correct_encoded', {**photo, 'eyes': np.tile(photo['eyes'], [1, 2])}),
+           ('correct_encoded', {**photo, 'eyes': photo['eyes'] * np.nan}),
+           ('serving_default', {**photo, 'image': np.array([b'text', b'text'], object)})]
+    lines, outputs = load([*bad, ('correct', face)])
+    assert [line.partition(':')[0] for line in lines] == ['INVALID_ARGUMENT'] * len(bad) + ['OK']
+    assert not any(outputs[:-1]) and outputs[-1]
+
+
 def test_what_is_no_saved_model_is_told(loader, tmp_path):
-    result = subprocess.run([loader, tmp_path, tmp_path], capture_output=True, text=True)
+    result = subprocess.run([loader, tmp_path], capture_output=True, text=True)
     assert result.returncode == 1 and 'SavedModel' in result.stderr

@@ -254,7 +254,7 @@ def test_the_command_runs_until_it_is_told_to_stop(versions_dir):
          '--name=sums', '--labels=stable:1,canary:2'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline()
-        assert line.startswith('Serving sums, version 1, 2, 3: gRPC on 127.0.0.1:')
+        assert line.startswith('Serving sums, versions 1, 2, 3: gRPC on 127.0.0.1:')
         url = line.split()[-1]
         with urllib.request.urlopen(f'{url}/labels/canary:predict', b'{"instances": [1]}') as response:
             assert json.load(response) == {'predictions': [4]}
