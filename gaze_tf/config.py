@@ -80,6 +80,7 @@ class ModelConfig(EncoderConfig):
     n_layers_d: int = option(5, 'Stride-2 convolutions in each branch of a discriminator.', low=1)
     n_layers_e: int = option(3, 'Stride-2 convolutions in the angle encoder E_r.', low=1)
     use_sp: bool = option(True, 'Spectral normalisation on every layer of the discriminators.')
+    use_pam: bool = option(True, "PAM's content codes for G_x and G_y; without, they get zeros (for ablations).")
 
     def __post_init__(self):
         super().__post_init__()
@@ -138,6 +139,8 @@ class GanConfig(_Training):
     loss_type: str = option('softplus', 'Adversarial loss; lsgan_original is the faulty lsgan of the original '
                                         'code, for comparisons.',
                             choices=('softplus', 'hinge', 'lsgan', 'lsgan_original', 'wgan', 'gan'))
+    use_sat: bool = option(True, 'Synthesis-As-Training: G_y, and D_x, learn from faces that G_y moves to the camera (off: for '
+                                 'ablations).')
     lam_r: float = option(1.0, 'Weight of the reconstruction terms (localL1).', low=0)
     lam_p: float = option(100.0, 'Weight of the perceptual terms; above 0 it needs --vgg_weights.', low=0)
     lam_gp: float = option(10.0, 'Weight of the gradient penalty, used with --loss_type=wgan only.', low=0)

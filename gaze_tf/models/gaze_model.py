@@ -26,7 +26,7 @@ class Faces(NamedTuple):
     boxes: tf.Tensor    # [B, 2, 4] left and right eye box (y0, x0, y1, x1), whole pixels
     left: tf.Tensor     # [B, c, c, 3] left eye crop
     right: tf.Tensor    # [B, c, c, 3] right eye crop
-    content: tf.Tensor  # [B, 2 * code_size] content code c of both eyes
+    content: tf.Tensor  # [B, 2 * code_size] content code c of both eyes (zeros without use_pam)
 
 
 class Canvas(NamedTuple):
@@ -90,5 +90,10 @@ class GazeModel(tf.Module):
 
     def _describe(self, image, mask, boxes):
         left, right = geometry.eye_crops(image, boxes, self.config.crop_px, self._native_crops)
+        return Faces(image, mask, boxes, left, right, self._content(left, right))
+
+    def _content(self, left, right):
+        if not self.config.use_pam:
+            return tf.zeros([tf.shape(left)[0], 2 * self.config.code_size])
         codes, _ = self.content_encoder(tf.concat([left, right], axis=0))
-        return Faces(image, mask, boxes, left, right, tf.concat(tf.split(codes, 2), axis=1))
+        return tf.concat(tf.split(codes, 2), axis=1)

@@ -14,14 +14,14 @@ class Objectives:
         self._model, self._config, self.vgg = model, config, vgg
 
     def d_x(self, x, x_rec, y_hat, step):
-        """L(D_x) = d(D_x(x), D_x(x̃)) + d(D_x(x), D_x(ŷ)) [+ λr1/2·E|∇D_x(x)|²]."""
-        real, rec, hat = _logits(self._model.d_x, x, x_rec, y_hat)
-        on_rec = discriminator_loss(self._config.loss_type, real, rec)
-        on_hat = discriminator_loss(self._config.loss_type, real, hat)
-        penalty = (self._penalty(self._model.d_x, x, x_rec, [0, step])
-                   + self._penalty(self._model.d_x, x, y_hat, [1, step]))
-        total = on_rec + on_hat + self._config.lam_gp * penalty
-        return self._with_r1('d_x', x, total, {'d_x/rec': on_rec, 'd_x/hat': on_hat, 'd_x/penalty': penalty})
+        """L(D_x) = d(D_x(x), D_x(x̃)) + d(D_x(x), D_x(ŷ)) [+ λr1/2·E|∇D_x(x)|²]; the second is Synthesis-As-Training's."""
+        fakes = (x_rec, y_hat) if self._config.use_sat else (x_rec,)
+        real, *painted = _logits(self._model.d_x, x, *fakes)
+        losses = [discriminator_loss(self._config.loss_type, real, fake) for fake in painted]
+        penalty = tf.add_n([self._penalty(self._model.d_x, x, fake, [n, step]) for n, fake in enumerate(fakes)])
+        total = tf.add_n(losses) + self._config.lam_gp * penalty
+        terms = {**dict(zip(('d_x/rec', 'd_x/hat'), losses)), 'd_x/penalty': penalty}
+        return self._with_r1('d_x', x, total, terms)
 
     def d_y(self, y, y_rec, step):
         """L(D_y) = d(D_y(y), D_y(ỹ)) [+ λr1/2·E|∇D_y(y)|²]."""
@@ -40,20 +40,24 @@ class Objectives:
                        'g_x/perceptual': perception}
 
     def g_y(self, y, y_rec, y_cor, y_hat):
-        """L(G_y) = g(D_y(ỹ)) + g(D_x(ŷ)) + λr·[localL1(ỹ, y) + localL1(ỹˣ, ŷ)]
-        + mean|c(ỹˣ) − c(ŷ)| + mean|c(y) − c(ỹ)| + λp·[percep(y, ỹ) + percep(ỹˣ, ŷ)]."""
-        terms = {'g_y/adversarial': generator_loss(self._config.loss_type, *_logits(self._model.d_y, y_rec)),
-                 'g_y/adversarial_hat': generator_loss(self._config.loss_type, *_logits(self._model.d_x, y_hat)),
-                 'g_y/reconstruction': self._local_l1(y_rec, y),
-                 'g_y/reconstruction_hat': self._local_l1(y_cor, y_hat),
-                 'g_y/content': mean_l1(y.content, y_rec.content),
-                 'g_y/content_hat': mean_l1(y_cor.content, y_hat.content),
-                 'g_y/perceptual': self._perceptual((y, y_rec), (y_cor, y_hat))}
-        total = (terms['g_y/adversarial'] + terms['g_y/adversarial_hat']
-                 + self._config.lam_r * (terms['g_y/reconstruction'] + terms['g_y/reconstruction_hat'])
-                 + terms['g_y/content'] + terms['g_y/content_hat']
-                 + self._config.lam_p * terms['g_y/perceptual'])
-        return total, terms
+        """L(G_y) = g(D_y(ỹ)) + λr·localL1(ỹ, y) + mean|c(y) − c(ỹ)| + λp·percep(y, ỹ)
+        + g(D_x(ŷ)) + λr·localL1(ỹˣ, ŷ) + mean|c(ỹˣ) − c(ŷ)| + λp·percep(ỹˣ, ŷ).
+
+        The second line is Synthesis-As-Training: G_x's corrections ỹˣ teach G_y.
+        """
+        adversarial = {'g_y/adversarial': generator_loss(self._config.loss_type, *_logits(self._model.d_y, y_rec))}
+        reconstruction = {'g_y/reconstruction': self._local_l1(y_rec, y)}
+        content = {'g_y/content': mean_l1(y.content, y_rec.content)}
+        pairs = [(y, y_rec)]
+        if self._config.use_sat:
+            adversarial['g_y/adversarial_hat'] = generator_loss(self._config.loss_type, *_logits(self._model.d_x, y_hat))
+            reconstruction['g_y/reconstruction_hat'] = self._local_l1(y_cor, y_hat)
+            content['g_y/content_hat'] = mean_l1(y_cor.content, y_hat.content)
+            pairs.append((y_cor, y_hat))
+        perception = self._perceptual(*pairs)
+        total = (_sum(adversarial) + self._config.lam_r * _sum(reconstruction) + _sum(content)
+                 + self._config.lam_p * perception)
+        return total, {**adversarial, **reconstruction, **content, 'g_y/perceptual': perception}
 
     def _local_l1(self, a, b):
         return local_l1(a.image, b.image, self._model.config.crop_w, self._model.config.crop_h)
@@ -79,6 +83,10 @@ class Objectives:
             return total, terms
         penalty = r1(getattr(self._model, name), _views(real))
         return total + self._config.lam_r1 / 2 * penalty, {**terms, f'{name}/r1': penalty}
+
+
+def _sum(terms):
+    return tf.add_n(list(terms.values()))
 
 
 def _views(faces):
