@@ -16,6 +16,7 @@ import os
 # The workers that render share the cores already; this must be set before numpy is first loaded.
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
+import contextlib
 import io
 import json
 import multiprocessing
@@ -191,19 +192,15 @@ def measure(estimator, groups):
                    np.repeat(list(groups), [len(part) for part in errors]))
 
 
-def save(path, weights, error, recipe):
-    """Writes the file of an estimator, whole or not at all."""
+def save(file, weights, error, recipe):
+    """Writes an estimator into an open file."""
     from gaze_tf.evaluation import gaze
     about = json.dumps({'format': gaze.FORMAT, 'error': error, 'recipe': recipe})
-    unfinished = path.with_name(path.name + '.tmp')
-    with unfinished.open('wb') as file:
-        np.savez_compressed(file, about=about, **{f'weight_{n}': weight for n, weight in enumerate(weights)})
-    os.replace(unfinished, path)
+    np.savez_compressed(file, about=about, **{f'weight_{n}': weight for n, weight in enumerate(weights)})
 
 
-def make(path, seed, renderings, steps, held_out, workers):
-    """Trains, measures, writes and reports."""
-    start = time.perf_counter()
+def make(file, seed, renderings, steps, held_out, workers):
+    """Trains, measures, writes and reports the error."""
     # before TensorFlow is imported: processes with its threads cannot be forked safely
     with multiprocessing.Pool(workers, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
         training, others = training_set(seed, renderings, pool), held_out_set(seed, held_out, pool)
@@ -213,11 +210,10 @@ def make(path, seed, renderings, steps, held_out, workers):
     recipe = {'seed': seed, 'renderings': renderings, 'steps': steps, 'batch': BATCH, 'rate': RATE,
               'sizes': {str(size): share for size, share in SIZES.items()}}
     error = measure(gaze.GazeEstimator(weights, {}, recipe, ''), others)
-    save(path, weights, error, recipe)
+    save(file, weights, error, recipe)
     print(f'{"held-out renderings":20} {"number":>7} {"mean":>6} {"median":>7} {"p90":>6}  (degrees)')
     for name, row in [('all', error), *error['groups'].items()]:
         print(f'{name:20} {row["renderings"]:7} {row["mean"]:6.2f} {row["median"]:7.2f} {row["p90"]:6.2f}')
-    print(f'Wrote {path} ({path.stat().st_size / 1000:.0f} kB) in {time.perf_counter() - start:.0f} seconds.')
 
 
 def define_flags():
@@ -231,19 +227,27 @@ def define_flags():
 
 
 def main(argv):
-    values = flags.FLAGS
+    values, start = flags.FLAGS, time.perf_counter()
     path = pathlib.Path(values.output)
+    # appears whole or not at all, and what cannot be written is known before minutes have passed
+    unfinished = path.with_name(path.name + '.tmp')
     try:
         if len(argv) > 1:
             sys.exit(f'There is no use for the argument {argv[1]!r}: every option is given as --name=value.')
+        if path.is_dir():
+            sys.exit(f'--output: {path} is a folder; name a file in it.')
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open('ab'):       # at once, not after minutes
-            pass
-        make(path, values.seed, values.renderings, values.steps, values.held_out, values.workers)
+        with unfinished.open('wb') as file:
+            make(file, values.seed, values.renderings, values.steps, values.held_out, values.workers)
+        os.replace(unfinished, path)
+        print(f'Wrote {path} ({path.stat().st_size / 1000:.0f} kB) in {time.perf_counter() - start:.0f} seconds.')
     except OSError as error:
         sys.exit(f'--output: {path} cannot be written ({error.strerror or error}); name another file.')
     except KeyboardInterrupt:
-        sys.exit(f'Interrupted; nothing was written to {path}.')
+        sys.exit('Interrupted; the estimator is not finished.')
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
 
 
 if __name__ == '__main__':
