@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -14,6 +15,7 @@ import tiny
 from gaze_tf.cli.main import main
 from gaze_tf.data.records import file_sha256
 from gaze_tf.evaluation import report
+from gaze_tf.evaluation.evaluate import Tools
 
 ESTIMATOR = pathlib.Path(__file__).parent / 'data' / 'gaze_estimator.npz'
 
@@ -78,13 +80,20 @@ def test_speed_and_size_are_of_this_machine_and_model(content, saved_model):
     assert content['machine']['cores'] >= 1 and content['run']['seconds'] > 0
 
 
-def test_a_second_report_says_the_same(folder, content, options, tmp_path):
-    assert evaluate(tmp_path / 'two', **options) == 0
-    again = strict(tmp_path / 'two' / 'report.json')
-    for block in ('machine', 'run'):
-        again.pop(block)
-    assert again == {name: value for name, value in content.items() if name not in ('machine', 'run')}
-    assert (tmp_path / 'two' / 'per_image.csv').read_bytes() == (folder / 'per_image.csv').read_bytes()
+def test_a_second_report_replaces_the_first_if_told_to_and_says_the_same(folder, content, options, tmp_path, capsys):
+    output = shutil.copytree(folder, tmp_path / 'report')
+    (output / 'note.txt').write_text('of the earlier one')
+    assert evaluate(output, **options) == 1
+    assert 'exists already' in capsys.readouterr().err and (output / 'note.txt').exists()
+    assert evaluate(output, overwrite=True, **options) == 0
+    out = capsys.readouterr().out
+    assert 'estimated angle after correction' in out and 'LPIPS: not computed; ' in out
+    assert f'{output / "index.html"} shows it' in out
+    assert not (output / 'note.txt').exists() and [path.name for path in tmp_path.iterdir()] == ['report']
+    again = strict(output / 'report.json')
+    assert {name: value for name, value in again.items() if name not in ('machine', 'run')} == \
+           {name: value for name, value in content.items() if name not in ('machine', 'run')}
+    assert (output / 'per_image.csv').read_bytes() == (folder / 'per_image.csv').read_bytes()
 
 
 def test_the_table_has_a_row_for_each_face(folder, content):
@@ -133,45 +142,25 @@ def test_case_pictures_show_the_input_and_the_twin(folder, content, rendered_dir
         for left, other in ((0, face), (2 * cell, Image.open(rendered_dir / 'twins' / f'{name}.png'))):
             part = shown.crop((left + 55, 18 + 110, left + 165, 18 + 165)).resize((4, 2), Image.Resampling.BOX)
             same = other.convert('RGB').crop((16, 32, 48, 48)).resize((4, 2), Image.Resampling.BOX)
-            assert max(abs(a - b) for pair in zip(part.getdata(), same.getdata()) for a, b in zip(*pair)) < 12
+            assert np.abs(np.array(part, int) - np.array(same, int)).max() < 12
 
 
-def test_names_are_escaped_in_the_page(model_dir, rendered_dir, tmp_path):
-    faces = shutil.copytree(rendered_dir, tmp_path / 'faces')
-    (faces / '0' / 'y000007.jpg').rename(faces / '0' / '<b>&.jpg')
-    for table in ('0.txt', 'truth.csv'):
-        text = (faces / table).read_text()
-        (faces / table).write_text(re.sub(r'(?m)^((?:Y,)?)y000007([ ,])', r'\1<b>&\2', text))
-    assert evaluate(tmp_path / 'report', model=model_dir, data=faces, **rendered.FLAGS) == 0
-    text = (tmp_path / 'report' / 'index.html').read_text(encoding='utf-8')
-    assert '&lt;b&gt;&amp;' in text and '<b>' not in text
-    content = strict(tmp_path / 'report' / 'report.json')
-    assert 'gaze' not in content['results'] and 'train_gaze_estimator' in content['not_computed'][0]['why']
-
-
-def test_the_command_prints_the_results_and_where_the_page_is(options, tmp_path, capsys):
-    assert evaluate(tmp_path / 'new' / 'report', **options) == 0
-    out = capsys.readouterr().out
-    assert 'estimated angle after correction' in out and 'LPIPS: not computed; ' in out
-    assert f'{tmp_path / "new" / "report" / "index.html"} shows it' in out
-
-
-def test_photos_without_truth(model_dir, faces_dir, tmp_path):
+def test_photos_have_no_degrees_and_names_are_escaped(model_dir, faces_dir, tmp_path):
+    faces = shutil.copytree(faces_dir, tmp_path / 'faces')
+    (faces / '0' / 'f6.jpg').rename(faces / '0' / '<b>&.jpg')
+    (faces / '0.txt').write_text((faces / '0.txt').read_text().replace('f6 ', '<b>& '))
     output = tmp_path / 'report'
-    assert evaluate(output, model=model_dir, data=faces_dir, test_x=2, test_y=3, iris_offset=False) == 0
-    content = strict(output / 'report.json')
+    assert evaluate(output, model=model_dir, data=faces, test_x=2, test_y=3, iris_offset=False) == 0
+    content, text = strict(output / 'report.json'), (output / 'index.html').read_text(encoding='utf-8')
     assert set(content['results']) == {'reconstruction', 'identity', 'containment'}
     assert 'truth.csv' in content['not_computed'][0]['why'] and not (output / 'images' / 'alphas.png').exists()
+    assert '&lt;b&gt;&amp;' in text and '<b>' not in text
 
 
-def test_an_earlier_report_is_replaced_only_if_told_to(options, folder, tmp_path, capsys):
-    output = shutil.copytree(folder, tmp_path / 'report')
-    (output / 'note.txt').write_text('of the earlier one')
-    assert evaluate(output, **options) == 1
-    assert 'exists already' in capsys.readouterr().err and (output / 'note.txt').exists()
-    assert evaluate(output, overwrite=True, **options) == 0
-    assert not (output / 'note.txt').exists() and (output / 'index.html').exists()
-    assert [path.name for path in tmp_path.iterdir()] == ['report']
+def test_rendered_faces_without_an_estimator_are_told_what_makes_one(rendered_dir):
+    samples = rendered.samples(rendered_dir)
+    lines = {line['what']: line['why'] for line in report.not_computed(rendered.DoNothing(), samples, Tools())}
+    assert 'tools/train_gaze_estimator.py' in lines['degrees and animation'] and len(lines) == 4
 
 
 def test_only_reports_are_overwritten(options, tmp_path, capsys):
@@ -200,13 +189,11 @@ def test_an_estimator_needs_rendered_faces(options, faces_dir, tmp_path, capsys)
 
 
 def test_what_fails_on_the_way_leaves_nothing(options, tmp_path, monkeypatch, capsys):
-    output = tmp_path / 'report'
-
     def fail(*_):
-        assert output.parent.joinpath('report').exists() is False
+        assert [path.name.startswith('.report.') for path in tmp_path.iterdir()] == [True]
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(report, 'write_rows', fail)
-    assert evaluate(output, **options) == 1
-    assert f'--output: {output} cannot be written: No space left on device' in capsys.readouterr().err
+    monkeypatch.setattr(report, 'measure', fail)
+    assert evaluate(tmp_path / 'report', **options) == 1
+    assert f'--output: {tmp_path / "report"} cannot be written: No space left on device' in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

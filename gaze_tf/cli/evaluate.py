@@ -50,11 +50,14 @@ def run(values):
     from gaze_tf.editing.network import Network
     from gaze_tf.evaluation import report, table
     from gaze_tf.evaluation.samples import Samples
+    tools = _tools(values)
     network = Network(values.model)
     samples = Samples(values.data, network.img_size, {'x': values.test_x, 'y': values.test_y}, values.skip_bad)
     if values.gaze_estimator and not samples.rendered:
         raise GazeError(f'--gaze_estimator reads rendered faces only, and --data={values.data} has no truth.csv: leave it out.')
-    tools = _tools(values, samples.rendered)
+    if not samples.rendered if values.iris_offset is None else values.iris_offset:
+        from gaze_tf.editing.mediapipe_detector import MediapipeDetector
+        tools = tools._replace(detector=MediapipeDetector())
     settings = {name: values[name].value for name in values if name not in _NOT_RECORDED}
     written = report.write(values.output, network, samples, tools, settings, values.batch_size, values.seed, values.overwrite)
     print(table.text(written))
@@ -71,8 +74,8 @@ def _check_output(path, overwrite):
         raise GazeError(f'--output: {path} holds no report of an evaluation, and nothing else is overwritten: choose another.')
 
 
-def _tools(values, rendered):
-    """The evaluate.Tools of what was given; raises GazeError where a file is none."""
+def _tools(values):
+    """The evaluate.Tools of the files that were given; raises GazeError where a file is none."""
     from gaze_tf.evaluation.evaluate import Tools
     tools = Tools()
     if values.gaze_estimator:
@@ -84,7 +87,4 @@ def _tools(values, rendered):
     if values.inception:
         from gaze_tf.evaluation.inception import Inception
         tools = tools._replace(inception=Inception(values.inception))
-    if not rendered if values.iris_offset is None else values.iris_offset:
-        from gaze_tf.editing.mediapipe_detector import MediapipeDetector
-        tools = tools._replace(detector=MediapipeDetector())
     return tools

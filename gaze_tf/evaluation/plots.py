@@ -20,8 +20,8 @@ def draw(rows, results, folder):
             ('offsets.png', 'Iris offset before and after correction, a dot each face', 'iris_offset', _offsets),
             ('reconstruction.png', 'What the model gives back of what it was given', 'reconstruction', _reconstruction)):
         if needed in results:
-            figure = Figure(figsize=(6, 4.2), dpi=110, layout='constrained')
-            plot(figure.add_subplot(), x, y, results[needed])
+            figure = Figure(figsize=(6, 4.2), dpi=110)
+            plot(figure.add_axes((0.11, 0.15, 0.86, 0.82)), x, y, results[needed])
             figure.savefig(folder / name, metadata={'Software': None})
             found[name] = title
     return found
