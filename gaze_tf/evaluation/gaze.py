@@ -63,12 +63,14 @@ class GazeEstimator:
             raise ValueError(f'Expected square uint8 images [B, S, S, 3], not {images.dtype} {images.shape}.')
         if eyes.shape != (len(images), 4):
             raise ValueError(f'Expected eyes [{len(images)}, 4], not {eyes.shape}.')
-        return self._estimate(images, eyes).numpy()
+        if not len(images):
+            return np.zeros([0, 2], np.float32)
+        # cut outside the graph: TensorFlow's optimiser complains of crop_and_resize at unknown sizes
+        return self._estimate(*crops(images, eyes), slope(eyes)).numpy()
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8), tf.TensorSpec([None, 4], tf.float32)],
-                 autograph=False)
-    def _estimate(self, images, eyes):
-        return self._network([*crops(images, eyes), slope(eyes)], training=False)
+    @tf.function(input_signature=[tf.TensorSpec([None, *INPUT[::-1], 3])] * 2 + [tf.TensorSpec([None, 1])], autograph=False)
+    def _estimate(self, left, right, tilt):
+        return self._network([left, right, tilt], training=False)
 
 
 def network():
