@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / 'tools'))
 
@@ -85,6 +86,28 @@ def test_irises_that_were_moved_are_noticed(estimator):
             image[y - 10:y + 10, x - 15:x + 15] = other[y - 10:y + 10, x - 15:x + 15]
     moved = estimator(pasted, eyes) - estimator(at, eyes)
     assert (np.abs(moved - (8, 0)) < 3).all() and moved.mean(0) == pytest.approx([8, 0], abs=1)
+
+
+def test_eyes_that_were_wiped_out_do_not_count_as_looking_at_the_camera(estimator, faces):
+    images, eyes, _ = faces
+    wiped = images.copy()
+    for image, centres in zip(wiped, eyes.reshape(-1, 2, 2)):
+        for x, y in centres:
+            image[y - 10:y + 10, x - 15:x + 15] = image[y - 10:y + 10, x - 15:x + 15].mean((0, 1))
+    assert gaze.angle(estimator(wiped, eyes)).mean() > 8
+
+
+@pytest.mark.parametrize('alter, within', [
+    (lambda box: ndimage.gaussian_filter(box, (1, 1, 0)), 2.2), (lambda box: box[..., ::-1], 2.2),
+    (lambda box: 0.7 * box + 0.3 * box.mean(), 2), (lambda box: box.mean(-1, keepdims=True).repeat(3, -1), 2)],
+    ids=['blurred', 'red and blue swapped', 'low in contrast', 'grey'])
+def test_eyes_of_other_colours_and_sharpness_are_read(estimator, faces, alter, within):
+    images, eyes, gazes = faces
+    altered_images = images.copy()
+    for image, centres in zip(altered_images, eyes.reshape(-1, 2, 2)):
+        for x, y in centres:
+            image[y - 10:y + 10, x - 15:x + 15] = alter(image[y - 10:y + 10, x - 15:x + 15].astype(float))
+    assert gaze.between(estimator(altered_images, eyes), gazes).mean() < within
 
 
 def test_mirrored_faces_look_to_the_other_side(estimator, faces):

@@ -3,6 +3,11 @@
 Yaw is positive towards larger image x, pitch positive upwards, both in degrees and in the frame of the head, as in
 truth.csv of tools/synthetic_faces.py; (0, 0) looks at the camera. tools/train_gaze_estimator.py trains the network, on
 renderings alone: of photographs it knows nothing.
+
+Its error can hardly be below about 1.2 degrees: where irises rest differs from person to person, up and down by more than
+the lids tell. Somebody who knew the exact places of irises and lids would still misjudge pitch by 1.1 degrees on average.
+It is no judge of pictures: eyes that are wiped out have no direction, and it gives some pitch and no yaw. That is 16
+degrees from the camera on average, but sideways it is straight ahead.
 """
 import hashlib
 import io
