@@ -1,7 +1,7 @@
 """python tools/train_gaze_estimator.py --output=runs/gaze_estimator.npz
 
-Trains the gaze estimator of gaze_tf/evaluation/gaze.py on faces that it renders for this, and measures it on others: about
-6 minutes of a CPU core, half of it rendering.
+Trains the gaze estimator of gaze_tf/evaluation/gaze.py on faces that it renders for this, and measures it on others, in
+about 6 minutes of CPU time.
 
 Nobody is rendered twice, here or in a data set of tools/synthetic_faces.py: every rendering has a person of its own,
 drawn from the seeds (seed, STREAM, part, 1 + index), where part is one for training and another for the held-out
