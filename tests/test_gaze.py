@@ -11,10 +11,13 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / 'tools'))
 
 import face_renderer
+import synthetic_faces
+import train_gaze_estimator
 from gaze_tf.errors import GazeError
 from gaze_tf.evaluation import gaze
 
@@ -83,6 +86,28 @@ def test_irises_that_were_moved_are_noticed(estimator):
             image[y - 10:y + 10, x - 15:x + 15] = other[y - 10:y + 10, x - 15:x + 15]
     moved = estimator(pasted, eyes) - estimator(at, eyes)
     assert (np.abs(moved - (8, 0)) < 3).all() and moved.mean(0) == pytest.approx([8, 0], abs=1)
+
+
+def test_eyes_that_were_wiped_out_do_not_count_as_looking_at_the_camera(estimator, faces):
+    images, eyes, _ = faces
+    wiped = images.copy()
+    for image, centres in zip(wiped, eyes.reshape(-1, 2, 2)):
+        for x, y in centres:
+            image[y - 10:y + 10, x - 15:x + 15] = image[y - 10:y + 10, x - 15:x + 15].mean((0, 1))
+    assert gaze.angle(estimator(wiped, eyes)).mean() > 8
+
+
+@pytest.mark.parametrize('alter, within', [
+    (lambda box: ndimage.gaussian_filter(box, (1, 1, 0)), 2.2), (lambda box: box[..., ::-1], 2.2),
+    (lambda box: 0.7 * box + 0.3 * box.mean(), 2), (lambda box: box.mean(-1, keepdims=True).repeat(3, -1), 2)],
+    ids=['blurred', 'red and blue swapped', 'low in contrast', 'grey'])
+def test_eyes_of_other_colours_and_sharpness_are_read(estimator, faces, alter, within):
+    images, eyes, gazes = faces
+    altered_images = images.copy()
+    for image, centres in zip(altered_images, eyes.reshape(-1, 2, 2)):
+        for x, y in centres:
+            image[y - 10:y + 10, x - 15:x + 15] = alter(image[y - 10:y + 10, x - 15:x + 15].astype(float))
+    assert gaze.between(estimator(altered_images, eyes), gazes).mean() < within
 
 
 def test_mirrored_faces_look_to_the_other_side(estimator, faces):
@@ -206,10 +231,23 @@ def test_a_track_that_does_not_move_has_no_rank_correlation():
     assert np.isnan(gaze.rank_correlation([0, 1], [[12, 0], [3, 0]], [0, 0]))
 
 
+def test_nobody_whom_it_knows_is_in_a_data_set():
+    """Not for the data sets' seeds that numpy splits so that they come closest to the estimator's, either."""
+    stream = train_gaze_estimator.STREAM
+    seeds = [0, 1, stream, *(high * 2 ** 32 + low for high in (1, 2, stream) for low in (0, 1, stream)),
+             (stream + 2 ** 32) * 2 ** 32, (stream + 2 * 2 ** 32) * 2 ** 32 + 1]
+    theirs = {synthetic_faces.sample_image(seed, domain, 0, person)[0]
+              for seed in seeds for person in range(4) for domain in 'XY'}
+    ours = [train_gaze_estimator.sample(seed, part, index)[0]
+            for seed in (0, 1, 2, stream) for part in (train_gaze_estimator.TRAINING, train_gaze_estimator.HELD_OUT)
+            for index in range(4)]
+    assert len(theirs) == 4 * len(seeds) and len(set(ours)) == len(ours) == 32 and not theirs & set(ours)
+
+
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     path = tmp_path_factory.mktemp('trained') / 'new' / 'estimator.npz'
-    run = train_tool(f'--output={path}', '--renderings=100', '--steps=3', '--held_out=10', '--workers=1')
+    run = train_tool(f'--output={path}', '--renderings=20', '--steps=3', '--held_out=10', '--workers=1')
     assert run.returncode == 0, run.stderr
     return path, run
 

@@ -1,6 +1,7 @@
 """python tools/train_gaze_estimator.py --output=runs/gaze_estimator.npz
 
-Trains the gaze estimator of gaze_tf/evaluation/gaze.py on faces that it renders for this, and measures it on others.
+Trains the gaze estimator of gaze_tf/evaluation/gaze.py on faces that it renders for this, and measures it on others, in
+about 6 minutes of CPU time.
 
 Nobody is rendered twice, here or in a data set of tools/synthetic_faces.py: every rendering has a person of its own,
 drawn from the seeds (seed, STREAM, part, 1 + index), where part is one for training and another for the held-out
@@ -33,20 +34,26 @@ from tqdm import tqdm
 import face_renderer
 
 STREAM, TRAINING, HELD_OUT = 7001, 1, 2
-SIZES = {128: 0.6, 96: 0.2, 256: 0.2}       # of the renderings, and how many of them for training
+SIZES = {128: 0.7, 96: 0.2, 256: 0.1}       # of the renderings, and how many of them for training
 REACH = (0.15, 0.11)                        # half a patch, as a share of the image: a crop's, and room for jittered eyes
 QUALITY = (85, 97)                          # of JPEGs, as in the data sets
 SHARP = 0.3                                 # share of training renderings that are no JPEGs
 WIDEST = {TRAINING: 42, HELD_OUT: 40}       # degrees; a little more than is asked for, so that 40 is no edge
+POWER = {TRAINING: 0.5, HELD_OUT: 1}        # of a uniform number, which gives the angle
 BATCH, RATE = 128, 3e-3
 BINS = (0, 3, 10, 20, 30, 40)
 
 
 def sample(seed, part, index):
-    """Identity, View, JPEG quality and whether it is to stay sharp, of a rendering; angles and directions are uniform."""
+    """Identity, View, JPEG quality and whether it is to stay sharp, of a rendering.
+
+    For training, gazes are uniform over a disc: were they denser around the camera, doubtful ones would be drawn towards
+    it. For measuring, angles are uniform.
+    """
     rng = np.random.default_rng((seed, STREAM, part, 1 + index))
     person = face_renderer.Identity.sample(rng)
-    angle, around = np.radians(rng.uniform(0, WIDEST[part])), rng.uniform(0, 2 * np.pi)
+    angle = np.radians(WIDEST[part] * rng.uniform() ** POWER[part])
+    around = rng.uniform(0, 2 * np.pi)
     pitch = np.degrees(np.arcsin(np.sin(angle) * np.sin(around)))
     yaw = np.degrees(np.arctan2(np.sin(angle) * np.cos(around), np.cos(angle)))
     view = face_renderer.View.sample(rng, float(yaw), float(pitch))
@@ -220,9 +227,9 @@ def define_flags():
     """Not at import, so that importing this module cannot clash with the flags of another."""
     flags.DEFINE_string('output', None, 'File to write, .npz.', required=True)
     flags.DEFINE_integer('seed', 0, 'Seed of all that is random, 0 or greater.', 0, 2 ** 32 - 1)
-    flags.DEFINE_integer('renderings', 20000, 'Number of faces to train on, each of another person.', 100)
+    flags.DEFINE_integer('renderings', 12000, 'Number of faces to train on, each of another person.', 20)
     flags.DEFINE_integer('held_out', 500, 'Number of other faces to measure the error on, of each size.', 10)
-    flags.DEFINE_integer('steps', 6000, f'Number of training steps, of {BATCH} faces each.', 1)
+    flags.DEFINE_integer('steps', 4500, f'Number of training steps, of {BATCH} faces each.', 1)
     flags.DEFINE_integer('workers', None, 'Number of processes that render; by default one a CPU core.', 1)
 
 

@@ -3,6 +3,11 @@
 Yaw is positive towards larger image x, pitch positive upwards, both in degrees and in the frame of the head, as in
 truth.csv of tools/synthetic_faces.py; (0, 0) looks at the camera. tools/train_gaze_estimator.py trains the network, on
 renderings alone: of photographs it knows nothing.
+
+Its error can hardly be below about 1.2 degrees: where irises rest differs from person to person, up and down by more than
+the lids tell. Somebody who knew the exact places of irises and lids would still misjudge pitch by 1.1 degrees on average.
+It is no judge of pictures: eyes that are wiped out have no direction, and it gives some pitch and no yaw. That is 16
+degrees from the camera on average, but sideways it is straight ahead.
 """
 import hashlib
 import io
@@ -63,12 +68,14 @@ class GazeEstimator:
             raise ValueError(f'Expected square uint8 images [B, S, S, 3], not {images.dtype} {images.shape}.')
         if eyes.shape != (len(images), 4):
             raise ValueError(f'Expected eyes [{len(images)}, 4], not {eyes.shape}.')
-        return self._estimate(images, eyes).numpy()
+        if not len(images):
+            return np.zeros([0, 2], np.float32)
+        # cut outside the graph: TensorFlow's optimiser complains of crop_and_resize at unknown sizes
+        return self._estimate(*crops(images, eyes), slope(eyes)).numpy()
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8), tf.TensorSpec([None, 4], tf.float32)],
-                 autograph=False)
-    def _estimate(self, images, eyes):
-        return self._network([*crops(images, eyes), slope(eyes)], training=False)
+    @tf.function(input_signature=[tf.TensorSpec([None, *INPUT[::-1], 3])] * 2 + [tf.TensorSpec([None, 1])], autograph=False)
+    def _estimate(self, left, right, tilt):
+        return self._network([left, right, tilt], training=False)
 
 
 def network():
