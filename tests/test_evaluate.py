@@ -189,6 +189,7 @@ def test_iris_offsets_of_photos(faces_dir):
     assert found['before']['mean'] == pytest.approx(2) and found['after']['mean'] == pytest.approx(1)
     assert found['ratio'] == pytest.approx(0.5) and found['smaller'] == 1
     assert found['not_found'] == 1 and found['before']['faces'] == 2 and found['up_after']['mean'] == pytest.approx(0)
+    assert found['at_camera'] == {'mean': pytest.approx(2), 'median': pytest.approx(2), 'p90': pytest.approx(2), 'faces': 2}
 
 
 def test_stats_by_hand():

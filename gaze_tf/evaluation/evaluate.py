@@ -81,6 +81,8 @@ def _measure_x(network, batch, tools):
     corrected = network.correct(batch.images, batch.eyes)
     columns = [_names(batch), _reconstruction(batch, corrected, tools.lpips), _outside(batch, corrected[:, None]),
                _skin(batch, corrected)]
+    if tools.detector:
+        columns.append(_offsets(batch, corrected, tools.detector))
     return corrected, _rows(columns), []
 
 

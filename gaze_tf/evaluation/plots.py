@@ -21,7 +21,7 @@ def draw(rows, results, folder):
             ('reconstruction.png', 'What the model gives back of what it was given', 'reconstruction', _reconstruction)):
         if needed in results:
             figure = Figure(figsize=(6, 4.2), dpi=110)
-            plot(figure.add_axes((0.11, 0.15, 0.86, 0.82)), x, y, results[needed])
+            plot(figure.add_axes((0.13, 0.15, 0.84, 0.82)), x, y, results[needed])
             figure.savefig(folder / name, metadata={'Software': None})
             found[name] = title
     return found

@@ -31,7 +31,7 @@ def summarise(measured, seed=0):
     rows = {domain: [row for row in measured.rows if row['domain'] == domain] for domain in 'xy'}
     blocks = {'reconstruction': {domain: reconstruction(own) for domain, own in rows.items()},
               'gaze': gazes(rows['y']), 'animation': animation(rows['y']), 'identity': identity(rows['y'], measured.codes),
-              'twin': twin(rows['y']), 'containment': containment(measured.rows), 'iris_offset': offsets(rows['y']),
+              'twin': twin(rows['y']), 'containment': containment(measured.rows), 'iris_offset': offsets(rows['y'], rows['x']),
               'distribution': distribution(measured.features, seed)}
     return {name: block for name, block in blocks.items() if block}
 
@@ -140,14 +140,14 @@ def containment(rows):
     return {'changed_outside': int(changed.sum()), 'faces': int((changed > 0).sum()), 'outputs': frames}
 
 
-def offsets(rows):
+def offsets(rows, rows_x):
     """Sizes of iris offsets in eye widths, of the faces that were found before and after; `along` and `up` are means of
-    their absolute values."""
+    their absolute values, `at_camera` is of untouched faces of X, who look at the camera."""
     if 'offset_size_before' not in rows[0]:
         return None
     parts = {f'{kind}_{when}': stats(np.abs(column(rows, f'offset_{kind}_{when}')))
              for kind in ('along', 'up') for when in ('before', 'after')}
-    return {**_before_after(rows, 'offset_size'), **parts,
+    return {**_before_after(rows, 'offset_size'), **parts, 'at_camera': stats(column(rows_x, 'offset_size_before')),
             'not_found': int(np.isnan(column(rows, 'offset_size_before')).sum())}
 
 

@@ -4,8 +4,11 @@
 def lines(report):
     """(what, reached, unit) of the headline results of a report, as text."""
     results, found = report['results'], []
+    own = report['estimator'] and number(report['estimator']['own_error']['mean'], 1)
     for add in (_gaze, _offset, _animation, _identity, _reconstruction, _twin, _distribution):
         add(results, found)
+    found = [(what, reached, f'degrees (the estimator errs by {own})' if own and unit == 'degrees' and 'true' not in what else unit)
+             for what, reached, unit in found]
     contained = results['containment']
     found.append(('pixels changed outside the eye boxes', f'{contained["changed_outside"]}', f'in {contained["outputs"]} outputs'))
     machine = report['machine']
@@ -43,8 +46,8 @@ def _gaze(results, found):
 def _offset(results, found):
     if 'iris_offset' in results:
         block = results['iris_offset']
-        for when in ('before', 'after'):
-            found.append((f'iris offset {when}: mean / median / p90', triple(block[when], 3), 'eye widths'))
+        for when, what in (('before', 'before'), ('after', 'after'), ('at_camera', 'of X, who look at the camera')):
+            found.append((f'iris offset {what}: mean / median / p90', triple(block[when], 3), 'eye widths'))
         found.append(('iris offset smaller than before', share(block['smaller']),
                       f'% of {block["before"]["faces"]} faces ({block["not_found"]} not found)'))
 
