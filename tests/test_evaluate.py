@@ -37,12 +37,13 @@ def nothing(samples, tools):
 def true_angles(samples, folder):
     """Degrees: the cosine of the angle to the camera is cos(yaw) cos(pitch)."""
     rows = [rendered.truth(folder)[name] for name in samples.names['y']]
-    return [math.degrees(math.acos(math.cos(math.radians(float(row['yaw_deg']))) * math.cos(math.radians(float(row['pitch_deg'])))))
-            for row in rows]
+    gazes = [[math.radians(float(row[name])) for name in ('yaw_deg', 'pitch_deg')] for row in rows]
+    return [math.degrees(math.acos(math.cos(yaw) * math.cos(pitch))) for yaw, pitch in gazes]
 
 
 def test_there_is_a_row_for_each_face_whatever_the_batches(perfect, samples, tools):
-    assert [(row['domain'], row['name']) for row in perfect.rows] == [(domain, name) for domain in 'xy' for name in samples.names[domain]]
+    names = [(domain, name) for domain in 'xy' for name in samples.names[domain]]
+    assert [(row['domain'], row['name']) for row in perfect.rows] == names
     whole = measure(rendered.Perfect(samples), samples, tools, batch_size=8)
     assert [list(row) for row in whole.rows] == [list(row) for row in perfect.rows]
     for one, other in zip(whole.rows, perfect.rows):
@@ -74,14 +75,15 @@ def test_groups_hold_each_face_once_and_their_own_means(nothing, samples, render
                 **{f'{low}-{low + 5}': (angles >= low) & (angles < low + 5) for low in range(10, 35, 5)}}
     expected = {name: angles[own] for name, own in expected.items() if own.any()}
     groups = {**found['by_direction'], **found['by_size']}
-    assert {name: group['before']['faces'] for name, group in groups.items()} == {name: len(own) for name, own in expected.items()}
+    assert set(groups) == set(expected)
     for name, own in expected.items():
         assert groups[name]['before']['mean'] == pytest.approx(own.mean(), abs=1e-6)
+        assert groups[name]['before']['faces'] == len(own)
 
 
 def test_animation_that_goes_where_it_should(perfect):
     found = summary.summarise(perfect)['animation']
-    assert found['rank_correlation'] == {'mean': pytest.approx(1), 'median': pytest.approx(1), 'p10': pytest.approx(1), 'faces': 8}
+    assert found['rank_correlation']['mean'] == pytest.approx(1) and found['rank_correlation']['faces'] == 8
     assert found['error_within_0_1']['p90'] == pytest.approx(0, abs=1e-6)
     assert found['error_beyond_0_1']['p90'] == pytest.approx(0, abs=1e-6)
     assert list(found['by_alpha']) == [f'{alpha:g}' for alpha in ALPHAS]
@@ -94,7 +96,8 @@ def test_animation_that_stands_still(nothing, samples, rendered_dir):
     errors = {alpha: values['error']['mean'] for alpha, values in found['by_alpha'].items()}
     assert errors['0'] == pytest.approx(0, abs=1e-6)
     assert errors['1'] == pytest.approx(np.mean(true_angles(samples, rendered_dir)), abs=1e-6)
-    assert errors['0.5'] < errors['1'] < errors['1.25'] and found['by_alpha']['0.5']['progress']['mean'] == pytest.approx(0, abs=1e-6)
+    assert errors['0.5'] < errors['1'] < errors['1.25']
+    assert found['by_alpha']['0.5']['progress']['mean'] == pytest.approx(0, abs=1e-6)
 
 
 def test_a_perfect_correction_has_the_twins_eyes(perfect):
@@ -217,7 +220,8 @@ def test_perceptual_measures_get_whole_faces_and_eyes(samples):
         'x': {'faces': (4, 3), 'eyes': (8, 3)}, 'y': {'faces': (8, 3), 'eyes': (16, 3)},
         'corrected': {'faces': (8, 3), 'eyes': (16, 3)}}
     assert not (found.features['y']['eyes'] == found.features['corrected']['eyes']).all()
-    assert set(summary.summarise(found)['distribution']) == {'faces_corrected', 'faces_untouched', 'eyes_corrected', 'eyes_untouched'}
+    assert set(summary.summarise(found)['distribution']) == {'faces_corrected', 'faces_untouched', 'eyes_corrected',
+                                                             'eyes_untouched'}
 
 
 def test_eye_crops_are_the_boxes(samples):

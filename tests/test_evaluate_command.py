@@ -73,8 +73,9 @@ def test_the_report_says_what_it_rests_on(content, saved_model, options, rendere
 def test_speed_and_size_are_of_this_machine_and_model(content, saved_model):
     import tensorflow as tf
     loaded = tf.saved_model.load(str(saved_model))
-    assert content['model']['size'] == {'bytes': sum(path.stat().st_size for path in saved_model.rglob('*') if path.is_file()),
-                                        'parameters': sum(int(tf.size(variable)) for variable in loaded.weights)}
+    size = sum(path.stat().st_size for path in saved_model.rglob('*') if path.is_file())
+    parameters = sum(int(tf.size(variable)) for variable in loaded.weights)
+    assert content['model']['size'] == {'bytes': size, 'parameters': parameters}
     speed = content['machine']['speed']
     assert all(0 < speed[f'{what}_{count}'] < 10 for what in ('correct', 'animate_frame') for count in ('one', 'batch'))
     assert content['machine']['cores'] >= 1 and content['run']['seconds'] > 0

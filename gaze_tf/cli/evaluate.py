@@ -19,11 +19,11 @@ _NOT_RECORDED = ('help', 'h', 'output', 'overwrite')
 def define_flags(values):
     flags.DEFINE_string('model', '', 'Folder of `gaze-tf export`, whose newest version is taken, or of one version.',
                         flag_values=values)
-    flags.DEFINE_string('data', '', "Folder in CelebAGaze's layout, with 1/, 1.txt, 0/, 0.txt and, of rendered faces, truth.csv "
-                                    'and twins/.', flag_values=values)
+    flags.DEFINE_string('data', '', "Folder in CelebAGaze's layout, with 1/, 1.txt, 0/, 0.txt and, of rendered faces, "
+                                    'truth.csv and twins/.', flag_values=values)
     flags.DEFINE_string('output', '', 'Folder for the report; it must not exist yet.', flag_values=values)
     flags.DEFINE_boolean('overwrite', False, 'Replace an earlier report in --output.', flag_values=values)
-    flags.DEFINE_integer('test_x', 100, 'Faces of domain X, the last rows of 1.txt, that were held out by `gaze-tf prepare`.',
+    flags.DEFINE_integer('test_x', 100, 'Faces of domain X, the last rows of 1.txt, that `gaze-tf prepare` held out.',
                          lower_bound=1, flag_values=values)
     flags.DEFINE_integer('test_y', 300, 'The same of domain Y, 0.txt.', lower_bound=1, flag_values=values)
     flags.DEFINE_boolean('skip_bad', False, 'Leave out bad rows and images instead of failing.', flag_values=values)
@@ -54,12 +54,13 @@ def run(values):
     network = Network(values.model)
     samples = Samples(values.data, network.img_size, {'x': values.test_x, 'y': values.test_y}, values.skip_bad)
     if values.gaze_estimator and not samples.rendered:
-        raise GazeError(f'--gaze_estimator reads rendered faces only, and --data={values.data} has no truth.csv: leave it out.')
+        raise GazeError(f'--gaze_estimator reads rendered faces, and --data={values.data} has no truth.csv: leave it out.')
     if not samples.rendered if values.iris_offset is None else values.iris_offset:
         from gaze_tf.editing.mediapipe_detector import MediapipeDetector
         tools = tools._replace(detector=MediapipeDetector())
     settings = {name: values[name].value for name in values if name not in _NOT_RECORDED}
-    written = report.write(values.output, network, samples, tools, settings, values.batch_size, values.seed, values.overwrite)
+    written = report.write(values.output, network, samples, tools, settings, values.batch_size, values.seed,
+                           values.overwrite)
     print(table.text(written))
     print(f'{pathlib.Path(values.output) / report.PAGE} shows it with pictures.')
 
@@ -71,7 +72,7 @@ def _check_output(path, overwrite):
     if not overwrite:
         raise GazeError(f'--output: {path} exists already: choose another, or replace the report in it with --overwrite.')
     if not (path / 'report.json').is_file() or not (path / 'per_image.csv').is_file():
-        raise GazeError(f'--output: {path} holds no report of an evaluation, and nothing else is overwritten: choose another.')
+        raise GazeError(f'--output: {path} holds no report, and nothing else is overwritten: choose another.')
 
 
 def _tools(values):

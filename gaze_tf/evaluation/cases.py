@@ -1,4 +1,4 @@
-"""Which faces a report shows, and their pictures: input, corrected and twin with eyes enlarged; animations frame by frame."""
+"""Which faces a report shows, and their pictures: input, corrected and twin with eyes enlarged; animations by frames."""
 from typing import NamedTuple
 
 import numpy as np

@@ -190,9 +190,9 @@ def _gazes(batch, corrected, estimator):
     """Angles to the camera that the estimator reads, and by how much it is wrong where the truth is known."""
     before, after, twin = (estimator(images, batch.eyes) for images in (batch.images, corrected, batch.twins))
     true = np.stack([sample.truth.gaze for sample in batch.samples])
-    columns = {'before_yaw': before[:, 0], 'before_pitch': before[:, 1], 'after_yaw': after[:, 0], 'after_pitch': after[:, 1],
-               'angle_before': gaze.angle(before), 'angle_after': gaze.angle(after), 'angle_twin': gaze.angle(twin),
-               'estimator_error_input': gaze.between(before, true)}
+    columns = {'before_yaw': before[:, 0], 'before_pitch': before[:, 1], 'after_yaw': after[:, 0],
+               'after_pitch': after[:, 1], 'angle_before': gaze.angle(before), 'angle_after': gaze.angle(after),
+               'angle_twin': gaze.angle(twin), 'estimator_error_input': gaze.between(before, true)}
     return _by_face(columns)
 
 

@@ -16,7 +16,7 @@ pre { background: #f5f5f5; padding: 1em; overflow-x: auto; font-size: 13px; } co
 """
 _ABOUT = ('Angles are in degrees between the gaze and the direction to the camera, as a small network trained on real '
           'renderings reads them off the eyes; its own error is beside them. Inside the boxes: the two eye boxes that the '
-          'model repaints. p90 or p10 is the worse tail. Everything is in <a href="report.json">report.json</a>, every face '
+          'model repaints. Everything is in <a href="report.json">report.json</a>, every face '
           'in <a href="per_image.csv">per_image.csv</a>.')
 
 
@@ -28,9 +28,9 @@ def page(report, rows, chosen, drawn, plots):
     """
     shown, strips = drawn
     names = report['data']['samples']
-    parts = [f'<h1>Gaze correction, measured</h1><p>{len(names["x"])} held-out faces of domain X, {len(names["y"])} of domain Y'
-             f'{", rendered" if report["data"]["rendered"] else ""}; {_text(report["run"]["date"])}.</p><p>{_ABOUT}</p>',
-             _results(report)]
+    kind = 'rendered' if report['data']['rendered'] else 'photos'
+    parts = [f'<h1>Gaze correction, measured</h1><p>Held-out faces ({kind}): {len(names["x"])} of domain X, '
+             f'{len(names["y"])} of domain Y; {_text(report["run"]["date"])}.</p><p>{_ABOUT}</p>', _results(report)]
     if report['estimator']:
         parts.append(f'<p>{_own_error(report)}</p>')
     for title, blocks in (('By direction of the true gaze', 'by_direction'), ('By size of the true angle', 'by_size')):
@@ -38,11 +38,12 @@ def page(report, rows, chosen, drawn, plots):
             parts.append(f'<h2>{title}</h2>' + _groups(report['results']['gaze'][blocks]))
     if 'animation' in report['results']:
         parts.append('<h2>Animation</h2>' + _alphas(report['results']['animation']['by_alpha']))
-    parts.append('<h2>Plots</h2><div class="plots">' + ''.join(_figure(name, title) for name, title in plots.items()) + '</div>')
-    for title, kind in (('Best', chosen.best), ('Worst', chosen.worst)):
-        parts.append(f'<h2>{title} cases</h2><p>By {_text(chosen.ranked_by)}.</p>' + _cases(kind, shown, rows))
+    figures = ''.join(_figure(name, title) for name, title in plots.items())
+    parts.append(f'<h2>Plots</h2><div class="plots">{figures}</div>')
+    for title, faces in (('Best', chosen.best), ('Worst', chosen.worst)):
+        parts.append(f'<h2>{title} cases</h2><p>By {_text(chosen.ranked_by)}.</p>' + _cases(faces, shown, rows))
     parts.append('<h2>Random cases</h2>' + _cases(chosen.random, shown, rows))
-    parts.append('<h2>Animations</h2><p>The random cases, frame by frame; alpha 0 is the gaze as it was, 1 at the camera.</p>'
+    parts.append('<h2>Animations</h2><p>The random cases by frames; alpha 0 is the gaze as it was, 1 at the camera.</p>'
                  + ''.join(_figure(file, name) for name, file in strips.items()))
     parts.append('<h2>What this rests on</h2>' + _rests_on(report))
     return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
@@ -55,11 +56,24 @@ def _text(value):
 
 
 def _results(report):
-    rows = ''.join(f'<tr><td>{_text(what)}</td><td class="number">{_text(reached)}</td><td>{_text(unit)}</td></tr>'
-                   for what, reached, unit in table.lines(report))
-    rows += ''.join(f'<tr><td>{_text(line["what"])}</td><td class="none">not computed</td><td>{_text(line["why"])}</td></tr>'
-                    for line in report['not_computed'])
-    return f'<table><tr><th>what</th><th>reached</th><th>unit</th></tr>{rows}</table>'
+    rows = [[_cell(what, ''), *(_cell(cell) for cell in numbers), _cell(unit, '')]
+            for what, *numbers, unit in table.lines(report)]
+    rows += [[_cell(line['what'], ''), '<td class="none" colspan="3">not computed</td>', _cell(line['why'], '')]
+             for line in report['not_computed']]
+    return _table(table.HEADER, rows)
+
+
+def _cell(value, kind='number'):
+    return f'<td class="{kind}">{_text(value)}</td>' if kind else f'<td>{_text(value)}</td>'
+
+
+def _table(header, rows):
+    lines = [''.join(f'<th>{_text(name)}</th>' for name in header), *(''.join(cells) for cells in rows)]
+    return '<table>' + '\n'.join(f'<tr>{line}</tr>' for line in lines) + '</table>'
+
+
+def _three(values):
+    return [_cell(table.number(value)) for value in (values['mean'], values['median'], table.tail(values))]
 
 
 def _own_error(report):
@@ -70,22 +84,18 @@ def _own_error(report):
 
 
 def _groups(groups):
-    rows = ''.join(
-        f'<tr><td>{_text(name)}</td><td class="number">{group["before"]["faces"]}</td>'
-        f'<td class="number">{table.triple(group["before"])}</td><td class="number">{table.triple(group["after"])}</td>'
-        f'<td class="number">{table.number(group["ratio"], 3)}</td><td class="number">{table.share(group["smaller"])}</td></tr>'
-        for name, group in groups.items())
-    return ('<table><tr><th></th><th>faces</th><th>before: mean / median / p90</th><th>after: mean / median / p90</th>'
-            f'<th>ratio of means</th><th>smaller, %</th></tr>{rows}</table>')
+    rows = [[_cell(name, ''), _cell(group['before']['faces']), *_three(group['before']), *_three(group['after']),
+             _cell(table.number(group['ratio'], 3)), _cell(table.share(group['smaller']))] for name, group in groups.items()]
+    header = ('', 'faces', 'before: mean', 'median', 'p90', 'after: mean', 'median', 'p90', 'ratio of means', 'smaller, %')
+    return _table(header, rows)
 
 
 def _alphas(alphas):
-    rows = ''.join(
-        f'<tr><td class="number">{_text(alpha)}</td><td class="number">{table.number(found["intended_angle"]["mean"])}</td>'
-        f'<td class="number">{table.number(found["achieved_angle"]["mean"])}</td>'
-        f'<td class="number">{table.triple(found["error"])}</td></tr>' for alpha, found in alphas.items())
-    return ('<table><tr><th>alpha</th><th>intended angle, mean</th><th>achieved angle, mean</th>'
-            f'<th>between both gazes: mean / median / p90</th></tr>{rows}</table>')
+    rows = [[_cell(alpha), _cell(table.number(found['intended_angle']['mean'])),
+             _cell(table.number(found['achieved_angle']['mean'])), *_three(found['error'])]
+            for alpha, found in alphas.items()]
+    header = 'alpha', 'intended angle, mean', 'achieved angle, mean', 'between both gazes: mean', 'median', 'p90'
+    return _table(header, rows)
 
 
 def _cases(names, shown, rows):

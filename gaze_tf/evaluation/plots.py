@@ -13,7 +13,8 @@ def draw(rows, results, folder):
     x, y = ([row for row in rows if row['domain'] == domain] for domain in 'xy')
     found = {}
     for name, title, needed, plot in (
-            ('before_after.png', 'Estimated angle to the camera before and after correction, a dot each face', 'gaze', _before_after),
+            ('before_after.png', 'Estimated angle to the camera before and after correction, a dot each face', 'gaze',
+             _before_after),
             ('groups.png', 'The same by direction and by size of the true angle, mean', 'gaze', _groups),
             ('alphas.png', 'Angle left along the way to the camera at each alpha, as a share of the first: intended, and '
                            'achieved (mean, and 10th to 90th percentile)', 'animation', _alphas),

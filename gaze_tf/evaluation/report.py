@@ -22,7 +22,7 @@ JSON, ROWS, PAGE, IMAGES = 'report.json', 'per_image.csv', 'index.html', 'images
 
 
 def write(output, network, samples, tools, flags, batch_size=16, seed=0, overwrite=False):
-    """Measures a Network on Samples with Tools and writes the report into the folder `output`; returns report.json's content.
+    """Measures a Network on Samples with Tools and writes the report into the folder `output`; returns report.json.
 
     flags: {name: value} of what was asked for, for the record. Raises GazeError: the folder exists or cannot be written, a
     face cannot be read any more, or the model fails.
@@ -44,7 +44,8 @@ def write(output, network, samples, tools, flags, batch_size=16, seed=0, overwri
         report = plain(report)
         (folder / JSON).write_text(json.dumps(report, indent=1, allow_nan=False) + '\n', encoding='utf-8')
         write_rows(folder / ROWS, measured.rows)
-        page = pages.page(report, {row['name']: row for row in measured.rows if row['domain'] == 'y'}, chosen, drawn, plotted)
+        rows = {row['name']: row for row in measured.rows if row['domain'] == 'y'}
+        page = pages.page(report, rows, chosen, drawn, plotted)
         (folder / PAGE).write_text(page, encoding='utf-8')
     return report
 
@@ -66,11 +67,11 @@ def not_computed(network, samples, tools):
         found.append(('degrees, iris colour, distance to the picture at the camera',
                       'nobody knows them of photos: --data has no truth.csv as tools/synthetic_faces.py writes it'))
     elif not tools.estimator:
-        found.append(('degrees and animation', 'they need --gaze_estimator=FILE, which `python tools/train_gaze_estimator.py '
-                                               '--output=FILE` makes'))
+        found.append(('degrees and animation', 'they need --gaze_estimator=FILE, which '
+                                               '`python tools/train_gaze_estimator.py --output=FILE` makes'))
     if not tools.lpips:
         found.append(('LPIPS', "it needs --lpips_backbone, AlexNet's weights (torchvision's alexnet-owt-7be5be79.pth), and "
-                               '--lpips_linear, its linear layers (weights/v0.1/alex.pth of richzhang/PerceptualSimilarity)'))
+                               '--lpips_linear, its linear layers (weights/v0.1/alex.pth of PerceptualSimilarity)'))
     if not tools.inception:
         found.append(('FID and KID', 'they need --inception, the frozen Inception graph classify_image_graph_def.pb of '
                                      'http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz'))

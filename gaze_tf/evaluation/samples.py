@@ -35,7 +35,7 @@ class Truth(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A held-out face: image uint8 [S, S, 3], eyes float32 [4] in its pixels; of rendered Y the Truth and the twin's image."""
+    """A held-out face: image uint8 [S, S, 3], eyes float32 [4] in its pixels; of rendered Y truth and the twin's image."""
     domain: str
     name: str
     image: np.ndarray
@@ -75,11 +75,11 @@ class Samples:
         self.rendered = self._truth is not None
         self.fingerprint = self._check()
         if self.left_out and not skip_bad:
-            raise GazeError(f'{len(self.left_out)} bad rows or images in --data={data_dir}, the first: {self.left_out[0]}. '
+            raise GazeError(f'{len(self.left_out)} bad rows or images in --data={data_dir}; the first: {self.left_out[0]}. '
                             'Repair them, or leave them out with --skip_bad.')
         for domain, faces in self._faces.items():
             if not faces:
-                raise GazeError(f'Every held-out image of domain {domain.upper()} of --data={data_dir} is bad, none is left.')
+                raise GazeError(f'Every held-out image of domain {domain.upper()} of --data={data_dir} is bad.')
         self.names = {domain: [face.name for face in faces] for domain, faces in self._faces.items()}
         self.shared_identities = self._shared_identities()
 
@@ -111,7 +111,8 @@ class Samples:
             with Image.open(path) as image:
                 twin = image.convert('RGB')
         except (OSError, SyntaxError, ValueError) as error:
-            raise GazeError(f'{path}, the twin of {row["name"]}, cannot be read ({error}): render the faces again.') from error
+            raise GazeError(f'{path}, the twin of {row["name"]}, cannot be read ({error}): render the faces '
+                            'again.') from error
         if twin.width != self.size:
             twin = twin.resize((self.size, self.size), Image.Resampling.LANCZOS)
         return np.array(twin)

@@ -31,8 +31,8 @@ def summarise(measured, seed=0):
     rows = {domain: [row for row in measured.rows if row['domain'] == domain] for domain in 'xy'}
     blocks = {'reconstruction': {domain: reconstruction(own) for domain, own in rows.items()},
               'gaze': gazes(rows['y']), 'animation': animation(rows['y']), 'identity': identity(rows['y'], measured.codes),
-              'twin': twin(rows['y']), 'containment': containment(measured.rows), 'iris_offset': offsets(rows['y'], rows['x']),
-              'distribution': distribution(measured.features, seed)}
+              'twin': twin(rows['y']), 'containment': containment(measured.rows),
+              'iris_offset': offsets(rows['y'], rows['x']), 'distribution': distribution(measured.features, seed)}
     return {name: block for name, block in blocks.items() if block}
 
 
@@ -49,10 +49,11 @@ def gazes(rows):
     """Angles to the camera in degrees: true ones, and as estimated before and after."""
     if 'angle_after' not in rows[0]:
         return None
+    sizes = sorted({_size(row) for row in rows}, key=lambda text: float(text.split('-')[0]))
     return {'true': stats(column(rows, 'true_angle')), **_before_after(rows), 'twin': stats(column(rows, 'angle_twin')),
             'estimator_error_input': stats(column(rows, 'estimator_error_input')),
             'by_direction': _groups(rows, direction, ('left', 'right', 'up', 'down')),
-            'by_size': _groups(rows, _size, sorted({_size(row) for row in rows}, key=lambda text: float(text.split('-')[0])))}
+            'by_size': _groups(rows, _size, sizes)}
 
 
 def _before_after(rows, name='angle'):
