@@ -164,8 +164,9 @@ def _irises(batch, corrected):
     """Differences of colour of both irises, mean: each picture is sampled where its own irises are, or should be."""
     found = []
     for sample, after in zip(batch.samples, corrected):
-        truth = sample.truth
-        before, out, twin = (np.stack([colour.iris_colour(picture, centre, truth.radius) for centre in centres])
+        truth, eyes = sample.truth, np.reshape(sample.eyes, (2, 2))
+        before, out, twin = (np.stack([colour.iris_colour(picture, centre, truth.radius, eye)
+                                       for centre, eye in zip(centres, eyes)])
                              for picture, centres in ((sample.image, truth.iris), (after, truth.twin_iris),
                                                       (sample.twin, truth.twin_iris)))
         found.append({'iris_de': float(np.mean(colour.delta_e(before, out))),

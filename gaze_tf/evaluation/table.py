@@ -103,7 +103,7 @@ def _reconstruction(block, what):
     found = []
     for name, values in block.items():
         kind, _, place = name.rpartition('_')
-        if place != 'image' or kind == 'lpips':
+        if (place != 'image' or kind == 'lpips') and values['faces']:
             title, unit, digits = _KINDS[kind]
             found.append(_three(f'{what}: {title} {_PLACES[place]}', values, unit, digits))
     return found
