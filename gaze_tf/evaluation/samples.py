@@ -49,7 +49,7 @@ class Samples:
 
     size: S. rendered: whether there is truth. names: {'x': [...], 'y': [...]} in the order of the tables.
     fingerprint: sha256 over names, eyes, truth and files. left_out: bad rows and images, in words.
-    shared_identities: of rendered faces, how many people of the held-out Y occur in rows that are not held out, too.
+    shared_identities: of rendered faces, how many people of the held-out Y occur in training rows, too.
     """
 
     def __init__(self, data_dir, size, test_sizes, skip_bad=False):
@@ -154,9 +154,8 @@ class Samples:
     def _shared_identities(self):
         if not self.rendered:
             return None
-        held_out = set(self.names['x'] + self.names['y'])
         people = {self._truth[name]['identity'] for name in self.names['y']}
-        others = {row['identity'] for name, row in self._truth.items() if name not in held_out}
+        others = {row['identity'] for row in self._truth.values() if row['split'] == 'train'}
         return len(people & others)
 
 
