@@ -10,6 +10,8 @@ EXTRAS = {
     'serving': ['tensorflow-serving-api>=2.15.1,<2.16', 'urllib3>=2,<3', 'flask>=3,<4', 'waitress>=3,<4'],
     # onnx 1.19 needs a newer ml_dtypes than TensorFlow 2.15 allows
     'onnx': ['tf2onnx>=1.17,<1.18', 'onnx>=1.16,<1.18', 'onnxruntime>=1.17,<2'],
+    # the report of gaze-tf evaluate
+    'evaluation': ['scikit-image>=0.22,<0.26', 'matplotlib>=3.8,<4'],
     'gpu': ['tensorflow[and-cuda]>=2.15.1,<2.16'],
     'dev': ['pytest>=7.4,<9', 'pytest-xdist>=3.7,<4'],
 }

@@ -13,28 +13,36 @@ SAVED_MODEL_NAME = 'saved_model.pb'
 
 
 @contextlib.contextmanager
-def new_folder(path):
+def new_folder(path, flag='--output_dir', replace=False):
     """Yields the path of a temporary folder that becomes `path` at the end, and vanishes if the block raises.
 
     Whoever polls `path` never sees half of it. Raises GazeError if `path` exists, then or at the end, or cannot be written.
+    With `replace`, a folder that exists at the start gives way at the end. `flag`: the one that named `path`, for messages.
     """
     # here: configurations are written with this module, too, by commands that must answer at once
     import tensorflow as tf
     path = pathlib.Path(path)
-    if path.exists():
-        raise GazeError(f'{path} exists already: choose another --output_dir or remove it.')
+    replace = replace and path.exists()
+    if path.exists() and not replace:
+        raise GazeError(f'{path} exists already: choose another {flag} or remove it.')
     # not the process's number: in two containers that share the disk it may be the same
     temporary = path.with_name(f'.{path.name}.{secrets.token_hex(4)}')
+    earlier = temporary.with_name(f'{temporary.name}.earlier')
     missing = [parent for parent in path.parents if not parent.exists()]    # the innermost first
     try:
         temporary.mkdir(parents=True)
         yield temporary
+        if replace:
+            os.replace(path, earlier)
         _appear(temporary, path)
     except (OSError, tf.errors.OpError) as error:
-        raise GazeError(f'--output_dir: {path} cannot be written: {reason(error)}. Nothing was left there: free '
+        raise GazeError(f'{flag}: {path} cannot be written: {reason(error)}. Nothing was left there: free '
                         'space or choose another folder, and start again.') from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if earlier.exists() and not path.exists():
+            os.replace(earlier, path)
+        shutil.rmtree(earlier, ignore_errors=True)
         if not path.exists():
             for parent in missing:
                 with contextlib.suppress(OSError):

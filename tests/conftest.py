@@ -106,3 +106,10 @@ def model_dir(made_once, gan_dir):
 def saved_model(model_dir):
     """That version."""
     return model_dir / '1'
+
+
+@pytest.fixture(scope='session')
+def rendered_dir(made_once):
+    """A rendered raw folder of 8 + 11 faces with truth.csv and twins, of which 4 + 8 are rendered for testing."""
+    import rendered     # it starts TensorFlow
+    return made_once('rendered', rendered.render)

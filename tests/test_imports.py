@@ -24,7 +24,8 @@ ALLOWED = {
     'editing': {'data', 'folders', 'config', 'errors'},
     'serving': {'editing', 'models', 'losses', 'data', 'folders', 'config', 'errors', 'training.checkpoints',
                 'training.run_folder', '__version__'},
-    'cli': {'training', 'serving', 'editing', 'models', 'losses', 'data', 'official', 'folders', 'config', 'errors'},
+    'evaluation': {'editing', 'data', 'models', 'losses', 'folders', 'config', 'errors', '__version__'},
+    'cli': {'training', 'serving', 'editing', 'evaluation', 'models', 'losses', 'data', 'official', 'folders', 'config', 'errors'},
 }
 # and for modules that may import less, or others, than their part
 CLIENT = {'serving.remote', 'errors'}
@@ -90,6 +91,7 @@ def test_nothing_imports_tools_or_tests():
     ('gaze_tf.cli.prepare', ['tensorflow']), ('gaze_tf.cli.pretrain', ['tensorflow']), ('gaze_tf.cli.train', ['tensorflow']),
     ('gaze_tf.cli.export', ['tensorflow']), ('gaze_tf.cli.lite', ['tensorflow']), ('gaze_tf.cli.correct', ['tensorflow']),
     ('gaze_tf.cli.animate', ['tensorflow']), ('gaze_tf.cli.import_official', ['tensorflow']),
+    ('gaze_tf.cli.evaluate', ['tensorflow', 'matplotlib', 'skimage']),
     ('gaze_tf.cli.client', ['tensorflow', 'grpc', 'urllib3']), ('gaze_tf.cli.serve', ['tensorflow', 'grpc', 'flask']),
     ('gaze_tf.serving.server.local', ['gaze_tf.models', 'gaze_tf.training', 'gaze_tf.editing', 'tensorflow_addons']),
     ('gaze_tf.editing.editor', ['gaze_tf.models', 'tensorflow_addons'])])

@@ -22,6 +22,7 @@ COMMANDS = {
     'import-official': 'turn a checkpoint of the original TensorFlow 1 code into ours',
     'correct': 'repaint the eyes of photos and videos so that they look at the camera',
     'animate': 'move the eyes of photos between where they look and the camera, as GIF or video',
+    'evaluate': 'measure a model on held-out faces: a report with numbers, pictures and plots',
     'make-dataset': 'make a training set of your own photos',
     'client': 'have a server (TensorFlow Serving) repaint the eyes of photos',
     'serve': 'answer requests for a SavedModel like TensorFlow Serving, on laptops and in tests',

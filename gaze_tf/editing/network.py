@@ -13,19 +13,19 @@ from gaze_tf.folders import SAVED_MODEL_NAME, reason, versions
 class Network:
     """What a SavedModel computes on aligned faces: uint8 [B, S, S, 3] with eyes [B, 4] in pixels.
 
-    img_size: side S of the faces that it takes, in pixels.
+    img_size: side S of the faces that it takes, in pixels. path: folder of the SavedModel. config: its ModelConfig.
     """
 
     def __init__(self, path):
         """Loads a SavedModel, or the newest of a folder of versions; raises GazeError if there is none at `path`."""
         path = _newest(pathlib.Path(path))
         try:
-            config = config_lib.load(path / config_lib.CONFIG_NAME)['model']
+            self.path, self.config = path, config_lib.load(path / config_lib.CONFIG_NAME)['model']
             # kept, because the signatures alone do not keep its variables alive
             self._model = tf.saved_model.load(str(path))
             self._correct, self._animate = (self._model.signatures[name] for name in ('correct', 'animate'))
             self.img_size = self._correct.structured_input_signature[1]['images'].shape[1]
-            self._crop = np.array([config.crop_w, config.crop_h])
+            self._crop = np.array([self.config.crop_w, self.config.crop_h])
         except (OSError, KeyError, ValueError, GazeError, tf.errors.OpError) as error:
             # some of TensorFlow's messages show paths as Python does bytes
             why = re.sub(r"b'([^']*)'", r'\1', str(error).splitlines()[0])

@@ -1,0 +1,50 @@
+"""Where the irises of people in photographs are: for real photos, of which nobody knows the angle.
+
+The offset of irises is (along, up): how far their centres are from the middles of their eyes (between corners and lids,
+as detectors give them) along the line through both eyes, positive towards larger x, and across it, positive upwards; in
+eye widths, the mean of both eyes. It is no angle: irises of people who look at the camera are near (0, 0) but not quite
+there, each person's elsewhere, and lids follow a gaze up and down. What it tells is whether repainting moved them: on
+100 renderings whose true gaze is known, `along` had a correlation of 0.99 with yaw and `up` of 0.92 with pitch (`along`
+was about three quarters of the true shift, as mediapipe draws irises towards the middle); in their twins that look at the
+camera the offsets were (0.000, 0.039) on average, with standard deviations of 0.008 and 0.011.
+"""
+import numpy as np
+
+
+def offset(detector, image, eyes=None):
+    """Iris offset [2] in an image, rgb uint8 [H, W, 3], or None where no face is found.
+
+    detector: as editing.faces says, one that tells irises and eye widths (MediapipeDetector).
+    eyes: (left_x, left_y, right_x, right_y) in pixels of the face that is meant; without them the largest is taken. A
+    face counts as that one if the middle of its eyes is nearer to theirs than half the distance between both eyes.
+    """
+    faces = detector(image)
+    if eyes is not None:
+        faces = _at(faces, eyes)
+    return of_face(faces[0]) if faces else None
+
+
+def before_and_after(detector, before, after, eyes=None):
+    """Iris offsets in a photo and in its repainted copy, each looked for anew in its own pixels; each may be None."""
+    return offset(detector, before, eyes), offset(detector, after, eyes)
+
+
+def of_face(face):
+    """Iris offset [2] of a Face, or None if it does not tell irises and eye width."""
+    if face.irises is None or not face.eye_width:
+        return None
+    eyes, irises = np.reshape(face.eyes, (2, 2)), np.reshape(face.irises, (2, 2))
+    along = (eyes[1] - eyes[0]) / np.linalg.norm(eyes[1] - eyes[0])
+    up = np.array([along[1], -along[0]])
+    shift = (irises - eyes).mean(0) / face.eye_width
+    return np.array([shift @ along, shift @ up])
+
+
+def _at(faces, eyes):
+    """The nearest of those faces that are at the given eyes, in a list, which may be empty."""
+    eyes = np.reshape(eyes, (2, 2))
+
+    def away(face):
+        return np.linalg.norm(np.reshape(face.eyes, (2, 2)).mean(0) - eyes.mean(0))
+
+    return sorted((face for face in faces if away(face) < np.linalg.norm(eyes[1] - eyes[0]) / 2), key=away)[:1]

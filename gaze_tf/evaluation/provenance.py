@@ -1,0 +1,74 @@
+"""What a report rests on: files, versions and the machine; and how fast and large a model is on it."""
+import os
+import pathlib
+import platform
+import statistics
+import time
+
+import numpy as np
+import PIL
+import tensorflow as tf
+
+from gaze_tf import __version__
+from gaze_tf.data.records import file_sha256
+from gaze_tf.evaluation.evaluate import ALPHAS
+
+_ROUNDS = 5
+_VARIABLES = 'variables/variables'
+
+
+def model_files(folder):
+    """{name: sha256} of the files of a SavedModel that decide what it computes: graph, variables and configuration."""
+    folder = pathlib.Path(folder)
+    paths = [folder / 'saved_model.pb', folder / 'config.json', *sorted((folder / 'variables').iterdir())]
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in paths}
+
+
+def model_size(folder):
+    """{'bytes', 'parameters'} of a SavedModel: of all of its files, and numbers in its variables."""
+    folder = pathlib.Path(folder)
+    reader = tf.train.load_checkpoint(str(folder / _VARIABLES))
+    shapes = [shape for name, shape in reader.get_variable_to_shape_map().items()
+              if not name.startswith(('_CHECKPOINTABLE_OBJECT_GRAPH', 'save_counter'))]
+    return {'bytes': sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()),
+            'parameters': int(sum(np.prod(shape, dtype=np.int64) for shape in shapes))}
+
+
+def versions():
+    import matplotlib
+    import skimage
+    return {'gaze_tf': __version__, 'tensorflow': tf.__version__, 'numpy': np.__version__,
+            'scikit-image': skimage.__version__, 'matplotlib': matplotlib.__version__, 'pillow': PIL.__version__,
+            'python': platform.python_version()}
+
+
+def cpu():
+    """{'cpu': its name, 'cores': those that we may use}."""
+    try:
+        lines = pathlib.Path('/proc/cpuinfo').read_text().splitlines()
+        name = next(line.partition(':')[2].strip() for line in lines if line.startswith('model name'))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    return {'cpu': name, 'cores': cores}
+
+
+def speed(network, images, eyes):
+    """Seconds a face, medians of 5 calls after one to warm up: of `correct`, and of one frame of `animate`, for one face
+    at a time and for all of `images` uint8 [B, S, S, 3] at once."""
+    found = {'faces_of_a_batch': len(images), 'frames_of_an_animation': len(ALPHAS)}
+    for name, count in (('one', 1), ('batch', len(images))):
+        part = images[:count], eyes[:count]
+        found[f'correct_{name}'] = _median_seconds(lambda: network.correct(*part)) / count
+        found[f'animate_frame_{name}'] = _median_seconds(lambda: network.animate(*part, ALPHAS)) / (count * len(ALPHAS))
+    return found
+
+
+def _median_seconds(call):
+    call()
+    times = []
+    for _ in range(_ROUNDS):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)

@@ -1,0 +1,203 @@
+"""The held-out faces of a folder in CelebAGaze's layout and, of rendered ones, what was drawn.
+
+    truth.csv      tools/synthetic_faces.py's table; of it are used name, split, identity, yaw_deg, pitch_deg, the
+                   irises' positions and radius, and the twin's file and irises
+    twins/         each held-out face of domain Y, all the same but looking at the camera
+
+All is brought to the side S of the model's frame, as `gaze-tf prepare` does it. Positions in truth.csv count pixels from
+their centres: pixel i of the file has its centre at i.
+"""
+import csv
+import hashlib
+import io
+import pathlib
+from typing import NamedTuple, Optional
+
+import numpy as np
+from PIL import Image
+
+from gaze_tf.data import celebagaze
+from gaze_tf.errors import GazeError
+
+_COLUMNS = ('name', 'split', 'identity', 'yaw_deg', 'pitch_deg', 'left_iris_x', 'left_iris_y', 'right_iris_x',
+            'right_iris_y', 'iris_radius', 'twin', 'twin_left_iris_x', 'twin_left_iris_y', 'twin_right_iris_x',
+            'twin_right_iris_y')
+_SIDES = ('left', 'right')
+
+
+class Truth(NamedTuple):
+    """What the renderer drew. gaze: yaw, pitch in degrees; iris, twin_iris: [2, 2] centres (x, y) and radius in pixels."""
+    identity: str
+    gaze: np.ndarray
+    iris: np.ndarray
+    twin_iris: np.ndarray
+    radius: float
+
+
+class Sample(NamedTuple):
+    """A held-out face: image uint8 [S, S, 3], eyes float32 [4] in its pixels; of rendered Y truth and the twin's image."""
+    domain: str
+    name: str
+    image: np.ndarray
+    eyes: np.ndarray
+    truth: Optional[Truth] = None
+    twin: Optional[np.ndarray] = None
+
+
+class Samples:
+    """Held-out faces, read when they are asked for.
+
+    size: S. rendered: whether there is truth. names: {'x': [...], 'y': [...]} in the order of the tables.
+    fingerprint: sha256 over names, eyes, truth and files. left_out: bad rows and images, in words.
+    shared_identities: of rendered faces, how many people of the held-out Y occur in training rows, too.
+    """
+
+    def __init__(self, data_dir, size, test_sizes, skip_bad=False):
+        """The last test_sizes {'x': number, 'y': number} usable rows of each table, as `gaze-tf prepare` holds them out.
+
+        Every file is opened once here, so that what is bad is known before the work. Raises GazeError: the layout is not
+        there or holds too few faces, truth.csv lacks columns or rows, a twin cannot be read, or (without skip_bad) a row or
+        an image is bad.
+        """
+        self.size, self.left_out = size, []
+        self._folder = pathlib.Path(data_dir)
+        if not self._folder.is_dir():
+            raise GazeError(f'--data={data_dir} is no folder: it must hold 1/, 1.txt, 0/ and 0.txt.')
+        self._faces = {}
+        for domain, count in test_sizes.items():
+            rows = _rows(self._folder, domain, self.left_out)
+            if not 0 < count <= len(rows):
+                raise GazeError(f'--test_{domain}={count} faces are to be held out, but domain {domain.upper()} of '
+                                f'--data={data_dir} has {len(rows)} usable rows.')
+            # an image that turns out to be bad still counts, as it does for `gaze-tf prepare`
+            self._faces[domain] = rows[-count:]
+        self._truth = _read_truth(self._folder / 'truth.csv')
+        self.rendered = self._truth is not None
+        self.fingerprint = self._check()
+        if self.left_out and not skip_bad:
+            raise GazeError(f'{len(self.left_out)} bad rows or images in --data={data_dir}; the first: {self.left_out[0]}. '
+                            'Repair them, or leave them out with --skip_bad.')
+        for domain, faces in self._faces.items():
+            if not faces:
+                raise GazeError(f'Every held-out image of domain {domain.upper()} of --data={data_dir} is bad.')
+        self.names = {domain: [face.name for face in faces] for domain, faces in self._faces.items()}
+        self.shared_identities = self._shared_identities()
+
+    def read(self, domain, names):
+        """The Samples of these names, in this order."""
+        faces = {face.name: face for face in self._faces[domain]}
+        return [self._sample(domain, faces[name]) for name in names]
+
+    def batches(self, domain, size):
+        """Yields lists of at most `size` Samples of a domain, in order."""
+        faces = self._faces[domain]
+        for start in range(0, len(faces), size):
+            yield [self._sample(domain, face) for face in faces[start:start + size]]
+
+    def _sample(self, domain, face):
+        record = celebagaze.read_image(face, self.size)
+        with Image.open(io.BytesIO(record.image)) as image:
+            picture = np.array(image.convert('RGB'))
+        sample = Sample(domain, face.name, picture, np.array(record.eyes, np.float32))
+        if domain == 'x' or not self.rendered:
+            return sample
+        row = self._truth[face.name]
+        scale = self.size / _side(face.path)
+        return sample._replace(truth=_truth(row, scale), twin=self._twin(row))
+
+    def _twin(self, row):
+        path = self._folder / row['twin']
+        try:
+            with Image.open(path) as image:
+                twin = image.convert('RGB')
+        except (OSError, SyntaxError, ValueError) as error:
+            raise GazeError(f'{path}, the twin of {row["name"]}, cannot be read ({error}): render the faces '
+                            'again.') from error
+        if twin.width != self.size:
+            twin = twin.resize((self.size, self.size), Image.Resampling.LANCZOS)
+        return np.array(twin)
+
+    def _check(self):
+        """The fingerprint of what is held out; takes what cannot be read out of it and notes why."""
+        digest = hashlib.sha256()
+        for domain, faces in self._faces.items():
+            for face in list(faces):
+                try:
+                    celebagaze.read_image(face, self.size)
+                except GazeError as error:
+                    self.left_out.append(str(error))
+                    faces.remove(face)
+                    continue
+                parts = [f'{domain} {face.name} {face.eyes}'.encode(), face.path.read_bytes()]
+                if domain == 'y' and self.rendered:
+                    parts += self._checked_truth(face)
+                for part in parts:
+                    digest.update(len(part).to_bytes(8, 'big') + part)
+        return digest.hexdigest()
+
+    def _checked_truth(self, face):
+        table, row = self._folder / 'truth.csv', self._truth.get(face.name)
+        if row is None:
+            raise GazeError(f'{table} has no row for {face.name}, which is held out: render the faces again, or remove '
+                            'truth.csv to go without angles.')
+        if not row['twin']:
+            raise GazeError(f'{table} names no twin of {face.name}, which --test_y={len(self._faces["y"])} holds out: give '
+                            'the number of faces that were rendered for testing.')
+        try:
+            _truth(row, 1.)
+        except (TypeError, ValueError) as error:
+            raise GazeError(f'{table}: the row of {face.name} has fields that are no numbers: render the faces '
+                            'again.') from error
+        self._twin(row)
+        return [repr(sorted(row.items())).encode(), (self._folder / row['twin']).read_bytes()]
+
+    def _shared_identities(self):
+        if not self.rendered:
+            return None
+        people = {self._truth[name]['identity'] for name in self.names['y']}
+        others = {row['identity'] for row in self._truth.values() if row['split'] == 'train'}
+        return len(people & others)
+
+
+def _rows(folder, domain, problems):
+    """The usable rows of a domain; adds what is wrong with others to `problems`."""
+    try:
+        listing = celebagaze.read_domain(folder, domain)
+    except GazeError as error:
+        raise GazeError(str(error).replace('--data_dir', '--data')) from error
+    problems += listing.problems
+    return listing.faces
+
+
+def _read_truth(path):
+    """{name: row} of truth.csv, or None if there is none; raises GazeError."""
+    try:
+        with open(path, newline='', encoding='utf-8') as file:
+            reader = csv.DictReader(file)
+            missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
+            if missing:
+                raise GazeError(f'{path} has no column {missing[0]}: render the faces again, or remove it to go without '
+                                'angles.')
+            return {row['name']: row for row in reader}
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise GazeError(f'{path} cannot be read ({error}).') from error
+
+
+def _truth(row, scale):
+    """The Truth of a row, with its pixels scaled; TypeError or ValueError where fields are no numbers."""
+    def irises(prefix):
+        centres = np.array([[float(row[f'{prefix}{side}_iris_{axis}']) for axis in 'xy'] for side in _SIDES])
+        return (centres + 0.5) * scale - 0.5
+
+    gaze = np.array([float(row['yaw_deg']), float(row['pitch_deg'])])
+    truth = Truth(row['identity'], gaze, irises(''), irises('twin_'), float(row['iris_radius']) * scale)
+    if not all(np.isfinite(values).all() for values in truth[1:]):
+        raise ValueError('not finite')
+    return truth
+
+
+def _side(path):
+    with Image.open(path) as image:
+        return image.width
