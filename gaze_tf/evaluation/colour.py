@@ -6,8 +6,8 @@ scikit-image's, for D65 and the 2° observer: about 1 is just noticeable, differ
 import numpy as np
 from scipy import ndimage
 
-# the ring of the iris that is sampled, in iris radii: outside the pupil, inside the dark rim even where the disc is
-# foreshortened by a gaze of 35 degrees
+# the ring of the iris that is sampled, in iris radii: outside most of the pupil, and inside the dark rim face on; where
+# the disc is foreshortened it reaches into the rim at two sides, which the median leaves out
 RING = 0.4, 0.75
 RADII, ANGLES = 8, 48
 # how far the iris stands above (positive) or below the middle of the eye, in iris radii, when a lid covers that half of
