@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 
 from gaze_tf.errors import GazeError
 
-# name: (where it is, its SHA-256, which is not published)
+# name: (where it is, its SHA-256, which is not found)
 WEIGHTS = {
     'classify_image_graph_def.pb': (
         'in http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz', None),
