@@ -1,4 +1,5 @@
 """Runs that are killed, broken checkpoints, full disks, and data or options that changed since a run began."""
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -59,9 +60,10 @@ def wait_for_a_saving(folder, alive, rng):
     goal, limit = newest(folder) + rng.choice([0, 1, 2]), time.monotonic() + 120
     while alive() and time.monotonic() < limit:
         step = newest(folder)
-        # some stages are too short to be seen each time
-        if step > goal + 3 or step >= goal and any(folder.glob(part)):
-            break
+        # a folder may vanish while it is searched, and some stages are too short to be seen each time
+        with contextlib.suppress(FileNotFoundError):
+            if step > goal + 3 or step >= goal and any(folder.glob(part)):
+                break
     time.sleep(rng.choice([0, rng.uniform(0, 0.003)]))
 
 
