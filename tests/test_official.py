@@ -83,11 +83,7 @@ def imported_dir(of_model, tmp_path_factory):
     """A whole model, with slots, imported; the folder."""
     folder = tmp_path_factory.mktemp('official')
     write(folder / 'log', with_slots(of_model))
-    with pytest.MonkeyPatch.context() as patch:
-        # of all signatures, as test_export shows; here it is what comes of 'correct' that tells
-        patch.setattr(export, 'check', lambda *args: None)
-        options = tiny.arguments(checkpoint=folder / 'log', output_dir=folder / 'out', **BOX)
-        assert main(['import-official', *options]) == 0
+    assert main(['import-official', *tiny.arguments(checkpoint=folder / 'log', output_dir=folder / 'out', **BOX)]) == 0
     return folder / 'out'
 
 

@@ -14,9 +14,9 @@ figure { margin: 0 0 1.2em; } figcaption { color: #555; font-size: 14px; } img {
 .plots { display: flex; flex-wrap: wrap; gap: 1em; } .plots figure { flex: 1 1 480px; }
 pre { background: #f5f5f5; padding: 1em; overflow-x: auto; font-size: 13px; } code { overflow-wrap: anywhere; }
 """
-_ABOUT = ('Angles are in degrees between the gaze and the direction to the camera, as a small network trained on real '
-          'renderings reads them off the eyes; its own error is beside them. Inside the boxes: the two eye boxes that the '
-          'model repaints. Everything is in <a href="report.json">report.json</a>, every face '
+_ANGLES = ('Angles are in degrees between the gaze and the direction to the camera, as a small network trained on real '
+           'renderings reads them off the eyes; its own error is beside them. ')
+_ABOUT = ('Inside the boxes: the two eye boxes that the model repaints. Everything is in <a href="report.json">report.json</a>, every face '
           'in <a href="per_image.csv">per_image.csv</a>.')
 
 
@@ -30,7 +30,8 @@ def page(report, rows, chosen, drawn, plots):
     names = report['data']['samples']
     kind = 'rendered' if report['data']['rendered'] else 'photos'
     parts = [f'<h1>Gaze correction, measured</h1><p>Held-out faces ({kind}): {len(names["x"])} of domain X, '
-             f'{len(names["y"])} of domain Y; {_text(report["run"]["date"])}.</p><p>{_ABOUT}</p>', _results(report)]
+             f'{len(names["y"])} of domain Y; {_text(report["run"]["date"])}.</p>'
+             f'<p>{_ANGLES if report["estimator"] else ""}{_ABOUT}</p>', _results(report)]
     if report['estimator']:
         parts.append(f'<p>{_own_error(report)}</p>')
     for title, blocks in (('By direction of the true gaze', 'by_direction'), ('By size of the true angle', 'by_size')):

@@ -13,7 +13,7 @@ import time
 import tensorflow as tf
 
 from gaze_tf.errors import GazeError
-from gaze_tf.evaluation import cases, pages, plots, provenance
+from gaze_tf.evaluation import cases, inception, lpips, pages, plots, provenance
 from gaze_tf.evaluation.evaluate import batch_of, measure
 from gaze_tf.evaluation.summary import summarise
 from gaze_tf.folders import new_folder, reason
@@ -70,17 +70,22 @@ def not_computed(network, samples, tools):
         found.append(('degrees and animation', 'they need --gaze_estimator=FILE, which '
                                                '`python tools/train_gaze_estimator.py --output=FILE` makes'))
     if not tools.lpips:
-        found.append(('LPIPS', "it needs --lpips_backbone, AlexNet's weights (torchvision's alexnet-owt-7be5be79.pth), and "
-                               '--lpips_linear, its linear layers (weights/v0.1/alex.pth of PerceptualSimilarity)'))
+        backbone, linear = (_where(*item) for item in lpips.WEIGHTS.items())
+        found.append(('LPIPS', f"it needs --lpips_backbone, AlexNet's weights {backbone}, and --lpips_linear, its linear "
+                               f'layers {linear}'))
     if not tools.inception:
-        found.append(('FID and KID', 'they need --inception, the frozen Inception graph classify_image_graph_def.pb of '
-                                     'http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz'))
+        graph, = (_where(*item) for item in inception.WEIGHTS.items())
+        found.append(('FID and KID', f'they need --inception, the frozen Inception graph {graph}'))
     if not tools.detector:
         found.append(('iris offset by mediapipe', '--iris_offset measures it' + (' (rendered faces have degrees instead)'
                                                                                   if samples.rendered else '')))
     if any(code is None for code in network.encode(*_first(network, samples, 1))):
         found.append(('content codes', 'the model was exported by an earlier version: export it again'))
     return [{'what': what, 'why': why} for what, why in found]
+
+
+def _where(name, source):
+    return f'{name} ({source[0]})'
 
 
 def plain(value):
