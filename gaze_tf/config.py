@@ -81,10 +81,17 @@ class ModelConfig(EncoderConfig):
     n_layers_e: int = option(3, 'Stride-2 convolutions in the angle encoder E_r.', low=1)
     use_sp: bool = option(True, 'Spectral normalisation on every layer of the discriminators.')
     use_pam: bool = option(True, "PAM's content codes for G_x and G_y; without, they get zeros (for ablations).")
+    palette: int = option(0, "Colours that are picked from each eye, wherever its iris is, for G_x and G_y to paint with "
+                             '(0, the paper: none). Keeps the colour of irises; 8 is enough.', low=0)
 
     def __post_init__(self):
         super().__post_init__()
         self._check_multiple('img_size', 'n_layers_g')
+
+    @property
+    def content_size(self):
+        """Numbers that say what the eyes of a face are like: the content codes of both and their palettes."""
+        return 2 * (self.code_size + 3 * self.palette)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -161,7 +161,7 @@ def test_interpolation_of_each_face_by_itself(model, faces):
 def test_eyes_are_painted_as_if_by_a_convolution_of_the_whole_image(xla):
     rng = np.random.default_rng(4)
     windows = layers.EyeWindows((tiny.MODEL.crop_h, tiny.MODEL.crop_w), halo=3)
-    affine, normalize, painter = layers.InstanceAffine(), layers.InstanceNorm(), layers.EyePainter(3, 7, 32)
+    affine, normalize, painter = layers.InstanceAffine(), layers.InstanceNorm(), layers.EyePainter(7, 32)
     features = tf.constant(rng.normal(size=(len(EYES), 32, 32, 4)), tf.float32)
     weight = tf.constant(rng.normal(size=(len(EYES), 32, 32, 3)), tf.float32)
     boxes = geometry.eye_boxes(EYES, tiny.MODEL)

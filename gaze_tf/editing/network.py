@@ -44,7 +44,7 @@ class Network:
                              alphas=tf.constant(alphas))['frames'].numpy()
 
     def encode(self, images, eyes):
-        """→ content codes [B, 2 * code_size] of both eyes, or a None for each from a model that does not tell them."""
+        """→ content codes [B, content_size] of both eyes, or a None for each from a model that does not tell them."""
         if not self._encode:
             return [None] * len(images)
         return self._encode(images=tf.constant(images), eyes=tf.constant(eyes, tf.float32))['content'].numpy()

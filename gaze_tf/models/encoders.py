@@ -1,4 +1,4 @@
-"""The encoders: E_c (content of one eye, original scope `Gr`) and E_r (angle of both, `encode`)."""
+"""The encoders: E_c (content of one eye, original scope `Gr`), E_r (angle of both, `encode`), and palettes (ours)."""
 import tensorflow as tf
 
 from gaze_tf.models.layers import conv, dense, instance_norm, lrelu, relu
@@ -31,3 +31,19 @@ def angle_encoder(config):
     for i in range(config.n_layers_e):
         x = relu(instance_norm(conv(min(config.nef * 2 ** (i + 1), 128), 4, 2)(x)))
     return keras.Model([left, right], dense(2, dtype='float32')(keras.layers.Flatten()(x)), name='angle_encoder')
+
+
+def palette_encoder(config):
+    """One eye crop [B, c, c, 3] in [-1, 1] → its palette, `config.palette` colours of the crop [B, P, 3] in [-1, 1].
+
+    Each is a mean of the crop's pixels, weighted by what a pixel and its nearest look like. So the colour of an iris is
+    found wherever the iris is, also by a G_x that has only seen eyes at the camera, whereas a content code, which depends
+    on places, then reads other colours. Nothing is normalised, as that would let the rest of the crop change what a
+    colour looks like. (Not in the paper.)
+    """
+    crop = keras.Input([config.crop_px, config.crop_px, 3], name='crop')
+    x = lrelu(conv(16, 3, 1)(lrelu(conv(16, 3, 1)(crop))))
+    scores = keras.layers.Reshape([-1, config.palette])(conv(config.palette, 1, 1)(x))
+    weights = keras.layers.Softmax(axis=1, dtype='float32')(scores)
+    pixels = keras.layers.Reshape([-1, 3], dtype='float32')(crop)
+    return keras.Model(crop, keras.layers.Dot(1, dtype='float32')([weights, pixels]), name='palette_encoder')

@@ -7,6 +7,7 @@
     G_y     g_y                Gy               masked image, mask, r, c → image (GAM)
     D_x     d_x                Dx               image, eye crops → logit
     D_y     d_y                Dy               image, eye crops → logit
+    –       palette_encoder    –                one eye crop → its palette (ours, with --palette)
 """
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import tensorflow as tf
 
 from gaze_tf.models import geometry
 from gaze_tf.models.discriminator import discriminator
-from gaze_tf.models.encoders import angle_encoder, content_encoder
+from gaze_tf.models.encoders import angle_encoder, content_encoder, palette_encoder
 from gaze_tf.models.inpainting import InpaintingGenerator
 
 
@@ -26,7 +27,7 @@ class Faces(NamedTuple):
     boxes: tf.Tensor    # [B, 2, 4] left and right eye box (y0, x0, y1, x1), whole pixels
     left: tf.Tensor     # [B, c, c, 3] left eye crop
     right: tf.Tensor    # [B, c, c, 3] right eye crop
-    content: tf.Tensor  # [B, 2 * code_size] content code c of both eyes (zeros without use_pam)
+    content: tf.Tensor  # [B, content_size] content code c of both eyes (zeros without use_pam), then their palettes
 
 
 class Canvas(NamedTuple):
@@ -48,10 +49,17 @@ class GazeModel(tf.Module):
         self._native_crops = native_crops
         self.content_encoder = content_encoder(config)
         self.angle_encoder = angle_encoder(config)
-        self.g_x = InpaintingGenerator(config, (2 * config.code_size,), 'g_x')
-        self.g_y = InpaintingGenerator(config, (2, 2 * config.code_size), 'g_y')
+        self.g_x = InpaintingGenerator(config, (config.content_size,), 'g_x')
+        self.g_y = InpaintingGenerator(config, (2, config.content_size), 'g_y')
         self.d_x = discriminator(config, 'd_x')
         self.d_y = discriminator(config, 'd_y')
+        self.palette_encoder = palette_encoder(config) if config.palette else None
+
+    @property
+    def serving_networks(self):
+        """{name: network} of those that correct and animate; discriminators only teach."""
+        names = ['content_encoder', 'angle_encoder', 'g_x', 'g_y'] + ['palette_encoder'] * bool(self.palette_encoder)
+        return {name: getattr(self, name) for name in names}
 
     def look(self, image, eyes):
         """Faces of images [B, S, S, 3] in [-1, 1] with eyes at [B, 4] pixels."""
@@ -93,7 +101,11 @@ class GazeModel(tf.Module):
         return Faces(image, mask, boxes, left, right, self._content(left, right))
 
     def _content(self, left, right):
-        if not self.config.use_pam:
-            return tf.zeros([tf.shape(left)[0], 2 * self.config.code_size])
-        codes, _ = self.content_encoder(tf.concat([left, right], axis=0))
-        return tf.concat(tf.split(codes, 2), axis=1)
+        eyes = tf.concat([left, right], axis=0)
+        if self.config.use_pam:
+            parts = tf.split(self.content_encoder(eyes)[0], 2)
+        else:
+            parts = [tf.zeros([tf.shape(left)[0], 2 * self.config.code_size])]
+        if self.palette_encoder:
+            parts += tf.split(tf.reshape(self.palette_encoder(eyes), [-1, 3 * self.config.palette]), 2)
+        return tf.concat(parts, axis=1)

@@ -15,8 +15,9 @@ BOTTLENECK = 256
 class InpaintingGenerator(tf.Module):
     """G: a masked image, its mask and codes → the image with painted eyes. (Paper: GCM and GAM.)
 
-    `code_sizes`: the length of each code that joins the bottleneck, in the order in which they are
-    given: (2·code_size,) for G_x (content), (2, 2·code_size) for G_y (angle, content).
+    `code_sizes`: the length of each code, in the order in which they are given: (content_size,) for G_x, (2,
+    content_size) for G_y, whose first is the angle. They join the bottleneck, all but the palettes at the end of the
+    content, where there are any: those are colours to paint with.
     """
 
     def __init__(self, config, code_sizes, name):
@@ -51,7 +52,11 @@ def _decoder(config, encoded, code_sizes, name):
     codes = [keras.Input([size], name=f'code_{size}') for size in code_sizes]
     _, side, _, width = skips[-1].shape
 
-    x = keras.layers.Concatenate()([bottleneck, *codes])
+    contents, palettes = codes[-1], []
+    if config.palette:
+        contents, colours = tf.split(contents, [2 * config.code_size, 6 * config.palette], axis=1)
+        palettes = [tf.reshape(colours, [-1, 2, config.palette, 3])]
+    x = keras.layers.Concatenate()([bottleneck, *codes[:-1], contents])
     x = lrelu(dense(BOTTLENECK * side * side)(x))
     x = keras.layers.Reshape([side, side, BOTTLENECK])(x)
     for i, skip in enumerate(reversed(skips)):
@@ -61,5 +66,5 @@ def _decoder(config, encoded, code_sizes, name):
             x = relu(instance_norm(x))
     # behind the last normalisation's statistics nothing outside the eye boxes matters
     windows = EyeWindows((config.crop_h, config.crop_w), halo=3)([x, *InstanceAffine()(x), boxes])
-    painted = EyePainter(3, 7, config.img_size)([windows, boxes])
+    painted = EyePainter(7, config.img_size, config.palette)([windows, boxes, *palettes])
     return keras.Model([[bottleneck, skips], boxes, codes], painted, name=name)

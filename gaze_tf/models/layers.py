@@ -132,20 +132,24 @@ class EyeWindows(keras.layers.Layer):
 class EyePainter(keras.layers.Layer):
     """The output convolution and tanh, computed inside the eye boxes only and 0 elsewhere.
 
-    (windows as from EyeWindows, boxes) → tanh(conv(features)) · mask, [B, size, size, filters]. The same function as
+    (windows as from EyeWindows, boxes) → tanh(conv(features)) · mask, [B, size, size, 3]. The same function as
     a SAME convolution of the whole image times the mask, for a tenth of its cost: the rest of the image is the
     input's anyway.
+
+    With the palettes of both eyes [B, 2, palette, 3] as a third input, the convolution also says of each pixel how much
+    of it is to be painted with which of these colours, and how much with its own.
     """
 
-    def __init__(self, filters, kernel_size, size):
+    def __init__(self, kernel_size, size, palette=0):
         super().__init__(dtype='float32', autocast=False)
-        self.conv = keras.layers.Conv2D(filters, kernel_size, padding='valid', kernel_initializer='he_normal')
+        self.conv = keras.layers.Conv2D(3 + (palette + 1 if palette else 0), kernel_size, padding='valid',
+                                        kernel_initializer='he_normal')
         self.size = size
 
     def call(self, inputs):
-        windows, boxes = inputs
-        painted = self.conv(tf.reshape(windows, [-1, *windows.shape[2:]]))
-        painted = tf.tanh(tf.cast(painted, tf.float32))
+        windows, boxes, *palettes = inputs
+        features = self.conv(tf.reshape(windows, [-1, *windows.shape[2:]]))
+        painted = self._colours(tf.cast(features, tf.float32), *palettes)
         _, height, width, filters = painted.shape
         pixels = _window(boxes, self.size, (height, width), 0)              # [B, 2, h, w, 2]
         left, right = (_inside(pixels, box) for box in tf.split(tf.cast(boxes, tf.int32)[:, :, None, None], 2, axis=1))
@@ -156,6 +160,16 @@ class EyePainter(keras.layers.Layer):
         batch = tf.shape(boxes)[0]
         face = tf.broadcast_to(tf.range(batch)[:, None, None, None, None], [batch, 2, height, width, 1])
         return tf.scatter_nd(tf.concat([face, pixels], axis=-1), painted, [batch, self.size, self.size, filters])
+
+    def _colours(self, features, palettes=None):
+        """The colours [2B, h, w, 3] of the windows of which the convolution has made these features."""
+        own = tf.tanh(features[..., :3])
+        if palettes is None:
+            return own
+        _, height, width, count = features.shape
+        shares = tf.reshape(tf.nn.softmax(features[..., 3:]), [-1, height * width, count - 3])
+        picked = shares[..., 1:] @ tf.reshape(palettes, [-1, *palettes.shape[2:]])
+        return tf.reshape(shares[..., :1] * tf.reshape(own, [-1, height * width, 3]) + picked, [-1, height, width, 3])
 
 
 def _window(boxes, size, box_hw, halo):

@@ -26,7 +26,7 @@ def examples(config, batch):
     eyes = np.array([eyes for _, eyes in photos], np.float32)
     face = {'images': images, 'eyes': eyes * np.float32(size / photos[0][0].width)}
     alphas = np.tile(np.array(ALPHAS, np.float32), [batch, 1])
-    content = np.tile(np.linspace(-1, 1, 2 * config.code_size, dtype=np.float32), [batch, 1])
+    content = np.tile(np.linspace(-1, 1, config.content_size, dtype=np.float32), [batch, 1])
     files = [_encoded(photo, ('JPEG', 'PNG')[index % 2]) for index, (photo, _) in enumerate(photos)]
     encoded = {'image': np.array(files, object), 'eyes': eyes}
     return {'serving_default': encoded, 'correct_encoded': encoded, 'correct': face, 'encode': face,

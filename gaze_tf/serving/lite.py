@@ -65,7 +65,6 @@ def _lite_module(model):
         return {'frames': tf.transpose(frames, [1, 0, 2, 3, 4])}
 
     module = tf.Module()
-    module.weights = [variable for network in (model.content_encoder, model.angle_encoder, model.g_x, model.g_y)
-                      for variable in network.variables]
+    module.weights = [variable for network in model.serving_networks.values() for variable in network.variables]
     module.correct, module.animate = correct, animate
     return module

@@ -113,8 +113,8 @@ def write(folder, number, checkpoint, model, signatures, precision):
 
 
 def _weights(folder, checkpoint, model, precision):
-    counts = {name: sum(variable.shape.num_elements() for variable in getattr(model, name).variables)
-              for name in ('content_encoder', 'angle_encoder', 'g_x', 'g_y')}
+    counts = {name: sum(variable.shape.num_elements() for variable in network.variables)
+              for name, network in model.serving_networks.items()}
     size = sum(path.stat().st_size for path in (folder / 'variables').iterdir())
     averages = ('averages over training (--ema) of all but the content encoder' if checkpoints.holds(checkpoint, 'averages')
                 else 'those of the last step, not averaged')

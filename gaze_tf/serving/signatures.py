@@ -8,7 +8,7 @@ of an image's first pixel is 0.5. S is the side of the model's frame in pixels, 
     serving_default  is correct_encoded
     correct          images uint8 [B, S, S, 3], eyes float32 [B, 4] → images uint8 [B, S, S, 3]
     animate          the same and alphas float32 [B, K] → frames uint8 [B, K, S, S, 3]
-    encode           as correct → content float32 [B, 2 * code_size], angle float32 [B, 2]: the codes of both eyes
+    encode           as correct → content float32 [B, content_size], angle float32 [B, 2]: the codes of both eyes
     paint            as correct and content → images: `correct` with these content codes instead of the faces' own
 
 alpha 0 is the gaze as it was, 1 at the camera. Pixels outside the eye boxes come out as they went in. All but
@@ -31,7 +31,7 @@ def serving_module(model):
     images = tf.TensorSpec([None, size, size, 3], tf.uint8, name='images')
     eyes = tf.TensorSpec([None, 4], tf.float32, name='eyes')
     alphas = tf.TensorSpec([None, None], tf.float32, name='alphas')
-    content = tf.TensorSpec([None, 2 * model.config.code_size], tf.float32, name='content')
+    content = tf.TensorSpec([None, model.config.content_size], tf.float32, name='content')
     files = tf.TensorSpec([None], tf.string, name='image')
 
     @tf.function(input_signature=[files, eyes], autograph=False)
@@ -58,8 +58,7 @@ def serving_module(model):
 
     module = tf.Module()
     # variables, not Keras models: saving those would trace every layer once more
-    module.weights = [variable for network in (model.content_encoder, model.angle_encoder, model.g_x, model.g_y)
-                      for variable in network.variables]
+    module.weights = [variable for network in model.serving_networks.values() for variable in network.variables]
     module.serving_default = module.correct_encoded = correct_encoded
     module.correct, module.animate, module.encode, module.paint = correct, animate, encode, paint
     return module

@@ -1,21 +1,23 @@
 """Exponential moving averages of the trained networks that correct and animate."""
 import tensorflow as tf
 
-from gaze_tf.models.encoders import angle_encoder
+from gaze_tf.models.encoders import angle_encoder, palette_encoder
 from gaze_tf.models.inpainting import InpaintingGenerator
 
 
 class Averages:
-    """Copies of a GazeModel's E_r, G_x and G_y that follow it: average += (1 − decay) · (value − average).
+    """Copies of a GazeModel's E_r, G_x and G_y, and of what picks palettes, that follow it: average += (1 − decay) · (value − average).
 
     `checkpoint` stores them under the names that the networks have in the model. E_c, which is frozen, has none.
     """
 
     def __init__(self, model, decay):
-        config, content = model.config, 2 * model.config.code_size
+        config, content = model.config, model.config.content_size
         copies = {'angle_encoder': angle_encoder(config),
                   'g_x': InpaintingGenerator(config, (content,), 'g_x'),
                   'g_y': InpaintingGenerator(config, (2, content), 'g_y')}
+        if config.palette:
+            copies['palette_encoder'] = palette_encoder(config)
         self._decay = decay
         self._pairs = [pair for name, copy in copies.items()
                        for pair in zip(copy.variables, getattr(model, name).variables)]

@@ -163,8 +163,7 @@ def read_config(directory, group, flag):
 
 def serving_networks(model):
     """The networks of a GazeModel that correct and animate, as a checkpoint of the model stores them."""
-    return tf.train.Checkpoint(content_encoder=model.content_encoder, angle_encoder=model.angle_encoder,
-                               g_x=model.g_x, g_y=model.g_y)
+    return tf.train.Checkpoint(**model.serving_networks)
 
 
 def holds(path, name):
@@ -177,8 +176,9 @@ def holds(path, name):
 def restore_serving(path, model):
     """Restores the networks of a GazeModel that correct and animate: where there are averages, those (--ema)."""
     if holds(path, 'averages'):
-        averages = tf.train.Checkpoint(angle_encoder=model.angle_encoder, g_x=model.g_x, g_y=model.g_y)
-        restore_networks(path, model=tf.train.Checkpoint(content_encoder=model.content_encoder), averages=averages)
+        networks = model.serving_networks
+        frozen = tf.train.Checkpoint(content_encoder=networks.pop('content_encoder'))
+        restore_networks(path, model=frozen, averages=tf.train.Checkpoint(**networks))
     else:
         restore_networks(path, model=serving_networks(model))
 

@@ -23,7 +23,9 @@ class GanStep:
             self.objectives = Objectives(model, config, vgg16(config.vgg_weights) if config.lam_p else None)
         self.variables = {'d_x': model.d_x.trainable_variables,
                           'd_y': model.d_y.trainable_variables,
-                          'g_x': model.g_x.trainable_variables,
+                          # palettes are learnt of eyes at the camera, with what is painted with them
+                          'g_x': [*model.g_x.trainable_variables,
+                                  *(model.palette_encoder.trainable_variables if model.palette_encoder else [])],
                           'g_y': [*model.g_y.trainable_variables, *model.angle_encoder.trainable_variables]}
         rates = {name: LinearDecay(rate, config.steps, config.decay_start, config.decay_every)
                  for name, rate in zip(self.variables, (config.lr_d, config.lr_d, config.lr_g, config.lr_g))}
@@ -47,10 +49,10 @@ class GanStep:
         """
         model, objectives = self.model, self.objectives
         step = self.optimizers['d_x'].iterations
-        x, y = self._look(x), self._look(y)
-
         gx_tape, gy_tape = self._tape('g_x'), self._tape('g_y')
+        y = self._look(y)
         with gx_tape:
+            x = self._look(x)
             x_rec = model.correct(x)                                # x̃
         with gy_tape:
             canvas = model.canvas(y)
