@@ -6,7 +6,7 @@ EXTRAS ?= dev,faces,video,serving,evaluation
 .PHONY: help venv test demo clean
 
 help:
-	@echo 'make demo   set up, render faces, train, correct and animate: runs/demo/ (about 12 minutes)'
+	@echo 'make demo   set up, render faces, train, correct, animate, measure: runs/demo/ (about 12 minutes)'
 	@echo 'make test   set up and run the test suite'
 	@echo 'make venv   set up only: .venv with the package and its extras'
 	@echo 'make clean  remove .venv and runs/'

@@ -1,0 +1,174 @@
+"""Every command of README.md is a good one, and is run here, by another test or by `make demo`; what it names is there."""
+import functools
+import importlib
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import zipfile
+
+import numpy as np
+import pytest
+from absl import flags
+from PIL import Image
+
+import photos
+from gaze_tf.cli import main as cli
+from gaze_tf.editing import editor as editor_lib
+from gaze_tf.editing.network import Network
+from gaze_tf.editing.video_files import write_video
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / 'README.md').read_text(encoding='utf-8')
+# language and text of each block; those without a language are command lines
+BLOCK = re.compile(r'^ *```(\w*)\n(.*?)^ *```$', re.MULTILINE | re.DOTALL)
+BLOCKS = BLOCK.findall(README)
+INLINE = re.findall(r'`([^`\n]+)`', BLOCK.sub('', README))
+COMMANDS = [words for language, text in BLOCKS if not language for line in text.replace('\\\n', ' ').splitlines()
+            if (words := shlex.split(line, comments=True))]
+# commands of gaze-tf that need more than small data, or a server: the test that runs each with other values
+RUN_BY = {'prepare': 'conftest.py', 'pretrain': 'conftest.py', 'train': 'conftest.py', 'export': 'conftest.py',
+          'import-official': 'test_official.py', 'evaluate': 'test_evaluate_command.py', 'serve': 'test_serve.py',
+          'client': 'test_client_and_server.py', 'lite': 'test_lite.py'}
+RUN_HERE = [words[1:] for words in COMMANDS if words[0] == 'gaze-tf' and words[1] not in RUN_BY]
+
+
+def check_gaze_tf(command, *args):
+    values = cli.parse(command, args)[1]
+    for value in values.flag_values_dict().values():
+        # files of the repository; others are the reader's
+        if re.match(r'(tests|flags|serving|tools)/', str(value)):
+            assert (ROOT / value).is_file(), value
+    assert [command, *args] in RUN_HERE or re.search(rf"['\"]{command}['\"]", (ROOT / 'tests' / RUN_BY[command]).read_text())
+
+
+def check_make(target):
+    planned = subprocess.run(['make', '--dry-run', target], cwd=ROOT, capture_output=True, text=True)
+    assert planned.returncode == 0, planned.stderr
+    script, = re.findall(r'^\S*python (tools/\S+\.py)', planned.stdout, re.MULTILINE) or [None]
+    assert script is None or (ROOT / script).is_file()
+
+
+def check_python(script, *args):
+    defined = re.findall(r"flags\.DEFINE_\w+\('(\w+)'", (ROOT / script).read_text(encoding='utf-8'))
+    assert {re.fullmatch(r'--(\w+)(=.*)?', arg)[1] for arg in args} <= set(defined)
+
+
+def check_docker(compose, *args):
+    assert compose == 'compose'
+    file, profile = (args[args.index(flag) + 1] for flag in ('-f', '--profile'))
+    assert f'profiles: [{profile}]' in (ROOT / file).read_text(encoding='utf-8')
+
+
+CHECKS = {'gaze-tf': check_gaze_tf, 'make': check_make, 'python': check_python, 'docker': check_docker}
+
+
+@pytest.mark.parametrize('words', COMMANDS, ids=shlex.join)
+def test_a_command_is_good(words, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    CHECKS[words[0]](*words[1:])
+
+
+def test_no_command_is_missed():
+    assert ['make', 'demo'] in COMMANDS and ['make', 'test'] in COMMANDS
+    assert {language for language, _ in BLOCKS} == {'', 'python', 'text'}
+    assert {words[1] for words in COMMANDS if words[0] == 'gaze-tf'} == set(cli.COMMANDS)
+
+
+def test_evaluate_is_the_demos_last_stage(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    demo = importlib.import_module('demo')
+    shown, = (words for words in COMMANDS if words[1] == 'evaluate')
+    ran = [word.replace(f'{ROOT}/', '') for word in demo.stages('runs/demo')[-1][1]]
+    assert ran[3:] == shown[1:]
+
+
+@functools.lru_cache
+def all_flags():
+    """Names of the flags of all commands, of booleans with their negations."""
+    values = {}
+    for command in cli.COMMANDS:
+        of_command = flags.FlagValues()
+        importlib.import_module(f'gaze_tf.cli.{command.replace("-", "_")}').define_flags(of_command)
+        values.update({name: of_command[name] for name in of_command})
+    return {*values, *(f'no{name}' for name, flag in values.items() if flag.boolean)}
+
+
+@pytest.mark.parametrize('page', ['README.md', 'docs/training.md'])
+def test_flags_named_in_the_text_are_there(page):
+    named = set(re.findall(r'--(\w+)', BLOCK.sub('', (ROOT / page).read_text(encoding='utf-8'))))
+    assert len(named) > 5 and named <= all_flags() | {'help'}
+
+
+def test_commands_named_in_the_text_are_there():
+    named = {name for text in INLINE for name in re.findall(r'gaze-tf ([a-z-]+)', text) if not name.startswith('-')}
+    assert 'correct' in named and named <= set(cli.COMMANDS)
+    targets = {name for text in INLINE for name in re.findall(r'^make (\w+)$', text)}
+    for target in targets:
+        check_make(target)
+
+
+def test_extras_are_in_the_package():
+    known = set(re.findall(r"^    '(\w+)': \[", (ROOT / 'setup.py').read_text(encoding='utf-8'), re.MULTILINE))
+    named = {name for extras in re.findall(r"pip install '\.\[(.*?)\]'", README) for name in extras.split(',')}
+    assert {'faces', 'video'} <= named <= known
+
+
+def test_files_and_links_lead_somewhere():
+    links = [link for link in re.findall(r'\]\(([^)\s]+)\)', README) if not link.startswith('https://')]
+    files = [text for text in INLINE if re.fullmatch(r'(gaze_tf|tools|tests|docs|flags|serving)/[\w./]*', text)]
+    assert 'docs/demo_grid.jpg' in links and 'gaze_tf/training/gan_step.py' in files
+    assert [path for path in links + files if not (ROOT / path).exists()] == []
+
+
+def test_names_of_the_map_are_in_the_code():
+    table = README.partition('## From the paper to the code')[2].partition('\n\nLeft is')[0]
+    names = {name for row in table.splitlines()[4:] for name in re.findall(r'`(\w+)`', row.split('|')[2])}
+    code = '\n'.join(path.read_text(encoding='utf-8') for folder in ('models', 'training')
+                     for path in (ROOT / 'gaze_tf' / folder).glob('*.py'))
+    assert len(names) == 7 and [name for name in names if not re.search(rf'\b{name}\b', code)] == []
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory):
+    """A folder in which what the commands name is there: a model, photos and a video."""
+    folder = tmp_path_factory.mktemp('readme')
+    with zipfile.ZipFile(ROOT / 'tests' / 'data' / 'model_0.1.zip') as archive:
+        archive.extractall(folder / 'runs' / 'demo')
+    (folder / 'tests').symlink_to(ROOT / 'tests')
+    with Image.open(photos.PORTRAIT) as image:
+        portrait = image.convert('RGB')
+    for name in ('holiday', 'AT_CAMERA', 'ELSEWHERE'):
+        (folder / name).mkdir()
+        portrait.resize((600, 600), Image.Resampling.BICUBIC).save(folder / name / 'one.jpg')
+    with write_video(folder / 'talk.mp4', portrait.size, 10) as video:
+        for _ in range(3):
+            video.write(np.array(portrait))
+    with pytest.MonkeyPatch.context() as patch:
+        # loaded once; each command would else take seconds for it
+        patch.setattr(editor_lib, 'Network', functools.lru_cache(Network))
+        yield folder
+
+
+@pytest.mark.parametrize('command', RUN_HERE, ids=' '.join)
+def test_a_command_runs(place, monkeypatch, command):
+    monkeypatch.chdir(place)
+    values = cli.parse(command[0], command[1:])[1]
+    output = pathlib.Path(values.output_dir if command[0] == 'make-dataset' else values.output)
+    shutil.rmtree(output, ignore_errors=True)
+    assert cli.main(command) == 0
+    assert os.path.getsize(output) > 0 if output.suffix else [*output.iterdir()]
+
+
+def test_the_python_example_does_what_the_command_does(place, monkeypatch):
+    monkeypatch.chdir(place)
+    example, = (text for language, text in BLOCKS if language == 'python')
+    command, = (command for command in RUN_HERE if command[-1] == '--output=corrected.png')
+    assert cli.main(command) == 0
+    expected = pathlib.Path('corrected.png').read_bytes()
+    os.remove('corrected.png')
+    names = {}
+    exec(example, names)
+    assert pathlib.Path('corrected.png').read_bytes() == expected and names['edited'].faces[0].done

@@ -1,0 +1,55 @@
+"""The demo's picture: held-out faces as they were, masked, corrected, and as the renderer draws them at the camera."""
+import numpy as np
+from PIL import Image, ImageDraw
+
+from gaze_tf import config
+from gaze_tf.evaluation.samples import Samples
+from gaze_tf.models.geometry import eye_boxes
+
+_SCALE, _EYE_SCALE, _EYE_MARGIN, _HEADER = 1.5, 3, 4, 24
+_COLUMNS = ('input', 'masked input', 'corrected', 'rendered at the camera')
+
+
+def draw(out, count):
+    """The Image, with the last `count` faces of domain Y, of `out` as the stages of tools/demo.py leave it."""
+    model = config.load(out / 'gaze' / config.CONFIG_NAME)['model']
+    samples = Samples(out / 'faces', model.img_size, {'y': count})
+    rows = []
+    for sample in samples.read('y', samples.names['y']):
+        boxes = eye_boxes(sample.eyes[None], model)[0].numpy().astype(int)
+        masked = sample.image.copy()
+        for y0, x0, y1, x1 in boxes:
+            masked[y0:y1, x0:x1] = 128
+        with Image.open(out / 'corrected' / f'{sample.name}.png') as image:
+            corrected = np.array(image.convert('RGB'))
+        rows.append([_cell(picture, boxes) for picture in (sample.image, masked, corrected, sample.twin)])
+    return _grid(rows)
+
+
+def _grid(cells):
+    """A row for each face, a column for each of _COLUMNS."""
+    width, height = cells[0][0].size
+    grid = Image.new('RGB', (width * len(_COLUMNS), _HEADER + height * len(cells)), 'white')
+    pen = ImageDraw.Draw(grid)
+    for column, name in enumerate(_COLUMNS):
+        pen.text((column * width + 6, 6), name, fill='black')
+        for row, line in enumerate(cells):
+            grid.paste(line[column], (column * width, _HEADER + row * height))
+    return grid
+
+
+def _cell(picture, boxes):
+    """A face and, beside it, its two eyes enlarged, with a margin around their boxes."""
+    face = Image.fromarray(picture)
+    side = round(picture.shape[0] * _SCALE)
+    cell = face.resize((side, side), Image.Resampling.LANCZOS)
+    eyes = []
+    for y0, x0, y1, x1 in boxes:
+        around = (x0 - _EYE_MARGIN, y0 - _EYE_MARGIN, x1 + _EYE_MARGIN, y1 + _EYE_MARGIN)
+        size = tuple(_EYE_SCALE * int(length) for length in (around[2] - around[0], around[3] - around[1]))
+        eyes.append(face.crop(around).resize(size, Image.Resampling.BICUBIC))
+    whole = Image.new('RGB', (side + max(eye.width for eye in eyes) + 8, side), 'white')
+    whole.paste(cell, (0, 0))
+    for index, eye in enumerate(eyes):
+        whole.paste(eye, (side + 2, index * (side // 2) + 2))
+    return whole
