@@ -42,7 +42,7 @@ def palette_encoder(config):
     colour looks like. (Not in the paper.)
     """
     crop = keras.Input([config.crop_px, config.crop_px, 3], name='crop')
-    x = lrelu(conv(16, 3, 1)(lrelu(conv(16, 3, 1)(crop))))
+    x = lrelu(conv(16, 5, 1)(lrelu(conv(16, 5, 1)(crop))))
     scores = keras.layers.Reshape([-1, config.palette])(conv(config.palette, 1, 1)(x))
     weights = keras.layers.Softmax(axis=1, dtype='float32')(scores)
     pixels = keras.layers.Reshape([-1, 3], dtype='float32')(crop)
