@@ -1,0 +1,66 @@
+"""The pictures of the quality benchmark: what each variant makes of the same held-out faces, and how the method animates."""
+import numpy as np
+from PIL import Image, ImageDraw
+
+from gaze_tf.editing.network import Network
+from gaze_tf.evaluation.evaluate import ALPHAS, batch_of
+from gaze_tf.evaluation.samples import Samples
+
+FACES, ANIMATED = 8, 4      # the first held-out ones of domain Y
+_SCALE, _MARGIN, _GAP, _HEADER = 3, 4, 4, 30
+_LINE = 22                  # letters that fit over a column
+
+
+def draw(out, variants):
+    """Writes faces.png and animation.png into the benchmark's folder; variants: {folder: what it is}."""
+    networks = {what: Network(str(out / name / 'saved_model')) for name, what in variants.items()
+                if (out / name / 'report').exists()}
+    if not networks:
+        return
+    first, network = next(iter(networks.items()))
+    samples = Samples(out / 'faces', network.img_size, {'y': _held_out(out)})
+    batch = batch_of(network, samples.read('y', samples.names['y'][:FACES]))
+    columns = {'input': batch.images, **{what: own.correct(batch.images, batch.eyes) for what, own in networks.items()},
+               'rendered at the camera': batch.twins}
+    _grid(columns, batch.boxes).save(out / 'faces.png')
+    frames = networks[first].animate(batch.images[:ANIMATED], batch.eyes[:ANIMATED], ALPHAS)
+    _grid({f'alpha {alpha:g}': frames[:, k] for k, alpha in enumerate(ALPHAS)}, batch.boxes).save(out / 'animation.png')
+
+
+def _held_out(out):
+    """How many rows of 0.txt are held out: those with a twin."""
+    return len(list((out / 'faces' / 'twins').glob('*.png')))
+
+
+def _grid(columns, boxes):
+    """Both eyes of each face, one below the other; columns: {title: images}."""
+    cells = [[_eyes(image, own) for image, own in zip(images, boxes)] for images in columns.values()]
+    width, height = cells[0][0].size
+    grid = Image.new('RGB', (len(columns) * (width + _GAP), _HEADER + len(cells[0]) * (height + _GAP)), 'white')
+    pen = ImageDraw.Draw(grid)
+    for column, (title, line) in enumerate(zip(columns, cells)):
+        pen.text((column * (width + _GAP) + 2, 2), _wrapped(title), fill='black', spacing=1)
+        for row, cell in enumerate(line):
+            grid.paste(cell, (column * (width + _GAP), _HEADER + row * (height + _GAP)))
+    return grid
+
+
+def _wrapped(title):
+    words, lines = title.split(), ['']
+    for word in words:
+        if len(lines[-1]) + len(word) >= _LINE:
+            lines.append('')
+        lines[-1] = f'{lines[-1]} {word}'.strip()
+    return '\n'.join(lines)
+
+
+def _eyes(image, boxes):
+    """The two eye boxes with a margin, enlarged; a box at the image's edge goes on in black."""
+    side = np.max(boxes[:, 2:] - boxes[:, :2], axis=0) + 2 * _MARGIN
+    parts = [Image.fromarray(image).crop((x0 - _MARGIN, y0 - _MARGIN, x0 - _MARGIN + side[0], y0 - _MARGIN + side[1]))
+             for x0, y0, _, _ in boxes]
+    width, height = (int(_SCALE * length) for length in side)
+    cell = Image.new('RGB', (width, 2 * height + 1), 'white')
+    for index, part in enumerate(parts):
+        cell.paste(part.resize((width, height), Image.Resampling.BICUBIC), (0, index * (height + 1)))
+    return cell
