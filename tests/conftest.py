@@ -18,7 +18,7 @@ PRETRAIN = {'steps': 4, 'batch_size': 2, 'save_every': 2, 'keep': 2, 'log_every'
 
 
 # taking longest, these are begun first: no worker is left with one of them at the end
-FIRST = 'test_distribution.py', 'test_steps.py', 'test_survival.py', 'test_training.py'
+FIRST = 'test_guard.py', 'test_distribution.py', 'test_steps.py', 'test_survival.py', 'test_training.py'
 
 
 def pytest_collection_modifyitems(items):
