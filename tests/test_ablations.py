@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tiny
+from gaze_tf.cli.main import main
 from gaze_tf import config
 from gaze_tf.data.pipeline import for_networks
 from gaze_tf.models.gaze_model import GazeModel
@@ -53,3 +54,9 @@ def test_synthesis_as_training_is_all_that_is_learnt_of_faces_moved_to_the_camer
                 'd_x': sum(float(value) for name, value in d_terms.items() if name != 'd_x/penalty')}
     assert float(g_y) == pytest.approx(expected['g_y'], rel=1e-5)
     assert float(d_x) == pytest.approx(expected['d_x'], rel=1e-5)
+
+
+@pytest.mark.parametrize('part', ['use_pam', 'use_sat', 'use_sp'])
+def test_each_part_can_be_left_out_on_the_command_line(part, train_command, tmp_path):
+    """Without a term that the progress bar shows, too."""
+    assert main(train_command(tmp_path / 'run', **{part: False}, steps=2, log_every=1)) == 0

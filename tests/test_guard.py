@@ -1,11 +1,10 @@
 """The guard: a miniature of the benchmark, from rendering to the report, that fails when correction stops working.
 
 Whether the eyes that it paints are good is not its question: its model is too small and hardly trained. Its bounds lie
-between what untouched code gave in five runs (three seeds, of faces and training at once, with these flags, two with
-flags near them) and what sabotage gave; the figures are beside them. No measure is enough alone: eyes that are wiped out
-look at the camera for the estimator, and only their colours tell. Of the angle encoder and of animations between their
-ends it says nothing: in so few steps G_y does not learn to use the angle code, and the rank correlation of alpha and gaze
-is about 0.
+between what untouched code gave with two seeds (of faces and training at once) and what sabotage gave; the figures are
+beside them. No measure is enough alone: eyes that are wiped out look at the camera for the estimator, and only their
+colours tell. Of the angle encoder and of animations between their ends it says nothing: in so few steps G_y hardly learns
+to use the angle code, and the rank correlation of alpha and gaze is 0.1 to 0.3.
 """
 import json
 import pathlib
@@ -26,13 +25,13 @@ SIZE, WIDTH, HEIGHT = 48, 12, 8
 FACES = {'img_size': SIZE, 'num_x': 400, 'num_y': 250, 'test_x': 30, 'test_y': 50, 'seed': 0}
 SPLIT = {'test_x': FACES['test_x'], 'test_y': FACES['test_y']}
 ENCODER = {'img_size': SIZE, 'crop_w': WIDTH, 'crop_h': HEIGHT, 'crop_px': 16, 'code_size': 16, 'ngf': 4, 'n_layers_r': 2}
-MODEL = {'ndf': 4, 'nef': 8, 'n_layers_g': 4, 'n_layers_d': 2, 'n_layers_e': 2}
+MODEL = {'palette': 6, 'ndf': 4, 'nef': 8, 'n_layers_g': 4, 'n_layers_d': 2, 'n_layers_e': 2}
 # checkpoints and pictures at the end only: both take time
 RUN = {'save_every': 10_000, 'image_every': 10_000, 'xla': 'off', 'seed': 0}
-PRETRAIN = {'steps': 300, 'batch_size': 8, 'lr_r': 2e-3, **RUN}
-# as in the demo's preset reconstruction weighs more than in the paper and the generators learn faster, here faster still
-TRAIN = {'steps': 350, 'batch_size': 8, 'lr_d': 2e-4, 'lr_g': 5e-3, 'decay_start': 175, 'decay_every': 10, 'lam_p': 0,
-         'lam_r': 20, 'log_every': 50, **RUN}
+PRETRAIN = {'steps': 150, 'batch_size': 8, 'lr_r': 2e-3, **RUN}
+# as in the benchmark's preset reconstruction weighs more than in the paper and the generators learn faster, here faster still
+TRAIN = {'steps': 350, 'batch_size': 4, 'lr_d': 2e-4, 'lr_g': 5e-3, 'decay_start': 175, 'decay_every': 10, 'lam_p': 0,
+         'lam_r': 100, 'log_every': 50, **RUN}
 
 
 class Guard(NamedTuple):
@@ -93,29 +92,31 @@ def test_gazes_are_corrected(guard):
     found = guard.results['gaze']
     # else pictures of this size would say nothing
     assert found['twin']['mean'] < 5 < 15 < found['before']['mean']
-    # 0.33 to 0.39, and 0.96 to 1; eyes that are wiped out pass, too
-    assert found['ratio'] < 0.55 and found['smaller'] > 0.8
+    # 0.27 and 0.29, 1 and 0.98; of untrained weights 0.79 and 0.68
+    assert found['ratio'] < 0.5 and found['smaller'] > 0.85
 
 
 def test_held_out_eyes_are_given_back(guard, faces):
     found = {domain: guard.results['reconstruction'][domain]['l1_boxes']['mean'] for domain in 'xy'}
     for domain, held_out in (('x', FACES['test_x']), ('y', FACES['test_y'])):
         eyes = in_boxes(*faces[domain])
-        # all faces with the mean eyes of those that were trained on; 0.40 to 0.49, of untrained weights above 3
-        assert found[domain] < 0.7 * l1(eyes[-held_out:], eyes[:-held_out].mean(0))
-    # 0.81 to 0.88, without a reconstruction term 2.2
-    assert found['x'] < 0.95 * to_mean_colour(in_boxes(*faces['x'])[-FACES['test_x']:])
+        # all faces with the mean eyes of those that were trained on; 0.35 to 0.36 of X, of untrained weights 0.56
+        assert found[domain] < 0.5 * l1(eyes[-held_out:], eyes[:-held_out].mean(0))
+    # 0.61 and 0.63, of untrained weights 0.96
+    assert found['x'] < 0.8 * to_mean_colour(in_boxes(*faces['x'])[-FACES['test_x']:])
 
 
 def test_corrected_eyes_are_those_of_the_person_at_the_camera(guard, faces):
-    """What this small model paints is blurred, so that in L1 even eyes that look away are nearer to the sharp twin."""
+    """What this small model paints is blurred, so that in L1 even eyes that look away are as near to the sharp twin."""
     images, centres = faces['y']
     twins = np.stack([read(path) for path in sorted((guard.faces / 'twins').iterdir())])
     twins = in_boxes(twins, centres[-FACES['test_y']:])
     found = guard.results['twin']
     assert found['l1_twin_untouched']['mean'] == pytest.approx(l1(twins, in_boxes(images, centres)[-FACES['test_y']:]))
-    # 0.86 to 0.89, without a reconstruction term 2.2
-    assert found['l1_twin']['mean'] < 0.95 * to_mean_colour(twins)
+    # 0.65 and 0.69, of untrained weights 0.97
+    assert found['l1_twin']['mean'] < 0.8 * to_mean_colour(twins)
+    # 4.4 and 5.9, of untrained weights 16.5; the pictures at the camera have 7.0 and 7.9 at this size
+    assert guard.results['identity']['iris_de']['mean'] < 9
 
 
 def test_animations_end_at_the_correction(guard, faces):
@@ -124,8 +125,8 @@ def test_animations_end_at_the_correction(guard, faces):
     network = Network(guard.model)
     corrected, at_1 = network.correct(images, centres), network.animate(images, centres, [1.])[:, 0]
     own, corrected, at_1 = (in_boxes(pictures, centres) for pictures in (images, corrected, at_1))
-    # 0.48 to 0.52; 0.66 and 0.70 where G_y was taught the input instead of the correction
-    assert l1(at_1, corrected) < 0.6 * l1(at_1, own)
+    # 0.18 and 0.23; 0.52 where G_y was taught the input instead of the correction
+    assert l1(at_1, corrected) < 0.35 * l1(at_1, own)
 
 
 def test_nothing_changes_outside_the_eyes(guard):

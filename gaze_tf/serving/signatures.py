@@ -9,6 +9,7 @@ of an image's first pixel is 0.5. S is the side of the model's frame in pixels, 
     correct          images uint8 [B, S, S, 3], eyes float32 [B, 4] → images uint8 [B, S, S, 3]
     animate          the same and alphas float32 [B, K] → frames uint8 [B, K, S, S, 3]
     encode           as correct → content float32 [B, content_size], angle float32 [B, 2]: the codes of both eyes
+                     (content: 2 * code_size numbers, then of palettes 6 * palette)
     paint            as correct and content → images: `correct` with these content codes instead of the faces' own
 
 alpha 0 is the gaze as it was, 1 at the camera. Pixels outside the eye boxes come out as they went in. All but

@@ -36,7 +36,7 @@ def train(make_stage, groups, show):
         `variables` ({name: list}), `checkpoint` (tf.train.Checkpoint) and `learning_rate`.
       groups: configurations by name, written to config.json beside the checkpoints: 'data', 'run', the
         geometry's ('encoder' or 'model') and the schedule's ('pam' or 'gan').
-      show: names of the terms that the progress bar shows.
+      show: names of the terms that the progress bar shows, of those that there are.
 
     Returns:
       0, or the number of the signal that stopped the run early (after saving).
@@ -255,7 +255,7 @@ class _Loop:
         self._read()
         terms = {name: sum(row[name] for row in self.rows) / len(self.rows) for name in self.rows[0]}
         self.rows = []
-        bar.set_postfix({name: f'{terms[name]:.3g}' for name in self.show})
+        bar.set_postfix({name: f'{terms[name]:.3g}' for name in self.show if name in terms})
         with self._writing_events(), self.writer.as_default(int(self.step)):
             for name, value in terms.items():
                 tf.summary.scalar(name, value)
