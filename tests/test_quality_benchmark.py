@@ -76,6 +76,15 @@ def test_an_interrupted_variant_goes_on_and_all_its_seconds_count(tmp_path):
     assert json.loads((own / 'seconds.json').read_text())['train'] >= 0.6
 
 
+def test_a_folder_of_other_flags_is_refused(tmp_path):
+    preset = str(tmp_path / 'own')
+    for part in ('', '_pretrain', '_train'):
+        Path(f'{preset}{part}.flags').write_text(f'--steps={len(part)}\n')
+    assert quality_benchmark.same_flags(tmp_path, preset) and quality_benchmark.same_flags(tmp_path, preset)
+    Path(f'{preset}_train.flags').write_text('--steps=7\n')
+    assert not quality_benchmark.same_flags(tmp_path, preset)
+
+
 def test_the_table_says_what_the_reports_say(tmp_path):
     for name, after in (('no_sat', 2.5), ('method', 1.25)):
         (tmp_path / name / 'report').mkdir(parents=True)

@@ -68,6 +68,15 @@ def _gaze_tf(command):
     return [sys.executable, '-m', 'gaze_tf.cli.main', command]
 
 
+def same_flags(out, preset):
+    """Whether the folder is new or was begun with these flag files and variants: else models would be trained half so."""
+    files = [pathlib.Path(f'{preset}{part}.flags').read_text() for part in ('', '_pretrain', '_train')]
+    note, flags_now = out / 'flags.json', json.dumps([*files, VARIANTS], indent=1) + '\n'
+    if not note.exists():
+        note.write_text(flags_now)
+    return note.read_text() == flags_now
+
+
 def run_variant(out, name, plan, environment):
     """Runs the stages of a variant, unless it has a report; returns what went wrong, in a sentence, or None."""
     own = out / name
@@ -152,7 +161,10 @@ def main(argv):
         sys.exit(f'--variants: there is no variant {unknown[0]!r}; there are {", ".join(VARIANTS)}.')
     out = pathlib.Path(flags.FLAGS.output_dir)
     out.mkdir(parents=True, exist_ok=True)
-    sys.exit(run(out, flags.FLAGS.variants, flags.FLAGS.jobs, f'{ROOT}/flags/benchmark_cpu',
+    preset = f'{ROOT}/flags/benchmark_cpu'
+    if not same_flags(out, preset):
+        sys.exit(f'{out} was begun with other flags (flags.json in it): choose another --output_dir or delete it.')
+    sys.exit(run(out, flags.FLAGS.variants, flags.FLAGS.jobs, preset,
                  ['--img_size=128', '--num_x=5000', '--num_y=1500', '--test_x=100', '--test_y=300']))
 
 
