@@ -128,7 +128,7 @@ def test_names_of_the_map_are_in_the_code():
     names = {name for row in table.splitlines()[4:] for name in re.findall(r'`(\w+)`', row.split('|')[2])}
     code = '\n'.join(path.read_text(encoding='utf-8') for folder in ('models', 'training')
                      for path in (ROOT / 'gaze_tf' / folder).glob('*.py'))
-    assert len(names) == 7 and [name for name in names if not re.search(rf'\b{name}\b', code)] == []
+    assert len(names) == 8 and [name for name in names if not re.search(rf'\b{name}\b', code)] == []
 
 
 @pytest.fixture(scope='module')
