@@ -3,11 +3,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from gaze_tf.editing.network import Network
+from gaze_tf.evaluation.cases import EYE_MARGIN, enlarged_eye
 from gaze_tf.evaluation.evaluate import ALPHAS, batch_of
 from gaze_tf.evaluation.samples import Samples
 
 FACES, ANIMATED = 8, 4      # the first held-out ones of domain Y
-_SCALE, _MARGIN, _GAP, _HEADER = 3, 4, 4, 30
+_SCALE, _GAP, _HEADER = 3, 4, 30
 _LINE = 22                  # letters that fit over a column
 
 
@@ -55,12 +56,9 @@ def _wrapped(title):
 
 
 def _eyes(image, boxes):
-    """The two eye boxes with a margin, enlarged; a box at the image's edge goes on in black."""
-    side = np.max(boxes[:, 2:] - boxes[:, :2], axis=0) + 2 * _MARGIN
-    parts = [Image.fromarray(image).crop((x0 - _MARGIN, y0 - _MARGIN, x0 - _MARGIN + side[0], y0 - _MARGIN + side[1]))
-             for x0, y0, _, _ in boxes]
-    width, height = (int(_SCALE * length) for length in side)
+    """The two eye boxes with a margin, enlarged."""
+    width, height = (int(_SCALE * length) for length in np.max(boxes[:, 2:] - boxes[:, :2], axis=0) + 2 * EYE_MARGIN)
     cell = Image.new('RGB', (width, 2 * height + 1), 'white')
-    for index, part in enumerate(parts):
-        cell.paste(part.resize((width, height), Image.Resampling.BICUBIC), (0, index * (height + 1)))
+    for index, box in enumerate(boxes):
+        cell.paste(enlarged_eye(image, box, (width, height)), (0, index * (height + 1)))
     return cell

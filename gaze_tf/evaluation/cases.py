@@ -12,7 +12,8 @@ STRIPS = 6
 RANKED_BY = (('angle_after', 'estimated degrees to the camera after correction'),
              ('l1_twin', 'mean difference to the twin inside the boxes, in grey levels'),
              ('l1_boxes', 'mean difference of the animation with alpha 0 to the input, in grey levels'))
-_FACE_PX, _EYE_PX, _MARGIN, _GAP, _HEADER = 220, 150, 4, 4, 18
+EYE_MARGIN = 4      # pixels around an eye box that are shown with it
+_FACE_PX, _EYE_PX, _GAP, _HEADER = 220, 150, 4, 18
 _STRIP_EYE_PX = 104
 
 
@@ -72,14 +73,14 @@ def _case(before, after, twin, boxes):
         face = Image.fromarray(picture).resize((_FACE_PX, _FACE_PX), Image.Resampling.LANCZOS)
         whole.paste(face, (left, _HEADER))
         for row, box in enumerate(boxes):
-            eye = _eye(picture, box, (_EYE_PX, (_FACE_PX - _GAP) // 2))
+            eye = enlarged_eye(picture, box, (_EYE_PX, (_FACE_PX - _GAP) // 2))
             whole.paste(eye, (left + _FACE_PX + _GAP, _HEADER + row * (_FACE_PX + _GAP) // 2))
     return whole
 
 
 def _strip(frames, boxes, row):
     """The eyes in each frame, over them alpha and under them the estimated angle to the camera, if there is one."""
-    eyes = [[_eye(frame, box, (_STRIP_EYE_PX, _STRIP_EYE_PX)) for box in boxes] for frame in frames]
+    eyes = [[enlarged_eye(frame, box, (_STRIP_EYE_PX, _STRIP_EYE_PX)) for box in boxes] for frame in frames]
     heights = [max(pair[k].height for pair in eyes) for k in range(2)]
     footer = _HEADER if f'angle@{ALPHAS[0]:g}' in row else 0
     whole = Image.new('RGB', ((_STRIP_EYE_PX + _GAP) * len(frames), _HEADER + sum(heights) + _GAP + footer), 'white')
@@ -94,11 +95,11 @@ def _strip(frames, boxes, row):
     return whole
 
 
-def _eye(picture, box, limit):
+def enlarged_eye(picture, box, limit):
     """An eye box with a margin, enlarged to fit into limit (width, height)."""
     size = len(picture)
     x0, y0, x1, y1 = (int(edge) for edge in box)
-    around = max(x0 - _MARGIN, 0), max(y0 - _MARGIN, 0), min(x1 + _MARGIN, size), min(y1 + _MARGIN, size)
+    around = max(x0 - EYE_MARGIN, 0), max(y0 - EYE_MARGIN, 0), min(x1 + EYE_MARGIN, size), min(y1 + EYE_MARGIN, size)
     width, height = around[2] - around[0], around[3] - around[1]
     scale = min(limit[0] / width, limit[1] / height)
     return Image.fromarray(picture).resize((max(int(width * scale), 1), max(int(height * scale), 1)),
