@@ -1,8 +1,10 @@
 """The quality benchmark: its stages are good command lines, what is done stays, and its table says what the reports say."""
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +126,26 @@ def test_bad_flags_are_named(tmp_path, flags, said):
                             capture_output=True, text=True)
     assert result.returncode != 0 and said in result.stdout + result.stderr
     assert 'Traceback' not in result.stdout + result.stderr and not (tmp_path / 'out').exists()
+
+
+def run_tool(*arguments):
+    return subprocess.Popen([sys.executable, str(ROOT / 'tools/quality_benchmark.py'), *arguments], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def test_a_folder_that_is_a_file_is_named(tmp_path):
+    (tmp_path / 'out').write_text('mine')
+    process = run_tool(f'--output_dir={tmp_path}/out')
+    said = process.communicate()[0]
+    assert process.returncode == 1 and len(said.splitlines()) == 1 and f'{tmp_path}/out cannot be used' in said
+    assert (tmp_path / 'out').read_text() == 'mine'
+
+
+def test_control_c_ends_it_with_a_sentence(tmp_path):
+    process = run_tool(f'--output_dir={tmp_path}/out')
+    while 'Rendering' not in process.stdout.readline():
+        pass
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 1 and 'it goes on where it was' in said and 'Traceback' not in said

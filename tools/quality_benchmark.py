@@ -160,13 +160,20 @@ def main(argv):
     unknown = [name for name in flags.FLAGS.variants if name not in VARIANTS]
     if unknown:
         sys.exit(f'--variants: there is no variant {unknown[0]!r}; there are {", ".join(VARIANTS)}.')
-    out = pathlib.Path(flags.FLAGS.output_dir)
-    out.mkdir(parents=True, exist_ok=True)
-    preset = f'{ROOT}/flags/benchmark_cpu'
-    if not same_flags(out, preset):
+    out, preset = pathlib.Path(flags.FLAGS.output_dir), f'{ROOT}/flags/benchmark_cpu'
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        same = same_flags(out, preset)
+    except OSError as error:
+        sys.exit(f'--output_dir: {out} cannot be used: {error.strerror}.')
+    if not same:
         sys.exit(f'{out} was begun with other flags (flags.json in it): choose another --output_dir or delete it.')
-    sys.exit(run(out, flags.FLAGS.variants, flags.FLAGS.jobs, preset,
-                 ['--img_size=128', '--num_x=5000', '--num_y=1500', '--test_x=100', '--test_y=300']))
+    try:
+        sys.exit(run(out, flags.FLAGS.variants, flags.FLAGS.jobs, preset,
+                     ['--img_size=128', '--num_x=5000', '--num_y=1500', '--test_x=100', '--test_y=300']))
+    except KeyboardInterrupt:
+        # variants that had not begun were given up, those that had have saved
+        sys.exit('Interrupted; started again with the same flags, it goes on where it was.')
 
 
 if __name__ == '__main__':
