@@ -21,6 +21,7 @@ RECIPES = [(command, (shared, own))
                                   ('benchmark_cpu.flags', 'benchmark_cpu_'))
            for command, own in (('pretrain', f'{prefix}pretrain.flags'), ('train', f'{prefix}train.flags'))
            if (FLAGS_DIR / own).is_file()]
+RECIPES.append(('train', ('benchmark_cpu.flags', 'benchmark_cpu_train.flags', 'benchmark_cpu_finetune.flags')))
 
 
 def run(capsys, *args):

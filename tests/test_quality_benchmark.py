@@ -46,6 +46,16 @@ def test_stages_parse(tmp_path):
         assert cli.parse(command[3], command[4:])[1] is not None
 
 
+def test_the_method_alone_is_trained_twice(tmp_path):
+    plans = {name: quality_benchmark.stages(tmp_path, name, PRESET, FACES) for name in quality_benchmark.VARIANTS}
+    assert [name for name, plan in plans.items() if 'finetune' in plan] == ['method']
+    assert list(plans['method']) == ['train', 'finetune', 'export', 'evaluate']
+    for plan in plans.values():
+        # what is exported is what was trained last
+        last = plan.get('finetune', plan['train'])[-1].replace('--output_dir=', '--checkpoint=')
+        assert last in plan['export']
+
+
 def test_every_adversarial_loss_and_part_of_the_method_has_a_variant():
     from gaze_tf.config import GanConfig
     losses = next(field for field in GanConfig.__dataclass_fields__.values() if field.name == 'loss_type').metadata['choices']
@@ -80,7 +90,7 @@ def test_an_interrupted_variant_goes_on_and_all_its_seconds_count(tmp_path):
 
 def test_a_folder_of_other_flags_is_refused(tmp_path):
     preset = str(tmp_path / 'own')
-    for part in ('', '_pretrain', '_train'):
+    for part in ('', '_pretrain', '_train', '_finetune'):
         Path(f'{preset}{part}.flags').write_text(f'--steps={len(part)}\n')
     assert quality_benchmark.same_flags(tmp_path, preset) and quality_benchmark.same_flags(tmp_path, preset)
     Path(f'{preset}_train.flags').write_text('--steps=7\n')
@@ -88,10 +98,10 @@ def test_a_folder_of_other_flags_is_refused(tmp_path):
 
 
 def test_the_table_says_what_the_reports_say(tmp_path):
-    for name, after in (('no_sat', 2.5), ('method', 1.25)):
+    for name, after, seconds in (('no_sat', 2.5, {'train': 630}), ('method', 1.25, {'train': 600, 'finetune': 30})):
         (tmp_path / name / 'report').mkdir(parents=True)
         (tmp_path / name / 'report' / 'report.json').write_text(json.dumps(report(after)))
-        (tmp_path / name / 'seconds.json').write_text('{"train": 630}')
+        (tmp_path / name / 'seconds.json').write_text(json.dumps(seconds))
     rows = quality_benchmark.table(tmp_path)
     assert [row[:2] for row in rows] == [['untouched', '22.00'], ['everything', '1.25'],
                                          ['without Synthesis-As-Training', '2.50']]
