@@ -90,8 +90,13 @@ class ModelConfig(EncoderConfig):
 
     @property
     def content_size(self):
-        """Numbers that say what the eyes of a face are like: the content codes of both and their palettes."""
-        return 2 * (self.code_size + 3 * self.palette)
+        """Numbers in the content codes of both eyes of a face."""
+        return 2 * self.code_size
+
+    @property
+    def palette_size(self):
+        """Numbers in the palettes of both eyes of a face."""
+        return 6 * self.palette
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +132,7 @@ class PamConfig(_Training):
     beta1: float = option(0.5, "Adam's decay of the first moment.", low=0, below=1)
     beta2: float = option(0.999, "Adam's decay of the second moment.", low=0, below=1)
     stop_metric: str = option('loss', _STOP_METRIC)
+    twins = False       # whether faces of Y are read with their twins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,6 +155,10 @@ class GanConfig(_Training):
     use_sat: bool = option(True, 'Synthesis-As-Training: G_y, and D_x, learn from faces that G_y moves to the camera (off: for '
                                  'ablations).')
     lam_r: float = option(1.0, 'Weight of the reconstruction terms (localL1).', low=0)
+    lam_palette: float = option(1.0, 'Weight of the terms that keep the palettes of what G_y paints, with --palette.', low=0)
+    lam_twin: float = option(0.0, 'Weight of the reconstruction of twins: G_x also learns from Y, where the records hold each '
+                                  'face looking at the camera, too (`gaze-tf prepare --twins`). 0, the paper: not.', low=0)
+    tune_content: bool = option(False, "E_c goes on learning, in G_x's update (the paper: PAM's stays as it is).")
     lam_p: float = option(100.0, 'Weight of the perceptual terms; above 0 it needs --vgg_weights.', low=0)
     lam_gp: float = option(10.0, 'Weight of the gradient penalty, used with --loss_type=wgan only.', low=0)
     lam_r1: float = option(0.0, 'R1 (Mescheder et al. 2018): D_x and D_y also minimise half of this times the squared '
@@ -159,6 +169,11 @@ class GanConfig(_Training):
     vgg_weights: str = option('', 'VGG-16 weights trained on ImageNet: the slim checkpoint (vgg_16.ckpt), or the '
                                   'Keras file (vgg16_weights_tf_dim_ordering_tf_kernels[_notop].h5).')
     stop_metric: str = option('g_x/reconstruction', _STOP_METRIC)
+
+    @property
+    def twins(self):
+        """Whether faces of Y are read with their twins."""
+        return self.lam_twin > 0
 
 
 @dataclasses.dataclass(frozen=True)

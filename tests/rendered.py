@@ -45,7 +45,7 @@ class DoNothing:
         return np.repeat(images[:, None], len(alphas), axis=1)
 
     def encode(self, images, eyes):
-        return np.stack([images.mean((1, 2, 3)), images[:, 0, 0, 0]], axis=1).astype(np.float32)
+        return {'content': np.stack([images.mean((1, 2, 3)), images[:, 0, 0, 0]], axis=1).astype(np.float32)}
 
 
 class Perfect(DoNothing):

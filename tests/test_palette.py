@@ -86,11 +86,10 @@ def test_each_eye_is_painted_with_its_own_palette(side):
     model = GazeModel(MODEL)
     batch = for_networks(tiny.batch(0))
     faces = model.look(batch.image, batch.eyes)
-    assert faces.content.shape == (2, MODEL.content_size) == (2, 2 * MODEL.code_size + 18)
-    start = 2 * MODEL.code_size + 9 * side
-    content = faces.content.numpy()
-    content[:, start:start + 9] = 1
-    other = faces._replace(content=tf.constant(content))
+    assert faces.content.shape == (2, 2 * MODEL.code_size) and faces.palette.shape == (2, 18)
+    palette = faces.palette.numpy()
+    palette[:, 9 * side:9 * side + 9] = 1
+    other = faces._replace(palette=tf.constant(palette))
     canvas = model.canvas(faces)
     for paint in (model.correct, lambda one: model.animate(canvas, like=one)):
         changed = (paint(other).image != paint(faces).image).numpy().any(-1)
@@ -134,7 +133,10 @@ def test_trained_averaged_exported_and_painted_with(train_command, tmp_path):
     rng = np.random.default_rng(0)
     images, eyes = rng.integers(0, 256, (2, tiny.SIZE, tiny.SIZE, 3), np.uint8), tiny.eyes_of(rng, 2)
     codes = network.encode(images, eyes)
-    assert codes.shape == (2, 2 * tiny.MODEL.code_size + 12)
+    assert codes['content'].shape == (2, 2 * tiny.MODEL.code_size) and codes['palette'].shape == (2, 12)
+    rows = network.paint_codes(images, eyes)
+    assert tiny.same_pixels(network.paint(images, eyes, rows), network.correct(images, eyes))
+    assert not tiny.same_pixels(network.paint(images, eyes, -rows), network.correct(images, eyes))
     model = GazeModel(dataclasses.replace(tiny.MODEL, palette=2))
     newest = checkpoints.latest(run, "checkpoint")
     checkpoints.restore_serving(newest, model)

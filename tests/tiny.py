@@ -99,7 +99,7 @@ class Painter:
                     frame[y0:y1, x0:x1] = 50 + 100 * alpha
         return frames
 
-    def encode(self, images, eyes):
+    def paint_codes(self, images, eyes):
         return np.zeros([len(images), 2], np.float32)
 
     def paint(self, images, eyes, codes):

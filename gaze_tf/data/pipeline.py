@@ -20,13 +20,18 @@ _SHUFFLE_BUFFER = 4096
 class Batch(NamedTuple):
     """Faces and where their eyes are.
 
-    image: [B, S, S, 3] RGB: uint8 as streams give it, or float32 in [-1, 1] as networks take it.
+    image: [B, S, S, 3] RGB: uint8 as streams give it, or float32 in [-1, 1] as networks take it. Of a stream with twins
+      [B, S, S, 6]: behind each face the same one looking at the camera.
     eyes: [B, 4] float32 pixels, (left_x, left_y, right_x, right_y); left has the smaller x.
     mirrored: bool [], whether these faces are still to be mirrored (see `for_networks`).
     """
     image: tf.Tensor
     eyes: tf.Tensor
     mirrored: tf.Tensor = False
+
+    def twins(self):
+        """(the faces, their twins), two Batches, of a stream with twins."""
+        return [self._replace(image=image) for image in tf.split(self.image, 2, axis=-1)]
 
 
 def to_float(image):
@@ -68,7 +73,7 @@ def for_networks(batch):
 
 
 def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, skip_corrupt=False,
-                 start_step=0, parts=1, own=range(1)):
+                 start_step=0, parts=1, own=range(1), twins=False):
     """The endless stream of training batches of one domain.
 
     Each epoch goes once through all images in its own order, drawn from (seed, domain, epoch); batches
@@ -89,6 +94,7 @@ def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, ski
       parts, own: yields the parts `own` (a range of numbers, in order) of each batch's `parts` equal parts,
         each as a Batch of B / parts images, and decodes no others; `parts` divides B. (With skip_corrupt,
         what is left out may then differ from what a reader of whole batches leaves out.)
+      twins: whether faces come with their twins (see Batch).
 
     Returns:
       tf.data.Dataset of Batch: image [B, S, S, 3] uint8 (a quarter of what floats would take on the way to the
@@ -115,7 +121,7 @@ def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, ski
     if len(own) < parts:
         mine = slice(own.start * part_size, own.stop * part_size)
         stream = stream.batch(batch_size).map(lambda serialized: serialized[mine]).unbatch()
-    stream = stream.map(lambda serialized: _decode(serialized, img_size), num_parallel_calls=tf.data.AUTOTUNE,
+    stream = stream.map(lambda serialized: _decode(serialized, img_size, twins), num_parallel_calls=tf.data.AUTOTUNE,
                         deterministic=True)
     if skip_corrupt:
         stream = stream.ignore_errors()
@@ -147,13 +153,13 @@ def _epoch(paths, seeds, skip_corrupt):
             .shuffle(_SHUFFLE_BUFFER, seed=record_seed, reshuffle_each_iteration=False))
 
 
-def fixed_batch(records_dir, domain, split, img_size, count):
+def fixed_batch(records_dir, domain, split, img_size, count, twins=False):
     """The first `count` faces of a split ('train' or 'test') in order, or all when it has fewer, as a Batch.
 
     Raises GazeError as `train_stream` does, and when one of them cannot be read.
     """
     paths, available = _shards(records_dir, domain, split, img_size)
-    faces = tf.data.TFRecordDataset(paths).map(lambda serialized: _decode(serialized, img_size))
+    faces = tf.data.TFRecordDataset(paths).map(lambda serialized: _decode(serialized, img_size, twins))
     try:
         return Batch(*faces.take(count).batch(available).get_single_element())
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
@@ -199,11 +205,12 @@ def _first_damage(path, img_size):
     return None
 
 
-def _decode(serialized, img_size):
-    """One face from the bytes of its record: image [S, S, 3] uint8 and eyes [4] float32."""
+def _decode(serialized, img_size, twins=False):
+    """One face from the bytes of its record: image [S, S, 3], or [S, S, 6] with its twin, uint8, and eyes [4] float32."""
     record = records.parse(serialized)
-    image = tf.io.decode_jpeg(record.image, channels=3, dct_method='INTEGER_ACCURATE')
-    return tf.ensure_shape(image, [img_size, img_size, 3]), record.eyes
+    images = [tf.ensure_shape(tf.io.decode_jpeg(file, channels=3, dct_method='INTEGER_ACCURATE'), [img_size, img_size, 3])
+              for file in (record.image, *[record.twin] * twins)]
+    return tf.concat(images, axis=-1), record.eyes
 
 
 def _shards(records_dir, domain, split, img_size):

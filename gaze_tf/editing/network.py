@@ -32,6 +32,8 @@ class Network:
             raise GazeError(f'--model: {path} cannot be used ({why}): name another version or export it again.') from error
         # not in models that were exported by earlier versions
         self._encode, self._paint = (self._model.signatures.get(name) for name in ('encode', 'paint'))
+        self._codes = {name: spec.shape[1] for name, spec in (self._paint.structured_input_signature[1] if self._paint
+                                                              else {}).items() if name not in ('images', 'eyes')}
 
     def correct(self, images, eyes):
         """→ uint8 [B, S, S, 3], looking at the camera."""
@@ -44,17 +46,27 @@ class Network:
                              alphas=tf.constant(alphas))['frames'].numpy()
 
     def encode(self, images, eyes):
-        """→ content codes [B, content_size] of both eyes, or a None for each from a model that does not tell them."""
+        """→ {name: codes [B, n]}: the `content` of both eyes, their `palette` where the model has palettes, and `angle`; nothing
+        from a model that does not tell them."""
         if not self._encode:
+            return {}
+        found = self._encode(images=tf.constant(images), eyes=tf.constant(eyes, tf.float32))
+        return {name: codes.numpy() for name, codes in found.items()}
+
+    def paint_codes(self, images, eyes):
+        """→ [B, n]: all codes that `paint` takes in a row, or a None for each face from a model that does not tell them."""
+        if not self._codes:
             return [None] * len(images)
-        return self._encode(images=tf.constant(images), eyes=tf.constant(eyes, tf.float32))['content'].numpy()
+        found = self.encode(images, eyes)
+        return np.concatenate([found[name] for name in self._codes], axis=1)
 
     def paint(self, images, eyes, codes):
-        """`correct` with these content codes instead of the faces' own."""
-        if not self._paint or any(code is None for code in codes):
+        """`correct` with these `paint_codes` instead of the faces' own."""
+        if any(code is None for code in codes):
             return self.correct(images, eyes)
+        parts = np.split(np.stack(codes), np.cumsum(list(self._codes.values()))[:-1], axis=1)
         return self._paint(images=tf.constant(images), eyes=tf.constant(eyes, tf.float32),
-                           content=tf.constant(np.stack(codes)))['images'].numpy()
+                           **{name: tf.constant(part) for name, part in zip(self._codes, parts)})['images'].numpy()
 
     def boxes(self, eyes):
         """The two boxes that are painted for eyes [4] of a face: whole pixels (x0, y0, x1, y1), half-open."""

@@ -120,8 +120,8 @@ def _tracked(editor, chunks, tracker, alphas):
         if (alphas == 1).all():
             cut = [(frame_of(face.eyes, rgb.shape[1::-1], size), rgb) for rgb, faces in chunk for face in faces]
             if cut:
-                codes = iter(editor.network.encode(np.stack([frame.cut(rgb).numpy() for frame, rgb in cut]),
-                                                   np.stack([frame.eyes for frame, _ in cut])))
+                codes = iter(editor.network.paint_codes(np.stack([frame.cut(rgb).numpy() for frame, rgb in cut]),
+                                                        np.stack([frame.eyes for frame, _ in cut])))
         yield [done for rgb, faces in chunk for done in tracker.push(rgb, [(face, next(codes)) for face in faces])]
     rest = tracker.finish()
     for start in range(0, len(rest), _CHUNK):

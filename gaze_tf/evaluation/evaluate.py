@@ -144,12 +144,12 @@ def _skin_difference(a, b, boxes):
 
 def _content(network, batch, corrected):
     """(codes of the inputs, columns): mean absolute difference of the content codes; nothing where the model tells none."""
-    before, after = (network.encode(images, batch.eyes) for images in (batch.images, corrected))
-    if any(code is None for code in before):
+    before, after = (network.encode(images, batch.eyes).get('content') for images in (batch.images, corrected))
+    if before is None:
         return [], [{} for _ in batch.samples]
     columns = [{'content_distance': float(np.abs(own - other).mean())} for own, other in zip(before, after)]
     if batch.twins is not None:
-        for row, own, twin in zip(columns, before, network.encode(batch.twins, batch.eyes)):
+        for row, own, twin in zip(columns, before, network.encode(batch.twins, batch.eyes)['content']):
             row['content_distance_twin'] = float(np.abs(own - twin).mean())
     return list(before), columns
 

@@ -79,7 +79,7 @@ def not_computed(network, samples, tools):
     if not tools.detector:
         found.append(('iris offset by mediapipe', '--iris_offset measures it' + (' (rendered faces have degrees instead)'
                                                                                   if samples.rendered else '')))
-    if any(code is None for code in network.encode(*_first(network, samples, 1))):
+    if not network.encode(*_first(network, samples, 1)):
         found.append(('content codes', 'the model was exported by an earlier version: export it again'))
     return [{'what': what, 'why': why} for what, why in found]
 

@@ -9,7 +9,7 @@
     D_y     d_y                Dy               image, eye crops → logit
     –       palette_encoder    –                one eye crop → its palette (ours, with --palette)
 """
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -27,7 +27,8 @@ class Faces(NamedTuple):
     boxes: tf.Tensor    # [B, 2, 4] left and right eye box (y0, x0, y1, x1), whole pixels
     left: tf.Tensor     # [B, c, c, 3] left eye crop
     right: tf.Tensor    # [B, c, c, 3] right eye crop
-    content: tf.Tensor  # [B, content_size] content code c of both eyes (zeros without use_pam), then their palettes
+    content: tf.Tensor  # [B, content_size] content code c of both eyes (zeros without use_pam)
+    palette: Any        # [B, palette_size] colours of both eyes in [-1, 1]; None without palettes
 
 
 class Canvas(NamedTuple):
@@ -70,7 +71,7 @@ class GazeModel(tf.Module):
     def correct(self, faces):
         """G_x: the faces with eyes that look at the camera (x̃ from x, ỹˣ from y)."""
         encoded = self.g_x.encode(faces.image * (1 - faces.mask), faces.mask)
-        return self._repainted(faces, self.g_x.paint(encoded, faces.boxes, faces.content))
+        return self._repainted(faces, self.g_x.paint(encoded, faces.boxes, faces.content, palette=faces.palette))
 
     def canvas(self, faces):
         """The faces as G_y's canvas."""
@@ -78,34 +79,40 @@ class GazeModel(tf.Module):
 
     def animate(self, canvas, like):
         """G_y: the canvas with the gaze and the content of the eyes of `like` (ỹ from y, ŷ from ỹˣ)."""
-        return self._animate(canvas, self.angle(like), like.content)
+        return self._animate(canvas, self.angle(like), like.content, like.palette)
 
     def interpolate(self, canvas, corrected, alpha):
         """G_y: the canvas with eyes between its own (alpha 0) and `corrected` (1); alpha: scalar or [B, 1]."""
+        def between(own, looking):
+            return None if own is None else alpha * looking + (1 - alpha) * own
+
         faces = canvas.faces
-        return self._animate(canvas, alpha * self.angle(corrected) + (1 - alpha) * self.angle(faces),
-                             alpha * corrected.content + (1 - alpha) * faces.content)
+        return self._animate(canvas, between(self.angle(faces), self.angle(corrected)),
+                             between(faces.content, corrected.content), between(faces.palette, corrected.palette))
 
     def angle(self, faces):
         """E_r: the angle code r [B, 2]."""
         return self.angle_encoder([faces.left, faces.right])
 
-    def _animate(self, canvas, angle, content):
-        return self._repainted(canvas.faces, self.g_y.paint(canvas.encoded, canvas.faces.boxes, angle, content))
+    def _animate(self, canvas, angle, content, palette):
+        eyes = self.g_y.paint(canvas.encoded, canvas.faces.boxes, angle, content, palette=palette)
+        return self._repainted(canvas.faces, eyes)
 
     def _repainted(self, faces, eyes):
         return self._describe(faces.image * (1 - faces.mask) + eyes, faces.mask, faces.boxes)
 
     def _describe(self, image, mask, boxes):
         left, right = geometry.eye_crops(image, boxes, self.config.crop_px, self._native_crops)
-        return Faces(image, mask, boxes, left, right, self._content(left, right))
+        return Faces(image, mask, boxes, left, right, *self._codes(left, right))
 
-    def _content(self, left, right):
-        eyes = tf.concat([left, right], axis=0)
+    def _codes(self, left, right):
+        """(content, palette) of Faces."""
+        eyes, content, palette = tf.concat([left, right], axis=0), None, None
         if self.config.use_pam:
-            parts = tf.split(self.content_encoder(eyes)[0], 2)
+            content = tf.concat(tf.split(self.content_encoder(eyes)[0], 2), axis=1)
         else:
-            parts = [tf.zeros([tf.shape(left)[0], 2 * self.config.code_size])]
+            content = tf.zeros([tf.shape(left)[0], self.config.content_size])
         if self.palette_encoder:
-            parts += tf.split(tf.reshape(self.palette_encoder(eyes), [-1, 3 * self.config.palette]), 2)
-        return tf.concat(parts, axis=1)
+            colours = tf.reshape(self.palette_encoder(eyes), [-1, self.config.palette_size // 2])
+            palette = tf.concat(tf.split(colours, 2), axis=1)
+        return content, palette

@@ -16,8 +16,8 @@ class InpaintingGenerator(tf.Module):
     """G: a masked image, its mask and codes → the image with painted eyes. (Paper: GCM and GAM.)
 
     `code_sizes`: the length of each code, in the order in which they are given: (content_size,) for G_x, (2,
-    content_size) for G_y, whose first is the angle. They join the bottleneck, all but the palettes at the end of the
-    content, where there are any: those are colours to paint with.
+    content_size) for G_y, whose first is the angle. They join the bottleneck. A palette, with `config.palette`, does not:
+    it is colours to paint with.
     """
 
     def __init__(self, config, code_sizes, name):
@@ -29,9 +29,9 @@ class InpaintingGenerator(tf.Module):
         """Masked image [B, S, S, 3] in [-1, 1] and mask [B, S, S, 1] → [bottleneck, skips]."""
         return self.encoder([masked_image, mask])
 
-    def paint(self, encoded, boxes, *codes):
+    def paint(self, encoded, boxes, *codes, palette=None):
         """tanh of the painted eyes [B, S, S, 3], 0 outside the boxes [B, 2, 4] (pixels) of the mask."""
-        return self.decoder([encoded, boxes, list(codes)])
+        return self.decoder([encoded, boxes, list(codes), [] if palette is None else [palette]])
 
 
 def _encoder(config, name):
@@ -50,13 +50,10 @@ def _decoder(config, encoded, code_sizes, name):
     bottleneck, skips = tf.nest.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), encoded)
     boxes = keras.Input([2, 4], name='boxes')
     codes = [keras.Input([size], name=f'code_{size}') for size in code_sizes]
+    palettes = [keras.Input([config.palette_size], name='palette')] if config.palette else []
     _, side, _, width = skips[-1].shape
 
-    contents, palettes = codes[-1], []
-    if config.palette:
-        contents, colours = tf.split(contents, [2 * config.code_size, 6 * config.palette], axis=1)
-        palettes = [tf.reshape(colours, [-1, 2, config.palette, 3])]
-    x = keras.layers.Concatenate()([bottleneck, *codes[:-1], contents])
+    x = keras.layers.Concatenate()([bottleneck, *codes])
     x = lrelu(dense(BOTTLENECK * side * side)(x))
     x = keras.layers.Reshape([side, side, BOTTLENECK])(x)
     for i, skip in enumerate(reversed(skips)):
@@ -66,5 +63,6 @@ def _decoder(config, encoded, code_sizes, name):
             x = relu(instance_norm(x))
     # behind the last normalisation's statistics nothing outside the eye boxes matters
     windows = EyeWindows((config.crop_h, config.crop_w), halo=3)([x, *InstanceAffine()(x), boxes])
-    painted = EyePainter(7, config.img_size, config.palette)([windows, boxes, *palettes])
-    return keras.Model([[bottleneck, skips], boxes, codes], painted, name=name)
+    colours = [tf.reshape(palette, [-1, 2, config.palette, 3]) for palette in palettes]
+    painted = EyePainter(7, config.img_size, config.palette)([windows, boxes, *colours])
+    return keras.Model([[bottleneck, skips], boxes, codes, palettes], painted, name=name)

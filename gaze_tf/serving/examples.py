@@ -26,11 +26,12 @@ def examples(config, batch):
     eyes = np.array([eyes for _, eyes in photos], np.float32)
     face = {'images': images, 'eyes': eyes * np.float32(size / photos[0][0].width)}
     alphas = np.tile(np.array(ALPHAS, np.float32), [batch, 1])
-    content = np.tile(np.linspace(-1, 1, config.content_size, dtype=np.float32), [batch, 1])
+    codes = {name: np.tile(np.linspace(-1, 1, size, dtype=np.float32), [batch, 1])
+             for name, size in (('content', config.content_size), ('palette', config.palette_size)) if size}
     files = [_encoded(photo, ('JPEG', 'PNG')[index % 2]) for index, (photo, _) in enumerate(photos)]
     encoded = {'image': np.array(files, object), 'eyes': eyes}
     return {'serving_default': encoded, 'correct_encoded': encoded, 'correct': face, 'encode': face,
-            'animate': {**face, 'alphas': alphas}, 'paint': {**face, 'content': content}}
+            'animate': {**face, 'alphas': alphas}, 'paint': {**face, **codes}}
 
 
 def _photo(mirrored):

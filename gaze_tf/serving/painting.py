@@ -4,11 +4,10 @@ import tensorflow as tf
 from gaze_tf.data.pipeline import to_float, to_uint8
 
 
-def corrected(model, images, eyes, content=None):
-    """Faces uint8 [B, S, S, 3] with eyes that look at the camera, painted with their own content codes or with these."""
-    faces = model.look(to_float(images), eyes)
-    if content is not None:
-        faces = faces._replace(content=content)
+def corrected(model, images, eyes, **codes):
+    """Faces uint8 [B, S, S, 3] with eyes that look at the camera, painted with their own codes or with these: `content` and
+    `palette`, as Faces have them."""
+    faces = model.look(to_float(images), eyes)._replace(**codes)
     return _only_eyes(images, faces.mask, model.correct(faces).image)
 
 

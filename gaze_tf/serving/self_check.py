@@ -48,6 +48,8 @@ def check_finite(model):
     corrected, canvas = model.correct(faces), model.canvas(faces)
     numbers = {'content codes': faces.content, 'angle codes': model.angle(faces), 'corrected eyes': corrected.image,
                'animated eyes': tf.stack([model.interpolate(canvas, corrected, alpha).image for alpha in ALPHAS])}
+    if faces.palette is not None:
+        numbers['palettes'] = faces.palette
     for name, values in numbers.items():
         if not np.isfinite(values).all():
             raise GazeError(f'The model of the checkpoint cannot be exported: on a test face, its {name} are not finite '

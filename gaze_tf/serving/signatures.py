@@ -8,9 +8,10 @@ of an image's first pixel is 0.5. S is the side of the model's frame in pixels, 
     serving_default  is correct_encoded
     correct          images uint8 [B, S, S, 3], eyes float32 [B, 4] → images uint8 [B, S, S, 3]
     animate          the same and alphas float32 [B, K] → frames uint8 [B, K, S, S, 3]
-    encode           as correct → content float32 [B, content_size], angle float32 [B, 2]: the codes of both eyes
-                     (content: 2 * code_size numbers, then of palettes 6 * palette)
-    paint            as correct and content → images: `correct` with these content codes instead of the faces' own
+    encode           as correct → content float32 [B, 2 * code_size], angle float32 [B, 2]: the codes of both eyes; of a
+                     model with palettes also palette float32 [B, 6 * palette]: their colours
+    paint            as correct, content and, of a model with palettes, palette → images: `correct` with these codes
+                     instead of the faces' own
 
 alpha 0 is the gaze as it was, 1 at the camera. Pixels outside the eye boxes come out as they went in. All but
 correct_encoded take faces in the frame: eyes about where `align.MEAN_EYES` has them. What cannot be computed raises
@@ -32,7 +33,8 @@ def serving_module(model):
     images = tf.TensorSpec([None, size, size, 3], tf.uint8, name='images')
     eyes = tf.TensorSpec([None, 4], tf.float32, name='eyes')
     alphas = tf.TensorSpec([None, None], tf.float32, name='alphas')
-    content = tf.TensorSpec([None, model.config.content_size], tf.float32, name='content')
+    sizes = {'content': model.config.content_size, 'palette': model.config.palette_size}
+    codes = [tf.TensorSpec([None, size], tf.float32, name=name) for name, size in sizes.items() if size]
     files = tf.TensorSpec([None], tf.string, name='image')
 
     @tf.function(input_signature=[files, eyes], autograph=False)
@@ -51,11 +53,13 @@ def serving_module(model):
     def encode(images, eyes):
         images, eyes = checked(size, images, eyes)
         faces = model.look(to_float(images), eyes)
-        return {'content': faces.content, 'angle': model.angle(faces)}
+        return {**{spec.name: getattr(faces, spec.name) for spec in codes}, 'angle': model.angle(faces)}
 
-    @tf.function(input_signature=[images, eyes, content], autograph=False)
-    def paint(images, eyes, content):
-        return {'images': corrected(model, *checked(size, images, eyes, content=content))}
+    @tf.function(input_signature=[images, eyes, *codes], autograph=False)
+    def paint(images, eyes, content, palette=None):
+        given = {spec.name: values for spec, values in zip(codes, (content, palette))}
+        images, eyes, *values = checked(size, images, eyes, **given)
+        return {'images': corrected(model, images, eyes, **dict(zip(given, values)))}
 
     module = tf.Module()
     # variables, not Keras models: saving those would trace every layer once more

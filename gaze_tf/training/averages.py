@@ -1,23 +1,26 @@
 """Exponential moving averages of the trained networks that correct and animate."""
 import tensorflow as tf
 
-from gaze_tf.models.encoders import angle_encoder, palette_encoder
+from gaze_tf.models.encoders import angle_encoder, content_encoder, palette_encoder
 from gaze_tf.models.inpainting import InpaintingGenerator
 
 
 class Averages:
-    """Copies of a GazeModel's E_r, G_x and G_y, and of what picks palettes, that follow it: average += (1 − decay) · (value − average).
+    """Copies of a GazeModel's trained serving networks that follow it: average += (1 − decay) · (value − average).
 
-    `checkpoint` stores them under the names that the networks have in the model. E_c, which is frozen, has none.
+    `checkpoint` stores them under the names that the networks have in the model. E_c has one with `tune_content` only:
+    else it is frozen.
     """
 
-    def __init__(self, model, decay):
+    def __init__(self, model, decay, tune_content=False):
         config, content = model.config, model.config.content_size
         copies = {'angle_encoder': angle_encoder(config),
                   'g_x': InpaintingGenerator(config, (content,), 'g_x'),
                   'g_y': InpaintingGenerator(config, (2, content), 'g_y')}
         if config.palette:
             copies['palette_encoder'] = palette_encoder(config)
+        if tune_content:
+            copies['content_encoder'] = content_encoder(config)
         self._decay = decay
         self._pairs = [pair for name, copy in copies.items()
                        for pair in zip(copy.variables, getattr(model, name).variables)]

@@ -176,9 +176,10 @@ def holds(path, name):
 def restore_serving(path, model):
     """Restores the networks of a GazeModel that correct and animate: where there are averages, those (--ema)."""
     if holds(path, 'averages'):
-        networks = model.serving_networks
-        frozen = tf.train.Checkpoint(content_encoder=networks.pop('content_encoder'))
-        restore_networks(path, model=frozen, averages=tf.train.Checkpoint(**networks))
+        averaged, frozen = model.serving_networks, {}
+        if not holds(path, 'averages/content_encoder'):
+            frozen['content_encoder'] = averaged.pop('content_encoder')
+        restore_networks(path, model=tf.train.Checkpoint(**frozen), averages=tf.train.Checkpoint(**averaged))
     else:
         restore_networks(path, model=serving_networks(model))
 

@@ -26,7 +26,8 @@ class EarlyStop:
         if not self.patience:
             return
         self._stage = stage
-        self._batches = _batches(*(pipeline.fixed_batch(data.data_dir, domain, 'test', img_size, FACES)
+        self._batches = _batches(*(pipeline.fixed_batch(data.data_dir, domain, 'test', img_size, FACES,
+                                                        schedule.twins and domain == 'y')
                                    for domain in 'xy'))
         # strings cannot be elsewhere, and numbers that Python looks at need not be
         with tf.device('CPU:0'):

@@ -13,31 +13,32 @@ from gaze_tf.training.schedule import LinearDecay, adam, minimize
 class GanStep:
     """The dual in-painting model with its four optimizers; `train_step` is one step of the paper.
 
-    `model.content_encoder` (from PAM) and VGG are never updated. With `config.ema`, `averages` follow the others
-    that correct and animate.
+    VGG is never updated, and `model.content_encoder` (from PAM) only with `config.tune_content`. With `config.ema`,
+    `averages` follow what is updated and corrects or animates.
     """
 
     def __init__(self, model_config, config, xla=False, precision='float32'):
         with computing_in(precision):
             self.model = model = GazeModel(model_config, native_crops=not xla)
             self.objectives = Objectives(model, config, vgg16(config.vgg_weights) if config.lam_p else None)
+        # what G_x paints with is learnt together with it: palettes, and content codes with tune_content
+        codes = [model.palette_encoder] * bool(model.palette_encoder) + [model.content_encoder] * config.tune_content
         self.variables = {'d_x': model.d_x.trainable_variables,
                           'd_y': model.d_y.trainable_variables,
-                          # palettes are learnt of eyes at the camera, with what is painted with them
-                          'g_x': [*model.g_x.trainable_variables,
-                                  *(model.palette_encoder.trainable_variables if model.palette_encoder else [])],
+                          'g_x': [variable for part in (model.g_x, *codes) for variable in part.trainable_variables],
                           'g_y': [*model.g_y.trainable_variables, *model.angle_encoder.trainable_variables]}
         rates = {name: LinearDecay(rate, config.steps, config.decay_start, config.decay_every)
                  for name, rate in zip(self.variables, (config.lr_d, config.lr_d, config.lr_g, config.lr_g))}
         self.optimizers = {name: adam(rates[name], config, variables, precision)
                            for name, variables in self.variables.items()}
+        self._twins = config.twins
         self._spectral = spectral_layers(model.d_x) + spectral_layers(model.d_y)
         # no control flow to convert: without autograph it is built faster
         self.train_step = tf.function(self._train_step, jit_compile=xla, autograph=False)
         self.checkpoint = tf.train.Checkpoint(
             model=model, **{f'{name}_optimizer': optimizer for name, optimizer in self.optimizers.items()})
         # after all other networks, whose initial values do not depend on it then
-        self.averages = Averages(model, config.ema) if config.ema else None
+        self.averages = Averages(model, config.ema, config.tune_content) if config.ema else None
         if self.averages:
             self.checkpoint.averages = self.averages.checkpoint
 
@@ -50,14 +51,14 @@ class GanStep:
         model, objectives = self.model, self.objectives
         step = self.optimizers['d_x'].iterations
         gx_tape, gy_tape = self._tape('g_x'), self._tape('g_y')
-        y = self._look(y)
         with gx_tape:
-            x = self._look(x)
+            x, (y, twin) = self._look(x), self._look_with_twin(y)
             x_rec = model.correct(x)                                # x̃
+            y_cor = model.correct(y)                                # ỹˣ
         with gy_tape:
             canvas = model.canvas(y)
             y_rec = model.animate(canvas, like=y)                   # ỹ
-        y_hat = model.animate(canvas, like=model.correct(y))        # ŷ
+        y_hat = model.animate(canvas, like=y_cor)                   # ŷ
 
         with self._tape('d_x') as tape:
             loss, dx_terms = objectives.d_x(x, x_rec, y_hat, step)
@@ -68,10 +69,10 @@ class GanStep:
         self._update('d_y', tape, loss)
 
         with gx_tape:
-            loss, gx_terms = objectives.g_x(x, x_rec)
+            loss, gx_terms = objectives.g_x(x, x_rec, y_cor, twin)
         self._update('g_x', gx_tape, loss)
 
-        y_cor = model.correct(y)                                    # ỹˣ
+        y_cor = model.correct(y)
         with gy_tape:
             y_hat = model.animate(canvas, like=y_cor)
             loss, gy_terms = objectives.g_y(y, y_rec, y_cor, y_hat)
@@ -88,6 +89,13 @@ class GanStep:
         faces = for_networks(batch)
         return self.model.look(faces.image, faces.eyes)
 
+    def _look_with_twin(self, batch):
+        """The Faces of a Batch of Y, and those of their twins, which look at the camera; None without twins."""
+        if not self._twins:
+            return self._look(batch), None
+        own, twin = for_networks(batch).twins()
+        return self._look(own), self._look(twin)
+
     def _tape(self, name):
         """A tape that watches the variables of one update and nothing else."""
         tape = tf.GradientTape(watch_accessed_variables=False)
@@ -103,11 +111,11 @@ class GanStep:
     def evaluate(self, x, y):
         """The terms of one Batch of each domain, all with the present weights; changes nothing."""
         model, objectives, step = self.model, self.objectives, self.optimizers['d_x'].iterations
-        x, y = self._look(x), self._look(y)
+        x, (y, twin) = self._look(x), self._look_with_twin(y)
         x_rec, y_cor, canvas = model.correct(x), model.correct(y), model.canvas(y)
         y_rec, y_hat = model.animate(canvas, like=y), model.animate(canvas, like=y_cor)
         losses = (objectives.d_x(x, x_rec, y_hat, step), objectives.d_y(y, y_rec, step),
-                  objectives.g_x(x, x_rec), objectives.g_y(y, y_rec, y_cor, y_hat))
+                  objectives.g_x(x, x_rec, y_cor, twin), objectives.g_y(y, y_rec, y_cor, y_hat))
         return {name: term for _, terms in losses for name, term in terms.items()}
 
     @tf.function(autograph=False)

@@ -30,34 +30,46 @@ class Objectives:
         total = on_rec + self._config.lam_gp * penalty
         return self._with_r1('d_y', y, total, {'d_y/rec': on_rec, 'd_y/penalty': penalty})
 
-    def g_x(self, x, x_rec):
-        """L(G_x) = g(D_x(x̃)) + λr·localL1(x̃, x) + λp·percep(x, x̃)."""
+    def g_x(self, x, x_rec, y_cor=None, twin=None):
+        """L(G_x) = g(D_x(x̃)) + λr·localL1(x̃, x) + λp·percep(x, x̃) [+ λt·localL1(ỹˣ, twin of y)]."""
         adversarial = generator_loss(self._config.loss_type, *_logits(self._model.d_x, x_rec))
         reconstruction = self._local_l1(x_rec, x)
         perception = self._perceptual((x, x_rec))
         total = adversarial + self._config.lam_r * reconstruction + self._config.lam_p * perception
-        return total, {'g_x/adversarial': adversarial, 'g_x/reconstruction': reconstruction,
-                       'g_x/perceptual': perception}
+        terms = {'g_x/adversarial': adversarial, 'g_x/reconstruction': reconstruction, 'g_x/perceptual': perception}
+        if twin is None:
+            return total, terms
+        to_twin = self._local_l1(y_cor, twin)
+        return total + self._config.lam_twin * to_twin, {**terms, 'g_x/twin': to_twin}
 
     def g_y(self, y, y_rec, y_cor, y_hat):
         """L(G_y) = g(D_y(ỹ)) + λr·localL1(ỹ, y) + mean|c(y) − c(ỹ)| + λp·percep(y, ỹ)
         + g(D_x(ŷ)) + λr·localL1(ỹˣ, ŷ) + mean|c(ỹˣ) − c(ŷ)| + λp·percep(ỹˣ, ŷ).
 
-        The second line is Synthesis-As-Training: G_x's corrections ỹˣ teach G_y.
+        The second line is Synthesis-As-Training: G_x's corrections ỹˣ teach G_y. Palettes, where there are any, are kept as
+        content codes are, by terms with a weight of their own.
         """
         adversarial = {'g_y/adversarial': generator_loss(self._config.loss_type, *_logits(self._model.d_y, y_rec))}
         reconstruction = {'g_y/reconstruction': self._local_l1(y_rec, y)}
         content = {'g_y/content': mean_l1(y.content, y_rec.content)}
+        palette = self._palette('g_y/palette', y, y_rec)
         pairs = [(y, y_rec)]
         if self._config.use_sat:
             adversarial['g_y/adversarial_hat'] = generator_loss(self._config.loss_type, *_logits(self._model.d_x, y_hat))
             reconstruction['g_y/reconstruction_hat'] = self._local_l1(y_cor, y_hat)
             content['g_y/content_hat'] = mean_l1(y_cor.content, y_hat.content)
+            palette.update(self._palette('g_y/palette_hat', y_cor, y_hat))
             pairs.append((y_cor, y_hat))
         perception = self._perceptual(*pairs)
         total = (_sum(adversarial) + self._config.lam_r * _sum(reconstruction) + _sum(content)
                  + self._config.lam_p * perception)
-        return total, {**adversarial, **reconstruction, **content, 'g_y/perceptual': perception}
+        if palette:
+            total += self._config.lam_palette * _sum(palette)
+        return total, {**adversarial, **reconstruction, **content, **palette, 'g_y/perceptual': perception}
+
+    def _palette(self, name, a, b):
+        """{name: mean absolute difference of two Faces' palettes}, or nothing where there are none."""
+        return {} if a.palette is None else {name: mean_l1(a.palette, b.palette)}
 
     def _local_l1(self, a, b):
         return local_l1(a.image, b.image, self._model.config.crop_w, self._model.config.crop_h)

@@ -93,7 +93,8 @@ def _make_steps(strategy, stage, groups, first):
         local = replicas // context.num_input_pipelines
         own = range(context.input_pipeline_id * local, (context.input_pipeline_id + 1) * local)
         both = tuple(pipeline.train_stream(data.data_dir, domain, geometry.img_size, schedule.batch_size, run.seed,
-                                           data.flip, data.skip_corrupt, first, replicas, own) for domain in 'xy')
+                                           data.flip, data.skip_corrupt, first, replicas, own, schedule.twins and domain == 'y')
+                     for domain in 'xy')
         # else workers ask each other before every batch whether there is one
         return tf.data.Dataset.zip(both).apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
