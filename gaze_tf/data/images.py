@@ -46,7 +46,7 @@ def frame_of(width, eyes, img_size, frame_eyes=align.MEAN_EYES):
 def in_frame(image, frame):
     """What a Frame shows of a square Pillow image: an RGB image of the frame's size."""
     image, size = image.convert('RGB'), (frame.size, frame.size)
-    if not _shows_all(image, frame):
+    if not shows_all(frame, image.width):
         return Image.fromarray(frame.cut(np.asarray(image)).numpy())
     # Pillow's filters widen with the reduction, so this does not alias
     return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
@@ -54,11 +54,16 @@ def in_frame(image, frame):
 
 def stored(data, image, frame):
     """The JPEG bytes of `in_frame` for an opened image: its own, where it is a JPEG that the frame shows as it is."""
-    if image.width == frame.size and _format(image) == 'JPEG' and _shows_all(image, frame):
+    if image.width == frame.size and _format(image) == 'JPEG' and shows_all(frame, image.width):
         return data
     file = io.BytesIO()
     in_frame(image, frame).save(file, 'JPEG', quality=95, subsampling='4:4:4')
     return file.getvalue()
+
+
+def shows_all(frame, width):
+    """Whether a Frame is all of a square image, as it is or resized."""
+    return np.array_equal(frame.matrix, _whole(width, frame.size))
 
 
 def _format(image):
@@ -68,7 +73,3 @@ def _format(image):
 def _whole(width, size):
     """Matrix of the Frame that is a whole image."""
     return np.eye(2, 3) * (size / width)
-
-
-def _shows_all(image, frame):
-    return np.array_equal(frame.matrix, _whole(image.width, frame.size))

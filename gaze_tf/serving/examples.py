@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 from PIL import Image, ImageOps
 
-from gaze_tf.align import frame_of
+from gaze_tf.data.images import frame_of, in_frame
 
 FACE = pathlib.Path(__file__).with_name('face.png')
 EYES = 39, 44, 89, 47       # by hand, in pixels of the file
@@ -24,8 +24,8 @@ def examples(config, batch):
     """
     photos = [_photo(mirrored=index % 2 == 1) for index in range(batch)]
     eyes = np.array([eyes for _, eyes in photos], np.float32)
-    frames = [frame_of(own, photo.size, config.img_size, config.eye_shares) for photo, own in photos]
-    face = {'images': np.stack([frame.cut(np.asarray(photo)) for frame, (photo, _) in zip(frames, photos)]),
+    frames = [frame_of(photo.width, own, config.img_size, config.eye_shares) for photo, own in photos]
+    face = {'images': np.stack([in_frame(photo, frame) for frame, (photo, _) in zip(frames, photos)]),
             'eyes': np.stack([frame.eyes for frame in frames])}
     alphas = np.tile(np.array(ALPHAS, np.float32), [batch, 1])
     content = np.tile(np.linspace(-1, 1, config.content_size, dtype=np.float32), [batch, 1])
