@@ -15,12 +15,27 @@ from gaze_tf.errors import GazeError
 from gaze_tf.folders import write_text
 
 CONFIG_NAME = 'config.json'
+# mean eye positions of CelebAGaze's 25,183 training rows (78.6, 92.9, 177.8, 92.7) as shares of its 256 pixels
+FRAME_EYES = '0.30703125,0.362890625,0.69453125,0.362109375'
 
 
 def option(default, help, low=None, below=None, choices=None):
     """A dataclass field that becomes a flag; `low` is its smallest value, `below` what it must stay below."""
     return dataclasses.field(default=default,
                              metadata={'help': help, 'low': low, 'below': below, 'choices': choices})
+
+
+def eye_shares(text):
+    """A value of --frame_eyes as the four floats (left_x, left_y, right_x, right_y); raises GazeError."""
+    try:
+        shares = tuple(float(number) for number in text.split(','))
+    except ValueError:
+        shares = ()
+    # (NaN lies nowhere)
+    if len(shares) != 4 or not all(0 < share < 1 for share in shares) or shares[0] >= shares[2]:
+        raise GazeError(f'--frame_eyes={text} must be left_x,left_y,right_x,right_y: four numbers above 0 and below 1, the '
+                        f'eye with the smaller x first, such as {FRAME_EYES}.')
+    return shares
 
 
 class _Validated:
@@ -53,6 +68,8 @@ class EncoderConfig(_Validated):
     crop_h: int = option(30, 'Height of an eye box, in pixels of the img_size image.', low=2)
     crop_px: int = option(64, 'Side to which eye boxes are resampled for the networks, in pixels '
                               '(the paper: img_size / 4).', low=8)
+    frame_eyes: str = option(FRAME_EYES, 'Where the eyes stand in the frame: left_x,left_y,right_x,right_y as shares of its '
+                                         "side (the paper: CelebAGaze's means).")
     code_size: int = option(256, 'Numbers in the content code of one eye.', low=1)
     ngf: int = option(16, 'Channels of the first layer of E_c, G_x and G_y.', low=1)
     n_layers_r: int = option(3, 'Stride-2 convolutions in the content encoder E_c.', low=1)
@@ -60,9 +77,15 @@ class EncoderConfig(_Validated):
     def __post_init__(self):
         super().__post_init__()
         self._check_multiple('crop_px', 'n_layers_r')
+        eye_shares(self.frame_eyes)
         if max(self.crop_w, self.crop_h) > self.img_size:
             raise GazeError(f'An eye box of {self.crop_w}x{self.crop_h} pixels (--crop_w, --crop_h) does not '
                             f'fit an image of {self.img_size} (--img_size).')
+
+    @property
+    def eye_shares(self):
+        """`frame_eyes` as four floats."""
+        return eye_shares(self.frame_eyes)
 
     def _check_multiple(self, size, layers):
         value, factor = getattr(self, size), 2 ** getattr(self, layers)

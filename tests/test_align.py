@@ -6,7 +6,8 @@ import pytest
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import spsolve
 
-from gaze_tf.editing import align, blend
+from gaze_tf import align
+from gaze_tf.editing import blend
 
 SIZE = 64
 # of CelebAGaze, as a quarter of its 256 pixels
@@ -53,6 +54,25 @@ def test_eyes_lie_where_the_model_learned_them(eyes, scale):
     assert np.linalg.det(linear) > 0
     points = np.random.default_rng(0).uniform(-50, 300, (7, 2))
     np.testing.assert_allclose(frame.to_photo(frame.to_frame(points)), points, atol=1e-9)
+
+
+def test_a_frame_zoomed_to_the_eyes():
+    zoomed = (0.2, 0.45, 0.8, 0.4)
+    frame = align.frame_of((130, 110, 170, 120), (300, 240), SIZE, zoomed)
+    np.testing.assert_allclose(frame.eyes, np.multiply(zoomed, SIZE), rtol=1e-6)
+    np.testing.assert_allclose(np.ravel(frame.to_frame([[130, 110], [170, 120]])), np.multiply(zoomed, SIZE), atol=1e-9)
+    # the distance of both eyes there by that in the photo
+    assert float(frame.scale) == pytest.approx(np.hypot(0.6, 0.05) * SIZE / np.hypot(40, 10))
+    points = np.array([[10.5, 20.5], [40.5, 33.5]])
+    cut = frame.cut(picture(240, 300)).numpy()
+    np.testing.assert_allclose([cut[20, 10], cut[33, 40]], waves(*frame.to_photo(points).numpy().T), atol=1.5)
+
+
+def test_what_is_aligned_already_depends_on_where_eyes_stand():
+    for eyes, other in ((MEAN, (0.2, 0.45, 0.8, 0.45)), (np.multiply((0.2, 0.45, 0.8, 0.45), SIZE), align.MEAN_EYES)):
+        own = tuple(np.divide(eyes, SIZE) + 0.02)
+        np.testing.assert_array_equal(align.frame_of(eyes, (SIZE, SIZE), SIZE, own).matrix, np.eye(2, 3))
+        assert align.frame_of(eyes, (SIZE, SIZE), SIZE, other).scale != 1
 
 
 @pytest.mark.parametrize('eyes, scale', CASES)

@@ -77,6 +77,7 @@ def test_defaults_are_the_papers():
     model, gan, pam = config.ModelConfig(), config.GanConfig(), config.PamConfig()
     assert dataclasses.asdict(model) == {
         'img_size': 256, 'crop_w': 50, 'crop_h': 30, 'crop_px': 64, 'code_size': 256, 'ngf': 16,
+        'frame_eyes': '0.30703125,0.362890625,0.69453125,0.362109375',
         'n_layers_r': 3, 'ndf': 16, 'nef': 32, 'n_layers_g': 5, 'n_layers_d': 5, 'n_layers_e': 3,
         'use_sp': True, 'use_pam': True, 'palette': 0}
     assert (gan.steps, gan.batch_size, gan.lr_d, gan.lr_g) == (200000, 16, 1e-4, 1e-4)
@@ -86,13 +87,35 @@ def test_defaults_are_the_papers():
     assert (pam.batch_size, pam.lr_r, pam.beta1, pam.beta2) == (16, 5e-4, 0.5, 0.999)
 
 
+def test_eyes_stand_in_the_frame_where_celebagaze_has_them():
+    assert config.EncoderConfig().eye_shares == (78.6 / 256, 92.9 / 256, 177.8 / 256, 92.7 / 256)
+    assert config.ModelConfig(frame_eyes='0.2,0.45,.8,45e-2').eye_shares == (0.2, 0.45, 0.8, 0.45)
+
+
+@pytest.mark.parametrize('text', ['', '0.2,0.45,0.8', '0.2,0.45,0.8,0.45,0.5', '0.2,x,0.8,0.45', '0,0.45,0.8,0.45',
+                                  '0.2,0.45,0.8,1', '0.8,0.45,0.2,0.45', '0.5,0.4,0.5,0.6', '0.2,nan,0.8,0.45',
+                                  '0.2,0.45,inf,0.45'])
+def test_eyes_that_cannot_stand_in_a_frame(text):
+    with pytest.raises(GazeError, match=f'--frame_eyes={text} must be left_x,left_y,right_x,right_y'):
+        config.EncoderConfig(frame_eyes=text)
+
+
+def test_a_file_without_where_eyes_stand_means_celebagazes(tmp_path):
+    path = tmp_path / 'config.json'
+    config.save(path, encoder=config.EncoderConfig())
+    values = json.loads(path.read_text())
+    del values['encoder']['frame_eyes']
+    path.write_text(json.dumps(values))
+    assert config.load(path)['encoder'] == config.EncoderConfig()
+
+
 def test_a_configuration_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.GanConfig().lam_p = 1.
 
 
 CHANGED = {
-    'encoder': config.EncoderConfig(img_size=128, crop_w=30),
+    'encoder': config.EncoderConfig(img_size=128, crop_w=30, frame_eyes='0.2,0.45,0.8,0.45'),
     'model': config.ModelConfig(img_size=128, use_sp=False),
     'data': config.DataConfig(data_dir='Gesichter äöü', flip=False),
     'pam': config.PamConfig(lr_r=1.234567890123e-7),

@@ -12,8 +12,14 @@ import tensorflow as tf
 from PIL import Image
 
 import tiny
-from gaze_tf.editing.align import frame_of
+from gaze_tf import config
+from gaze_tf.align import frame_of
+from gaze_tf.cli.main import main
+from gaze_tf.config import ModelConfig
 from gaze_tf.editing.editor import GazeEditor
+from gaze_tf.models.gaze_model import GazeModel
+from gaze_tf.serving import signatures
+from gaze_tf.serving.examples import examples
 
 PORTRAIT = np.asarray(Image.open(pathlib.Path(__file__).with_name('data') / 'portrait.png').convert('RGB'))
 EYES = np.array([128, 100.5, 172, 103], np.float32)
@@ -104,6 +110,47 @@ def test_a_frame_far_larger_than_its_photo(serve):
     eyes = np.array([1, 1, 4999, 1], np.float32)
     assert frame_of(eyes, (5000, 2), tiny.SIZE).scale < 0.01
     assert pixels(serve([encoded(line)], eyes)[0]).shape == line.shape
+
+
+ZOOMED = ModelConfig(img_size=128, crop_w=48, crop_h=32, crop_px=16, frame_eyes='0.2,0.45,0.8,0.45', code_size=4, ngf=2,
+                     ndf=2, nef=2, n_layers_g=2, n_layers_d=1, n_layers_e=1, n_layers_r=1)
+
+
+@pytest.fixture(scope='module')
+def zoomed(tmp_path_factory):
+    """A SavedModel that looks at the eyes from near; it was never trained."""
+    tf.keras.utils.set_random_seed(4)
+    model = GazeModel(ZOOMED, native_crops=False)
+    tiny.randomize(model.trainable_variables, seed=4, scale=0.1)
+    folder = tmp_path_factory.mktemp('zoomed')
+    module = signatures.serving_module(model)
+    tf.saved_model.save(module, str(folder), signatures=signatures.signatures_of(module))
+    config.save(folder / config.CONFIG_NAME, model=ZOOMED)
+    return folder
+
+
+def test_a_frame_zoomed_to_the_eyes(zoomed, tmp_path):
+    size = np.array(PORTRAIT.shape[1::-1])
+    (tmp_path / 'photo.png').write_bytes(encoded(PORTRAIT))
+    assert main(['correct', *tiny.arguments(model=zoomed, input=tmp_path / 'photo.png', output=tmp_path / 'out.png',
+                                            eyes=','.join(map(str, EYES)))]) == 0
+    expected = pixels((tmp_path / 'out.png').read_bytes())
+    # boxes of 48 x 32 pixels, eyes 76.8 apart; here they are 44.07 apart (and turned a little)
+    y, x = np.mgrid[:size[1], :size[0]] + 0.5
+    scale = np.hypot(44, 2.5) / 76.8
+    boxes = [np.maximum(np.abs(x - cx) / (24 * scale + 1.5), np.abs(y - cy) / (16 * scale + 1.5)) <= 1
+             for cx, cy in EYES.reshape(2, 2)]
+    changed = (expected != PORTRAIT).any(axis=-1)
+    assert not changed[~(boxes[0] | boxes[1])].any() and all(changed[box].mean() > 0.5 for box in boxes)
+    served = tf.saved_model.load(str(zoomed)).signatures['correct_encoded']
+    found = served(image=tf.constant([encoded(PORTRAIT)]), eyes=tf.constant(EYES[None]))['image_bytes'].numpy()
+    assert tiny.same_pixels(pixels(found[0]), expected)
+
+
+def test_examples_stand_in_the_models_frame():
+    face = examples(ZOOMED, 2)['correct']
+    assert face['images'].shape == (2, 128, 128, 3)
+    np.testing.assert_allclose(face['eyes'], [np.multiply((0.2, 0.45, 0.8, 0.45), 128)] * 2, rtol=1e-6)
 
 
 MEMORY = '''

@@ -195,6 +195,53 @@ def test_iris_offsets_of_photos(faces_dir):
     assert found['at_camera'] == {'mean': pytest.approx(2), 'median': pytest.approx(2), 'p90': pytest.approx(2), 'faces': 2}
 
 
+def test_a_frame_zoomed_to_the_eyes_is_measured_in_the_data_sets_image(rendered_dir):
+    """A network that blackens eyes; a detector and an estimator that note what they are given."""
+    zoomed = Samples(rendered_dir, 64, rendered.HELD_OUT, frame_eyes=(0.2, 0.45, 0.8, 0.45))
+    whole = rendered.samples(rendered_dir)
+    faces = {(domain, name): sample for domain in 'xy' for name, sample in zip(
+        whole.names[domain], whole.read(domain, whole.names[domain]))}
+
+    class Blackener(rendered.DoNothing):
+        def correct(self, images, eyes):
+            images = images.copy()
+            for image, own in zip(images, eyes):
+                for x0, y0, x1, y1 in self.boxes(own):
+                    image[y0:y1, x0:x1] //= 4
+            return images
+
+    looked, read = [], []
+
+    def detector(image):
+        looked.append(image)
+        return [Face(tuple(sample.eyes), tuple(sample.eyes + 1), eye_width=5.) for sample in faces.values()
+                if np.mean(sample.image != image) < 0.2]
+
+    def estimator(images, eyes):
+        read.extend(zip(images, eyes))
+        return np.zeros([len(images), 2])
+
+    rows = measure(Blackener(), zoomed, Tools(detector=detector, estimator=estimator)).rows
+    assert len(looked) == 2 * len(rows) and not any(np.isnan(row['offset_size_after']) for row in rows)
+    for n, row in enumerate(rows):
+        sample, (before, after) = faces[row['domain'], row['name']], looked[2 * n:2 * n + 2]
+        np.testing.assert_array_equal(before, sample.image)
+        changed = (after != before).any(-1)
+        # boxes of 17 x 13 pixels around eyes 38.4 apart are smaller here, where eyes are nearer to each other
+        scale = np.hypot(*(sample.eyes[2:] - sample.eyes[:2])) / 38.4
+        y, x = np.mgrid[:64, :64] + 0.5
+        near = np.min([np.hypot(x - cx, y - cy) for cx, cy in np.reshape(sample.eyes, (2, 2))], axis=0)
+        assert changed.any() and not changed[near > scale * np.hypot(9, 7) + 2].any()
+    # the input, the correction and the twin of the 8 faces of Y, and frames of animations
+    assert len(read) == 8 * (3 + len(ALPHAS))
+    owners = [sample for sample in faces.values() if sample.domain == 'y']
+    for sample, (image, eyes) in zip(owners, read[:8]):
+        np.testing.assert_array_equal(image, sample.image)
+        np.testing.assert_allclose(eyes, sample.eyes, atol=1e-3)
+    for sample, (image, _) in zip(owners, read[16:24]):
+        np.testing.assert_array_equal(image, sample.twin)
+
+
 def test_stats_by_hand():
     nan, inf = math.nan, math.inf
     assert summary.stats([1, 2, 3, 4, nan]) == {'mean': 2.5, 'median': 2.5, 'p90': pytest.approx(3.7), 'faces': 4}

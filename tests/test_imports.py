@@ -1,4 +1,4 @@
-"""Imports of the package go one way: cli → (training | serving | editing) → models, losses, data → config."""
+"""Imports of the package go one way: cli → (training | serving | editing) → models, losses, data → align → config."""
 import ast
 import pathlib
 import subprocess
@@ -17,15 +17,17 @@ ALLOWED = {
     'config': {'folders', 'errors'},
     'folders': {'errors'},
     'official': {'config', 'errors'},
-    'data': {'config', 'errors'},
+    'align': {'config'},
+    'data': {'align', 'config', 'errors'},
     'losses': {'official', 'config', 'errors'},
     'models': {'config', 'errors'},
     'training': {'models', 'losses', 'data', 'official', 'folders', 'config', 'errors'},
-    'editing': {'data', 'folders', 'config', 'errors'},
-    'serving': {'editing', 'models', 'losses', 'data', 'folders', 'config', 'errors', 'training.checkpoints',
+    'editing': {'align', 'data', 'folders', 'config', 'errors'},
+    'serving': {'editing', 'align', 'models', 'losses', 'data', 'folders', 'config', 'errors', 'training.checkpoints',
                 'training.run_folder', '__version__'},
-    'evaluation': {'editing', 'data', 'models', 'losses', 'folders', 'config', 'errors', '__version__'},
-    'cli': {'training', 'serving', 'editing', 'evaluation', 'models', 'losses', 'data', 'official', 'folders', 'config', 'errors'},
+    'evaluation': {'editing', 'align', 'data', 'models', 'losses', 'folders', 'config', 'errors', '__version__'},
+    'cli': {'training', 'serving', 'editing', 'evaluation', 'models', 'losses', 'data', 'official', 'folders', 'config',
+            'errors'},
 }
 # and for modules that may import less, or others, than their part
 CLIENT = {'serving.remote', 'errors'}

@@ -174,6 +174,13 @@ def test_other_size_is_refused(folder):
         pipeline.train_stream(folder, 'x', 64, 4, seed=0)
 
 
+def test_another_frame_is_refused(folder):
+    pipeline.check_frame(folder, '0.30703125,0.362890625,0.69453125,.362109375')
+    with pytest.raises(GazeError, match='--frame_eyes=0.30703125,0.362890625,0.69453125,0.362109375, or .* '
+                                        '--frame_eyes=0.2,0.45,0.8,0.45'):
+        pipeline.check_frame(folder, '0.2,0.45,0.8,0.45')
+
+
 def flip_bytes(folder, name):
     """Damages the second record of a shard; its size stays."""
     path = folder / name

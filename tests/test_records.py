@@ -1,10 +1,12 @@
 """The TFRecord schema and the manifest."""
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from gaze_tf.config import FRAME_EYES
 from gaze_tf.data import records
 from gaze_tf.errors import GazeError
 
@@ -31,6 +33,24 @@ def test_round_trip(folder):
         assert record.eyes.dtype == tf.float32 and record.eyes.shape == [4]
         np.testing.assert_array_equal(record.eyes, RECORD.eyes)
         assert record.name.numpy().decode('utf-8') == RECORD.name
+
+
+def test_a_twin_is_stored_beside_the_image_and_need_not_be():
+    for twin in (b'', b'\xff\xd8 twin'):
+        assert records.parse(records.encode(RECORD._replace(twin=twin))).twin.numpy() == twin
+    # what an earlier version wrote has no such feature, and what has no twin is stored as it was
+    example = tf.train.Example.FromString(records.encode(RECORD))
+    assert set(example.features.feature) == {'image', 'eyes', 'name'}
+
+
+def test_a_manifest_that_does_not_tell_where_eyes_stand(folder):
+    manifest = records.load_manifest(folder)
+    values = json.loads((folder / 'manifest.json').read_text())
+    assert values.pop('frame_eyes') == FRAME_EYES
+    (folder / 'manifest.json').write_text(json.dumps(values))
+    assert records.load_manifest(folder) == manifest
+    records.save_manifest(folder, dataclasses.replace(manifest, frame_eyes='0.2,0.45,0.8,0.45'))
+    assert records.load_manifest(folder).frame_eyes == '0.2,0.45,0.8,0.45'
 
 
 def test_equal_records_give_equal_bytes():

@@ -7,8 +7,11 @@ from PIL import Image
 
 import rendered
 import tiny
+from gaze_tf.align import frame_of
 from gaze_tf.errors import GazeError
 from gaze_tf.evaluation.samples import Samples
+
+ZOOMED = 0.2, 0.45, 0.8, 0.45
 
 
 @pytest.fixture
@@ -49,6 +52,24 @@ def test_another_size_scales_pixels_by_their_centres(rendered_dir):
         np.testing.assert_allclose(a.eyes, b.eyes / 2)
         np.testing.assert_allclose(a.truth.iris, (b.truth.iris - 0.5) / 2, atol=1e-9)
         assert a.truth.radius == pytest.approx(b.truth.radius / 2)
+
+
+def test_faces_twins_and_irises_come_into_the_models_frame(rendered_dir):
+    whole, zoomed = (Samples(rendered_dir, 64, rendered.HELD_OUT, **options) for options in ({}, {'frame_eyes': ZOOMED}))
+    for a, b in zip(whole.read('y', whole.names['y']), zoomed.read('y', zoomed.names['y'])):
+        assert a.photo is None and a.twin_photo is None
+        np.testing.assert_allclose(b.eyes, np.multiply(ZOOMED, 64), rtol=1e-6)
+        np.testing.assert_array_equal(b.photo, a.image)
+        np.testing.assert_array_equal(b.twin_photo, a.twin)
+        cut = frame_of(a.eyes, (64, 64), 64, ZOOMED).cut(a.image).numpy().astype(int)
+        assert np.abs(b.image - cut).mean() < 2
+        # positions by hand: the similarity of two pairs of points is a division of complex numbers
+        own, eyes = (np.array(points) @ [1, 1j] for points in (np.reshape(a.eyes, (2, 2)), np.reshape(b.eyes, (2, 2))))
+        ratio = (eyes[1] - eyes[0]) / (own[1] - own[0])
+        for before, after in ((a.truth.iris, b.truth.iris), (a.truth.twin_iris, b.truth.twin_iris)):
+            expected = eyes[0] + ratio * ((before + 0.5) @ [1, 1j] - own[0])
+            np.testing.assert_allclose((after + 0.5) @ [1, 1j], expected, atol=1e-4)
+        assert b.truth.radius == pytest.approx(abs(ratio) * a.truth.radius)
 
 
 def test_photos_have_no_truth(faces_dir):
@@ -115,6 +136,12 @@ def test_folders_that_hold_no_faces(tmp_path):
 def test_a_twin_that_cannot_be_read(folder):
     (folder / 'twins' / 'y000004.png').write_bytes(b'no picture')
     with pytest.raises(GazeError, match='twins/y000004.png, the twin of y000004, cannot be read'):
+        rendered.samples(folder)
+
+
+def test_a_twin_of_another_size(folder):
+    Image.new('RGB', (32, 32)).save(folder / 'twins' / 'y000004.png')
+    with pytest.raises(GazeError, match='y000004.png has 32x32 pixels, and y000004, whose twin it is, 64x64'):
         rendered.samples(folder)
 
 

@@ -237,6 +237,12 @@ def test_weights_that_are_not_finite_are_not_saved(pretrain_command, tmp_path, m
     assert 'a weight of autoencoder is not finite after step 1' in message and steps_in(tmp_path) == []
 
 
+def test_data_of_another_frame(pretrain_command, tmp_path, capsys):
+    message = failure(capsys, pretrain_command(tmp_path / 'run', frame_eyes='0.2,0.45,0.8,0.45'))
+    assert 'use --frame_eyes=0.30703125,0.362890625,0.69453125,0.362109375, or run `gaze-tf prepare`' in message
+    assert not (tmp_path / 'run').exists()
+
+
 def test_a_learning_rate_that_explodes(pretrain_command, tmp_path, capsys):
     message = failure(capsys, pretrain_command(tmp_path, lr_r=1e30))
     assert 'Training stopped' in message and 'a lower learning rate' in message
@@ -248,6 +254,7 @@ def test_a_learning_rate_that_explodes(pretrain_command, tmp_path, capsys):
     ({'lam_p': 100}, '--lam_p=100 needs the VGG-16 weights'),
     ({'lam_p': 100, 'vgg_weights': '/no/vgg.h5'}, '/no/vgg.h5'),
     ({'crop_w': 15}, '--crop_w=15, but the content encoder of --pam_checkpoint was trained with 13'),
+    ({'frame_eyes': '0.2,0.45,0.8,0.45'}, '--frame_eyes=0.2,0.45,0.8,0.45, but the content encoder of --pam_checkpoint'),
     ({'data_dir': '/no/records'}, '/no/records'),
     ({'xla': 'off', 'n_layers_g': 6}, '--img_size=32 must be a multiple of 64')])
 def test_training_that_cannot_start(train_command, tmp_path, capsys, changes, message):

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from gaze_tf.align import MEAN_EYES
 from gaze_tf.config import EncoderConfig, ModelConfig
 from gaze_tf.data.pipeline import Batch
 
@@ -84,6 +85,7 @@ def same_pixels(found, expected):
 class Painter:
     """Stands in for a Network of 64-pixel faces with boxes of 13 x 9: paints grey 50 + 100 * alpha."""
     img_size = 64
+    frame_eyes = MEAN_EYES
 
     def boxes(self, eyes):
         return [(int(x) - 6, int(y) - 4, int(x) + 7, int(y) + 5) for x, y in np.reshape(eyes, (2, 2))]

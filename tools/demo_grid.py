@@ -13,7 +13,7 @@ _COLUMNS = ('input', 'masked input', 'corrected', 'rendered at the camera')
 def draw(out, count):
     """The Image, with the last `count` faces of domain Y, of `out` as the stages of tools/demo.py leave it."""
     model = config.load(out / 'gaze' / config.CONFIG_NAME)['model']
-    samples = Samples(out / 'faces', model.img_size, {'y': count})
+    samples = Samples(out / 'faces', model.img_size, {'y': count}, frame_eyes=model.eye_shares)
     rows = []
     for sample in samples.read('y', samples.names['y']):
         boxes = eye_boxes(sample.eyes[None], model)[0].numpy().astype(int)

@@ -19,7 +19,7 @@ def draw(out, variants):
     if not networks:
         return
     first, network = next(iter(networks.items()))
-    samples = Samples(out / 'faces', network.img_size, {'y': _held_out(out)})
+    samples = Samples(out / 'faces', network.img_size, {'y': _held_out(out)}, frame_eyes=network.frame_eyes)
     batch = batch_of(network, samples.read('y', samples.names['y'][:FACES]))
     columns = {'input': batch.images, **{what: own.correct(batch.images, batch.eyes) for what, own in networks.items()},
                'rendered at the camera': batch.twins}

@@ -52,7 +52,8 @@ def run(values):
     from gaze_tf.evaluation.samples import Samples
     tools = _tools(values)
     network = Network(values.model)
-    samples = Samples(values.data, network.img_size, {'x': values.test_x, 'y': values.test_y}, values.skip_bad)
+    samples = Samples(values.data, network.img_size, {'x': values.test_x, 'y': values.test_y}, values.skip_bad,
+                      network.frame_eyes)
     if values.gaze_estimator and not samples.rendered:
         raise GazeError(f'--gaze_estimator reads rendered faces, and --data={values.data} has no truth.csv: leave it out.')
     if not samples.rendered if values.iris_offset is None else values.iris_offset:

@@ -2,24 +2,26 @@
 
     <data_dir>/1/<name>.jpg   <data_dir>/1.txt     domain X: eyes at the camera
     <data_dir>/0/<name>.jpg   <data_dir>/0.txt     domain Y: eyes elsewhere
+    <data_dir>/twins/<name>.jpg or .png            of Y, if there are any: the same face, looking at the camera
 
 A row of a .txt is `name left_x left_y right_x right_y`: single spaces, pixels of that image, no
 extension in the name. "Left" is the eye with the smaller x (the subject's right eye).
 """
 import concurrent.futures
-import dataclasses
+import csv
+import functools
 import hashlib
-import io
 import json
 import os
 import pathlib
 import re
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import tqdm
-from PIL import Image
 
-from gaze_tf.data import records
+from gaze_tf.align import MEAN_EYES
+from gaze_tf.config import FRAME_EYES, eye_shares
+from gaze_tf.data import images, records
 from gaze_tf.errors import GazeError
 
 FOLDERS = {'x': '1', 'y': '0'}
@@ -33,7 +35,8 @@ _CHUNK = 64
 class Face(NamedTuple):
     """A usable row: its image exists, though it has not been opened yet.
 
-    eyes: (left_x, left_y, right_x, right_y), float pixels of the image. where: file and line of the row.
+    eyes: (left_x, left_y, right_x, right_y), float pixels of the image. where: file and line of the row. twin: file of the
+    twin, which need not be there, or None where it is not asked for.
     """
     name: str
     path: pathlib.Path
@@ -41,6 +44,7 @@ class Face(NamedTuple):
     where: str
     bytes: int
     mtime_ns: int
+    twin: Optional[pathlib.Path] = None
 
 
 class Listing(NamedTuple):
@@ -121,39 +125,51 @@ def parse_row(line):
     return name, eyes
 
 
-def read_image(face, img_size):
-    """The Record of a Face: its own bytes if it is img_size pixels wide, otherwise resized with its eyes.
+def read_image(face, img_size, frame_eyes=MEAN_EYES):
+    """The Record of a Face in a frame of img_size pixels, with that of its twin, if it is to have one.
 
-    Raises GazeError (file and reason) when the image is unreadable, truncated or not square, or when
-    an eye lies outside it.
+    frame_eyes: where eyes stand in the frame, as shares of its side. Where they are CelebAGaze's, an image of img_size keeps
+    its own bytes, and others are resized. Raises GazeError (file and reason) when an image is unreadable, truncated or not
+    square, when an eye lies outside it, or when the twin is missing or of another size.
     """
-    try:
-        data = face.path.read_bytes()
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = 'not an image' if isinstance(error, Image.UnidentifiedImageError) else error
-        raise GazeError(f'{face.path}: cannot be read ({reason})') from error
-    width, height = image.size
-    if image.format not in ('JPEG', 'MPO'):
-        raise GazeError(f'{face.path}: is a {image.format} file and must be a JPEG')
-    if image.mode not in ('RGB', 'L'):
-        raise GazeError(f'{face.path}: has colours in {image.mode} and must be RGB or grey')
-    if width != height:
-        raise GazeError(f'{face.path}: is {width}x{height} pixels; crop it to a square first')
+    data, image = images.opened(face.path, ['JPEG'])
+    width = image.width
     if max(face.eyes) >= width:
         raise GazeError(f'{face.where}: the coordinate {max(face.eyes):g} lies outside the image of '
-                        f'{width}x{height} pixels')
-    if width == img_size:
-        return records.Record(data, face.eyes, face.name)
-    resized = io.BytesIO()
-    # Pillow's filters widen with the reduction, so this does not alias
-    small = image.convert('RGB').resize((img_size, img_size), Image.Resampling.LANCZOS)
-    small.save(resized, 'JPEG', quality=95, subsampling='4:4:4')
-    return records.Record(resized.getvalue(), tuple(v * img_size / width for v in face.eyes), face.name)
+                        f'{width}x{width} pixels')
+    frame = images.frame_of(width, face.eyes, img_size, frame_eyes)
+    return records.Record(images.stored(data, image, frame), tuple(frame.eyes.numpy().tolist()), face.name,
+                          _read_twin(face, width, frame) if face.twin else b'')
 
 
-def prepare(data_dir, output_dir, img_size, test_sizes, shard_size, skip_bad):
+def _read_twin(face, width, frame):
+    if not face.twin.is_file():
+        raise GazeError(f'{face.where}: its twin {face.twin} is missing')
+    data, image = images.opened(face.twin, ['JPEG', 'PNG'])
+    if image.width != width:
+        raise GazeError(f'{face.twin}: is {image.width} pixels wide and must be {width}, as the face whose twin it is')
+    return images.stored(data, image, frame)
+
+
+def _with_twins(data_dir, faces):
+    """Faces with the files that their twins should be in: those that truth.csv names, or twins/<name>.jpg or .png."""
+    table, named = pathlib.Path(data_dir) / 'truth.csv', {}
+    if table.is_file():
+        try:
+            with open(table, newline='', encoding='utf-8') as file:
+                named = {row['name']: row['twin'] for row in csv.DictReader(file)}
+        except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+            raise GazeError(f'{table} cannot be read, or lacks a column ({error}): it must have the columns name and '
+                            'twin.') from error
+    found = []
+    for face in faces:
+        files = [named[face.name]] if named.get(face.name) else [f'twins/{face.name}{suffix}' for suffix in ('.jpg', '.png')]
+        paths = [table.parent / file for file in files]
+        found.append(face._replace(twin=next((path for path in paths if path.is_file()), paths[0])))
+    return found
+
+
+def prepare(data_dir, output_dir, img_size, test_sizes, shard_size, skip_bad, frame_eyes=FRAME_EYES, twins=False):
     """Packs a raw folder into TFRecords and a manifest; does only what an earlier run has not done.
 
     Each image is opened once and decoded to make sure that it is whole. Shards are kept when the rows
@@ -163,11 +179,13 @@ def prepare(data_dir, output_dir, img_size, test_sizes, shard_size, skip_bad):
     Args:
       data_dir: the raw folder.
       output_dir: the records folder; made if needed.
-      img_size: side of the stored images in pixels; other sizes are resized.
+      img_size: side of the stored images in pixels.
       test_sizes: {'x': number, 'y': number} of last usable rows that are kept for testing; an image
         found to be bad later still counts.
       shard_size: images in a shard, at most.
       skip_bad: leave out bad rows and images instead of failing.
+      frame_eyes: where eyes stand in the stored images, as --frame_eyes; for what is done to images see `read_image`.
+      twins: whether to store the twins of Y with their faces.
 
     Returns:
       Report.
@@ -177,9 +195,11 @@ def prepare(data_dir, output_dir, img_size, test_sizes, shard_size, skip_bad):
         them listed) rows or images are bad. The records folder is then not complete.
     """
     listings = {domain: read_domain(data_dir, domain) for domain in records.DOMAINS}
+    if twins:
+        listings['y'] = listings['y']._replace(faces=_with_twins(data_dir, listings['y'].faces))
     problems = [problem for listing in listings.values() for problem in listing.problems]
     try:
-        plan = _plan(listings, img_size, test_sizes, shard_size)
+        plan = _plan(listings, img_size, eye_shares(frame_eyes), test_sizes, shard_size)
     except GazeError as error:
         raise _listed(problems) if problems and not skip_bad else error
     output_dir = pathlib.Path(output_dir)
@@ -190,7 +210,7 @@ def prepare(data_dir, output_dir, img_size, test_sizes, shard_size, skip_bad):
         return records.Manifest(img_size, complete,
                                 {domain: listing.missing for domain, listing in listings.items()},
                                 {domain: tuple(listing.problems) for domain, listing in listings.items()},
-                                tuple(shards[file] for file in plan if file in shards))
+                                tuple(shards[file] for file in plan if file in shards), frame_eyes)
 
     if (skip_bad or not problems) and _earlier(output_dir) == manifest(complete=True):
         return Report(manifest(complete=True), 0, kept)
@@ -200,7 +220,8 @@ def prepare(data_dir, output_dir, img_size, test_sizes, shard_size, skip_bad):
         _remove_stale(output_dir, shards)
     except OSError as error:
         raise GazeError(f'Cannot write into {output_dir}: {error}') from error
-    for shard, bad in _write_missing(output_dir, plan, set(shards), img_size, skip_bad):
+    read = functools.partial(read_image, img_size=img_size, frame_eyes=eye_shares(frame_eyes))
+    for shard, bad in _write_missing(output_dir, plan, set(shards), read, skip_bad):
         problems += bad
         if shard:
             shards[shard.file] = shard
@@ -226,7 +247,7 @@ class _HasBadImages(Exception):
     """Ends the writing of a shard that is not to be kept."""
 
 
-def _plan(listings, img_size, test_sizes, shard_size):
+def _plan(listings, img_size, frame_eyes, test_sizes, shard_size):
     """{file name: _Planned} in the order of the rows; GazeError when a domain has no row to train on."""
     plan = {}
     for domain, listing in listings.items():
@@ -238,12 +259,22 @@ def _plan(listings, img_size, test_sizes, shard_size):
         for split, faces in (('train', listing.faces[:border]), ('test', listing.faces[border:])):
             pieces = [faces[start:start + shard_size] for start in range(0, len(faces), shard_size)]
             for index, piece in enumerate(pieces):
-                source = [records.VERSION, img_size, [(face.name, face.eyes, face.bytes, face.mtime_ns)
-                                                      for face in piece]]
-                key = hashlib.sha256(json.dumps(source).encode()).hexdigest()
+                key = hashlib.sha256(json.dumps(_source(piece, img_size, frame_eyes)).encode()).hexdigest()
                 name = records.shard_name(domain, split, index, len(pieces))
                 plan[name] = _Planned(domain, split, piece, key)
     return plan
+
+
+def _source(faces, img_size, frame_eyes):
+    """All that the contents of a shard depend on; what an earlier version made is still valid."""
+    source = [records.VERSION, img_size, [(face.name, face.eyes, face.bytes, face.mtime_ns) for face in faces]]
+    if frame_eyes != MEAN_EYES:
+        source.append(frame_eyes)
+    twins = [face.twin for face in faces if face.twin]
+    if twins:
+        states = [twin.stat() if twin.is_file() else None for twin in twins]
+        source.append([(str(twin), state and (state.st_size, state.st_mtime_ns)) for twin, state in zip(twins, states)])
+    return source
 
 
 def _earlier(output_dir):
@@ -274,7 +305,7 @@ def _remove_stale(output_dir, shards):
             path.unlink()
 
 
-def _write_missing(output_dir, plan, there, img_size, skip_bad):
+def _write_missing(output_dir, plan, there, read, skip_bad):
     """Writes the planned shards that are not `there`; yields (Shard, its bad images) for each.
 
     Shard is None when it was not kept because of bad images. Memory stays flat: no more than _CHUNK
@@ -286,9 +317,9 @@ def _write_missing(output_dir, plan, there, img_size, skip_bad):
             tqdm.tqdm(total=total, unit=' images', disable=not total) as bar:
         for file, planned in missing.items():
             bad = []
-            images = _read_images(planned.faces, img_size, pool, bar, bad, skip_bad)
+            faces = _read_faces(planned.faces, read, pool, bar, bad, skip_bad)
             try:
-                count, size, checksum = records.write_shard(output_dir / file, images)
+                count, size, checksum = records.write_shard(output_dir / file, faces)
             except _HasBadImages:
                 yield None, bad
             else:
@@ -296,16 +327,16 @@ def _write_missing(output_dir, plan, there, img_size, skip_bad):
                                     tuple(bad)), bad
 
 
-def _read_images(faces, img_size, pool, bar, bad, skip_bad):
-    """Yields the Records of faces in order; appends to `bad` what is wrong with the others."""
-    def read(face):
+def _read_faces(faces, read, pool, bar, bad, skip_bad):
+    """Yields the Records that `read` makes of faces, in order; appends to `bad` what is wrong with the others."""
+    def tried(face):
         try:
-            return read_image(face, img_size)
+            return read(face)
         except GazeError as error:
             return str(error)
 
     for start in range(0, len(faces), _CHUNK):
-        for result in pool.map(read, faces[start:start + _CHUNK]):
+        for result in pool.map(tried, faces[start:start + _CHUNK]):
             bar.update()
             if isinstance(result, records.Record):
                 yield result

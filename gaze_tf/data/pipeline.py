@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from gaze_tf.config import eye_shares
 from gaze_tf.data import records
 from gaze_tf.errors import GazeError
 
@@ -224,6 +225,14 @@ def _shards(records_dir, domain, split, img_size):
     if not count:
         raise GazeError(f'{records_dir} has no {split} images of domain {domain.upper()}.')
     return [str(pathlib.Path(records_dir) / shard.file) for shard in manifest.select(domain, split)], count
+
+
+def check_frame(records_dir, frame_eyes):
+    """Raises GazeError unless eyes stand in the images of a records folder where --frame_eyes says."""
+    found = records.load_manifest(records_dir).frame_eyes
+    if eye_shares(found) != eye_shares(frame_eyes):
+        raise GazeError(f'The images in {records_dir} have the eyes at {found} of their side, not at {frame_eyes}: use '
+                        f'--frame_eyes={found}, or run `gaze-tf prepare` with --frame_eyes={frame_eyes}.')
 
 
 def _derived_seed(*parts):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from gaze_tf.config import FRAME_EYES
 from gaze_tf.errors import GazeError
 
 DOMAINS = ('x', 'y')
@@ -24,6 +25,7 @@ _FEATURES = {
     'image': tf.io.FixedLenFeature([], tf.string),
     'eyes': tf.io.FixedLenFeature([4], tf.float32),
     'name': tf.io.FixedLenFeature([], tf.string),
+    'twin': tf.io.FixedLenFeature([], tf.string, default_value=''),
 }
 
 
@@ -33,26 +35,30 @@ class Record(NamedTuple):
     image: JPEG bytes of a square RGB or grey image.
     eyes: (left_x, left_y, right_x, right_y), float32 pixels of that image; left has the smaller x.
     name: the image's name in its raw folder, without extension.
+    twin: JPEG bytes of the same face looking at the camera, with its eyes in the same places; empty where there is none.
     """
     image: bytes
     eyes: tuple
     name: str
+    twin: bytes = b''
 
 
 def encode(record):
     """The bytes of one TFRecord; equal records give equal bytes."""
-    example = tf.train.Example(features=tf.train.Features(feature={
+    features = {
         'image': tf.train.Feature(bytes_list=tf.train.BytesList(value=[record.image])),
         'eyes': tf.train.Feature(float_list=tf.train.FloatList(value=record.eyes)),
         'name': tf.train.Feature(bytes_list=tf.train.BytesList(value=[record.name.encode('utf-8')])),
-    }))
-    return example.SerializeToString(deterministic=True)
+    }
+    if record.twin:
+        features['twin'] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[record.twin]))
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
 
 
 def parse(serialized):
-    """A Record of tensors from what `encode` wrote (scalar string tensor): string, [4] float32, string."""
+    """A Record of tensors from what `encode` wrote (scalar string tensor): string, [4] float32, string, string."""
     features = tf.io.parse_single_example(serialized, _FEATURES)
-    return Record(features['image'], features['eyes'], features['name'])
+    return Record(features['image'], features['eyes'], features['name'], features['twin'])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,12 +87,14 @@ class Manifest:
     missing: number of source rows without an image, by domain.
     bad_rows: what was wrong with each source row that --skip_bad left out, by domain.
     shards: every Shard, in the order of the source rows.
+    frame_eyes: where eyes stand in the images, as --frame_eyes.
     """
     img_size: int
     complete: bool
     missing: dict
     bad_rows: dict
     shards: tuple
+    frame_eyes: str = FRAME_EYES
 
     def select(self, domain, split):
         """The shards of one domain and split, in order."""
@@ -151,6 +159,7 @@ def save_manifest(records_dir, manifest):
         'version': VERSION,
         'complete': manifest.complete,
         'img_size': manifest.img_size,
+        'frame_eyes': manifest.frame_eyes,
         'counts': {domain: {split: manifest.count(domain, split) for split in SPLITS} for domain in DOMAINS},
         'missing': manifest.missing,
         'bad_rows': manifest.bad_rows,
@@ -174,7 +183,9 @@ def read_manifest(records_dir):
             raise ValueError(f'its version is {values["version"]}, not {VERSION}')
         shards = tuple(Shard(**{**shard, 'left_out': tuple(shard['left_out'])}) for shard in values['shards'])
         bad_rows = {domain: tuple(rows) for domain, rows in values['bad_rows'].items()}
-        return Manifest(values['img_size'], values['complete'], values['missing'], bad_rows, shards)
+        # earlier versions wrote no frame_eyes and had no others
+        return Manifest(values['img_size'], values['complete'], values['missing'], bad_rows, shards,
+                        values.get('frame_eyes', FRAME_EYES))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise GazeError(f'{records_dir} has no {MANIFEST_NAME}: it is not a folder written by '
                         '`gaze-tf prepare`.') from error

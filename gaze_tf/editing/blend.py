@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import fft
 
-from gaze_tf.editing.align import compiled, patch_of, sample
+from gaze_tf.align import compiled, patch_of, sample
 
 BLENDS = 'feather', 'poisson', 'hard'
 # width of the feather, as a share of the eye box's height

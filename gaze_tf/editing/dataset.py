@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from gaze_tf.align import frame_of
 from gaze_tf.editing import faces as faces_lib
-from gaze_tf.editing.align import frame_of
 from gaze_tf.editing.inputs import PHOTOS
 from gaze_tf.editing.photo import Photo
 from gaze_tf.errors import GazeError

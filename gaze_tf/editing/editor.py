@@ -8,8 +8,8 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
+from gaze_tf.align import frame_of
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
-from gaze_tf.editing.align import frame_of
 from gaze_tf.editing.network import Network
 from gaze_tf.editing.photo import Photo
 from gaze_tf.errors import GazeError
@@ -112,12 +112,15 @@ class GazeEditor:
             self._detector = MediapipeDetector()
         return self._detector(rgb)
 
+    def frame_of(self, face, rgb):
+        """The model's Frame of a Face in a photo uint8 [H, W, 3]."""
+        return frame_of(face.eyes, rgb.shape[1::-1], self.network.img_size, self.network.frame_eyes)
+
     def prepare(self, photo, eyes=None, faces='largest'):
         """The Work on a photo (path, Photo or array); for the arguments see `correct`."""
         photo, rgb = opened(photo)
         reports = chosen_faces(rgb, self.find, self.limits, eyes, faces)
-        frames = {report.index: frame_of(report.face.eyes, rgb.shape[1::-1], self.network.img_size)
-                  for report in reports if report.done}
+        frames = {report.index: self.frame_of(report.face, rgb) for report in reports if report.done}
         return Work(rgb, reports, frames, {index: frame.cut(rgb).numpy() for index, frame in frames.items()}, photo)
 
     def paint(self, works, alpha=1., blend='feather'):

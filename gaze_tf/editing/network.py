@@ -13,7 +13,8 @@ from gaze_tf.folders import SAVED_MODEL_NAME, reason, versions
 class Network:
     """What a SavedModel computes on aligned faces: uint8 [B, S, S, 3] with eyes [B, 4] in pixels.
 
-    img_size: side S of the faces that it takes, in pixels. path: folder of the SavedModel. config: its ModelConfig.
+    img_size: side S of the faces that it takes, in pixels. frame_eyes: where eyes stand in them, as shares of S.
+    path: folder of the SavedModel. config: its ModelConfig.
     """
 
     def __init__(self, path):
@@ -25,6 +26,7 @@ class Network:
             self._model = tf.saved_model.load(str(path))
             self._correct, self._animate = (self._model.signatures[name] for name in ('correct', 'animate'))
             self.img_size = self._correct.structured_input_signature[1]['images'].shape[1]
+            self.frame_eyes = self.config.eye_shares
             self._crop = np.array([self.config.crop_w, self.config.crop_h])
         except (OSError, KeyError, ValueError, GazeError, tf.errors.OpError) as error:
             # some of TensorFlow's messages show paths as Python does bytes

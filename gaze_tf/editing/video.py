@@ -11,7 +11,6 @@ import numpy as np
 from tqdm import tqdm
 
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
-from gaze_tf.editing.align import frame_of
 from gaze_tf.editing.editor import alphas_of_eyes
 from gaze_tf.editing.tracking import Tracker
 from gaze_tf.editing.video_files import open_video, write_video
@@ -114,11 +113,10 @@ def _chosen(found, which):
 
 def _tracked(editor, chunks, tracker, alphas):
     """Yields chunks of (frame, [Tracked]), `tracker.delay` frames later."""
-    size = editor.network.img_size
     for chunk in chunks:
         codes = itertools.repeat(None)
         if (alphas == 1).all():
-            cut = [(frame_of(face.eyes, rgb.shape[1::-1], size), rgb) for rgb, faces in chunk for face in faces]
+            cut = [(editor.frame_of(face, rgb), rgb) for rgb, faces in chunk for face in faces]
             if cut:
                 codes = iter(editor.network.paint_codes(np.stack([frame.cut(rgb).numpy() for frame, rgb in cut]),
                                                         np.stack([frame.eyes for frame, _ in cut])))
@@ -130,7 +128,7 @@ def _tracked(editor, chunks, tracker, alphas):
 
 def _repainted(editor, chunk, alphas, blend, number):
     """(frame, [Tracked], frame with repainted eyes) of a chunk; `number`: of its first frame."""
-    work = [(k, each.strength, each.code, frame_of(each.face.eyes, rgb.shape[1::-1], editor.network.img_size))
+    work = [(k, each.strength, each.code, editor.frame_of(each.face, rgb))
             for k, (rgb, tracked) in enumerate(chunk) for each in tracked if each.strength > 0 and alphas.any()]
     results = [rgb for rgb, _ in chunk]
     if work:

@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from gaze_tf.data.images import shows_all
+from gaze_tf.editing.blend import put_back
 from gaze_tf.evaluation import colour, gaze, iris_offset, pixels
 
 ALPHAS = (-0.25, 0., 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1., 1.25)
@@ -189,7 +191,8 @@ def _to_twin(batch, corrected):
 
 def _gazes(batch, corrected, estimator):
     """Angles to the camera that the estimator reads, and by how much it is wrong where the truth is known."""
-    before, after, twin = (estimator(images, batch.eyes) for images in (batch.images, corrected, batch.twins))
+    before, after = (_estimated(batch, pictures, estimator) for pictures in (batch.images, corrected))
+    twin = _estimated(batch, batch.twins, estimator, twins=True)
     true = np.stack([sample.truth.gaze for sample in batch.samples])
     columns = {'before_yaw': before[:, 0], 'before_pitch': before[:, 1], 'after_yaw': after[:, 0],
                'after_pitch': after[:, 1], 'angle_before': gaze.angle(before), 'angle_after': gaze.angle(after),
@@ -201,7 +204,7 @@ def _animation(batch, frames, estimator):
     """Of each alpha the estimated gaze, its progress from the true one to the camera (0 to 1), and its distance to the
     intended (1 - alpha) * (yaw, pitch); and Spearman's correlation of alpha and progress over 0 to 1."""
     count, steps = frames.shape[:2]
-    found = np.stack([estimator(frames[:, k], batch.eyes) for k in range(steps)], axis=1)
+    found = np.stack([_estimated(batch, frames[:, k], estimator) for k in range(steps)], axis=1)
     true = np.stack([sample.truth.gaze for sample in batch.samples])
     intended = (1 - np.array(ALPHAS))[None, :, None] * true[:, None]
     within = list(WITHIN)
@@ -215,11 +218,41 @@ def _animation(batch, frames, estimator):
     return _by_face(columns)
 
 
+def _estimated(batch, pictures, estimator, twins=False):
+    """Gazes [B, 2] that the estimator reads off pictures of the batch's faces in the model's frame, uint8 [B, S, S, 3].
+
+    Where the frame is not all of the data set's image, off that, with these eyes put back: there they are as large as those
+    that the estimator knows. twins: whether the pictures are the twins, whose own data set's images are taken.
+    """
+    if all(sample.photo is None or shows_all(sample.frame, len(sample.photo)) for sample in batch.samples):
+        return estimator(pictures, batch.eyes)
+    photos = [sample.twin_photo if twins and sample.photo is not None else _in_photo(sample, picture, boxes)
+              for sample, picture, boxes in zip(batch.samples, pictures, batch.boxes)]
+    # one by one: they may have different sizes
+    return np.concatenate([estimator(photo[None], _eyes_in_photo(sample)[None])
+                           for sample, photo in zip(batch.samples, photos)])
+
+
+def _in_photo(sample, picture, boxes):
+    """The data set's image with the eyes of `picture`, uint8 [S, S, 3] in the sample's frame."""
+    return picture if sample.photo is None else put_back(sample.photo, sample.frame, sample.image, picture, boxes)
+
+
+def _eyes_in_photo(sample):
+    """[4] float32 in pixels of the data set's image."""
+    return np.ravel(sample.frame.to_photo(np.reshape(sample.eyes, (2, 2)))).astype(np.float32)
+
+
 def _offsets(batch, corrected, detector):
-    """Iris offsets in eye widths, nan where no face was found."""
+    """Iris offsets in eye widths, nan where no face was found.
+
+    They are measured in the data set's image, into which the eyes are put back where the frame is not that very image: no
+    face is found in a frame that shows little more than eyes.
+    """
     found = []
-    for before, after, eyes in zip(batch.images, corrected, batch.eyes):
-        pair = iris_offset.before_and_after(detector, before, after, eyes)
+    for sample, after, boxes in zip(batch.samples, corrected, batch.boxes):
+        before, after = (_in_photo(sample, picture, boxes) for picture in (sample.image, after))
+        pair = iris_offset.before_and_after(detector, before, after, _eyes_in_photo(sample))
         # a face that is lost in one of both is counted in neither
         pair = [np.full(2, np.nan)] * 2 if any(one is None for one in pair) else pair
         found.append({f'offset_{kind}_{when}': float(value) for when, one in zip(('before', 'after'), pair)

@@ -4,7 +4,7 @@
                    irises' positions and radius, and the twin's file and irises
     twins/         each held-out face of domain Y, all the same but looking at the camera
 
-All is brought to the side S of the model's frame, as `gaze-tf prepare` does it. Positions in truth.csv count pixels from
+All is brought into the model's frame of side S, as `gaze-tf prepare` does it. Positions in truth.csv count pixels from
 their centres: pixel i of the file has its centre at i.
 """
 import csv
@@ -16,7 +16,8 @@ from typing import NamedTuple, Optional
 import numpy as np
 from PIL import Image
 
-from gaze_tf.data import celebagaze
+from gaze_tf.align import MEAN_EYES, Frame
+from gaze_tf.data import celebagaze, images
 from gaze_tf.errors import GazeError
 
 _COLUMNS = ('name', 'split', 'identity', 'yaw_deg', 'pitch_deg', 'left_iris_x', 'left_iris_y', 'right_iris_x',
@@ -35,13 +36,20 @@ class Truth(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A held-out face: image uint8 [S, S, 3], eyes float32 [4] in its pixels; of rendered Y truth and the twin's image."""
+    """A held-out face: image uint8 [S, S, 3], eyes float32 [4] in its pixels; of rendered Y truth and the twin's image.
+
+    frame: the align.Frame that shows `image` in the data set's. photo, twin_photo: the data set's images, uint8 [H, H, 3],
+    where the frame is not the very same; else None.
+    """
     domain: str
     name: str
     image: np.ndarray
     eyes: np.ndarray
+    frame: Frame
+    photo: Optional[np.ndarray] = None
     truth: Optional[Truth] = None
     twin: Optional[np.ndarray] = None
+    twin_photo: Optional[np.ndarray] = None
 
 
 class Samples:
@@ -52,14 +60,15 @@ class Samples:
     shared_identities: of rendered faces, how many people of the held-out Y occur in training rows, too.
     """
 
-    def __init__(self, data_dir, size, test_sizes, skip_bad=False):
+    def __init__(self, data_dir, size, test_sizes, skip_bad=False, frame_eyes=MEAN_EYES):
         """The last test_sizes {'x': number, 'y': number} usable rows of each table, as `gaze-tf prepare` holds them out.
 
+        frame_eyes: where eyes stand in the model's frame, as shares of its side.
         Every file is opened once here, so that what is bad is known before the work. Raises GazeError: the layout is not
         there or holds too few faces, truth.csv lacks columns or rows, a twin cannot be read, or (without skip_bad) a row or
         an image is bad.
         """
-        self.size, self.left_out = size, []
+        self.size, self.left_out, self._frame_eyes = size, [], frame_eyes
         self._folder = pathlib.Path(data_dir)
         if not self._folder.is_dir():
             raise GazeError(f'--data={data_dir} is no folder: it must hold 1/, 1.txt, 0/ and 0.txt.')
@@ -95,17 +104,24 @@ class Samples:
             yield [self._sample(domain, face) for face in faces[start:start + size]]
 
     def _sample(self, domain, face):
-        record = celebagaze.read_image(face, self.size)
+        record = celebagaze.read_image(face, self.size, self._frame_eyes)
         with Image.open(io.BytesIO(record.image)) as image:
             picture = np.array(image.convert('RGB'))
-        sample = Sample(domain, face.name, picture, np.array(record.eyes, np.float32))
+        frame = self._frame(face)
+        same = np.array_equal(frame.matrix, np.eye(2, 3))
+        sample = Sample(domain, face.name, picture, np.array(record.eyes, np.float32), frame,
+                        None if same else _pixels(face.path))
         if domain == 'x' or not self.rendered:
             return sample
         row = self._truth[face.name]
-        scale = self.size / _side(face.path)
-        return sample._replace(truth=_truth(row, scale), twin=self._twin(row))
+        twin = self._twin(row, face)
+        return sample._replace(truth=_truth(row, frame), twin=np.array(images.in_frame(twin, frame)),
+                               twin_photo=None if same else np.array(twin))
 
-    def _twin(self, row):
+    def _frame(self, face):
+        return images.frame_of(_side(face.path), face.eyes, self.size, self._frame_eyes)
+
+    def _twin(self, row, face):
         path = self._folder / row['twin']
         try:
             with Image.open(path) as image:
@@ -113,9 +129,11 @@ class Samples:
         except (OSError, SyntaxError, ValueError) as error:
             raise GazeError(f'{path}, the twin of {row["name"]}, cannot be read ({error}): render the faces '
                             'again.') from error
-        if twin.width != self.size:
-            twin = twin.resize((self.size, self.size), Image.Resampling.LANCZOS)
-        return np.array(twin)
+        side = _side(face.path)
+        if twin.size != (side, side):
+            raise GazeError(f'{path} has {twin.width}x{twin.height} pixels, and {row["name"]}, whose twin it is, '
+                            f'{side}x{side}: render the faces again.')
+        return twin
 
     def _check(self):
         """The fingerprint of what is held out; takes what cannot be read out of it and notes why."""
@@ -123,7 +141,7 @@ class Samples:
         for domain, faces in self._faces.items():
             for face in list(faces):
                 try:
-                    celebagaze.read_image(face, self.size)
+                    celebagaze.read_image(face, self.size, self._frame_eyes)
                 except GazeError as error:
                     self.left_out.append(str(error))
                     faces.remove(face)
@@ -144,11 +162,11 @@ class Samples:
             raise GazeError(f'{table} names no twin of {face.name}, which --test_y={len(self._faces["y"])} holds out: give '
                             'the number of faces that were rendered for testing.')
         try:
-            _truth(row, 1.)
+            _truth(row, self._frame(face))
         except (TypeError, ValueError) as error:
             raise GazeError(f'{table}: the row of {face.name} has fields that are no numbers: render the faces '
                             'again.') from error
-        self._twin(row)
+        self._twin(row, face)
         return [repr(sorted(row.items())).encode(), (self._folder / row['twin']).read_bytes()]
 
     def _shared_identities(self):
@@ -185,17 +203,22 @@ def _read_truth(path):
         raise GazeError(f'{path} cannot be read ({error}).') from error
 
 
-def _truth(row, scale):
-    """The Truth of a row, with its pixels scaled; TypeError or ValueError where fields are no numbers."""
+def _truth(row, frame):
+    """The Truth of a row, in pixels of a Frame; TypeError or ValueError where fields are no numbers."""
     def irises(prefix):
         centres = np.array([[float(row[f'{prefix}{side}_iris_{axis}']) for axis in 'xy'] for side in _SIDES])
-        return (centres + 0.5) * scale - 0.5
+        return frame.to_frame(centres + 0.5).numpy() - 0.5
 
     gaze = np.array([float(row['yaw_deg']), float(row['pitch_deg'])])
-    truth = Truth(row['identity'], gaze, irises(''), irises('twin_'), float(row['iris_radius']) * scale)
+    truth = Truth(row['identity'], gaze, irises(''), irises('twin_'), float(row['iris_radius']) * float(frame.scale))
     if not all(np.isfinite(values).all() for values in truth[1:]):
         raise ValueError('not finite')
     return truth
+
+
+def _pixels(path):
+    with Image.open(path) as image:
+        return np.array(image.convert('RGB'))
 
 
 def _side(path):

@@ -4,8 +4,8 @@ The geometry is that of `gaze_tf.editing`, by the same functions.
 """
 import tensorflow as tf
 
+from gaze_tf.align import frame_of, size_of
 from gaze_tf.editing import blend
-from gaze_tf.editing.align import frame_of, size_of
 from gaze_tf.models import geometry
 from gaze_tf.serving.checks import checked_files, decoded
 from gaze_tf.serving.painting import corrected
@@ -28,7 +28,7 @@ def _corrected_file(model, file, eyes):
     # decoders are there for CPUs only, and so are the pixels then
     with tf.device('CPU:0'):
         photo = decoded(file, eyes)
-        frame = frame_of(eyes, size_of(photo), model.config.img_size)
+        frame = frame_of(eyes, size_of(photo), model.config.img_size, model.config.eye_shares)
         cut = frame.cut(photo)
     painted = corrected(model, cut[None], frame.eyes[None])[0]
     with tf.device('CPU:0'):

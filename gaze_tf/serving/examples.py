@@ -8,6 +8,8 @@ import pathlib
 import numpy as np
 from PIL import Image, ImageOps
 
+from gaze_tf.data.images import frame_of, in_frame
+
 FACE = pathlib.Path(__file__).with_name('face.png')
 EYES = 39, 44, 89, 47       # by hand, in pixels of the file
 ALPHAS = 0, 0.5, 1
@@ -21,10 +23,10 @@ def examples(config, batch):
       batch: number of faces.
     """
     photos = [_photo(mirrored=index % 2 == 1) for index in range(batch)]
-    size = config.img_size
-    images = np.stack([np.asarray(photo.resize((size, size), Image.Resampling.LANCZOS)) for photo, _ in photos])
     eyes = np.array([eyes for _, eyes in photos], np.float32)
-    face = {'images': images, 'eyes': eyes * np.float32(size / photos[0][0].width)}
+    frames = [frame_of(photo.width, own, config.img_size, config.eye_shares) for photo, own in photos]
+    face = {'images': np.stack([in_frame(photo, frame) for frame, (photo, _) in zip(frames, photos)]),
+            'eyes': np.stack([frame.eyes for frame in frames])}
     alphas = np.tile(np.array(ALPHAS, np.float32), [batch, 1])
     codes = {name: np.tile(np.linspace(-1, 1, size, dtype=np.float32), [batch, 1])
              for name, size in (('content', config.content_size), ('palette', config.palette_size)) if size}

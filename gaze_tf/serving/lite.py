@@ -7,7 +7,7 @@ right_y in pixels of that image):
     animate   the same and alphas float32 [1, K], any K → frames uint8 [1, K, S, S, 3]
 
 alpha 0 is the gaze as it was, 1 at the camera. Pixels outside the eye boxes come out as they went in. Nothing checks
-the input: eyes must be finite and lie in the image.
+the input: eyes must be finite, and lie in the image about where the model's `frame_eyes` has them.
 """
 import tempfile
 

@@ -14,8 +14,9 @@ of an image's first pixel is 0.5. S is the side of the model's frame in pixels, 
                      instead of the faces' own
 
 alpha 0 is the gaze as it was, 1 at the camera. Pixels outside the eye boxes come out as they went in. All but
-correct_encoded take faces in the frame: eyes about where `align.MEAN_EYES` has them. What cannot be computed raises
-InvalidArgumentError with a sentence. (`image_bytes`: the REST interface writes as base64 what has such a name.)
+correct_encoded take faces in the frame: eyes about where the model's `frame_eyes` (config.json) has them. What cannot be
+computed raises InvalidArgumentError with a sentence. (`image_bytes`: the REST interface writes as base64 what has such a
+name.)
 """
 import tensorflow as tf
 

@@ -57,6 +57,7 @@ def train(make_stage, groups, show):
         raise GazeError(f'--batch_size={schedule.batch_size} must be a multiple of {strategy.num_replicas_in_sync}: it '
                         'is the batch of all devices together.')
     # before the networks are built: bad data should be known at once
+    pipeline.check_frame(data.data_dir, geometry.frame_eyes)
     fixed = [pipeline.fixed_batch(data.data_dir, domain, split, geometry.img_size, PICTURES)
              for domain, split in _picture_splits(data.data_dir)]
     directory, manifest = pathlib.Path(run.output_dir), pipeline.records.load_manifest(data.data_dir)

@@ -1,7 +1,7 @@
 """A face between its photo and the model's frame: cut out by a similarity transform, and its eyes put back.
 
-Positions are (x, y) in pixels counted from the edges: the middle of the first pixel is 0.5. Eyes stand in the frame
-where CelebAGaze has them on average, which is where a model has learned to paint them.
+Positions are (x, y) in pixels counted from the edges: the middle of the first pixel is 0.5. Eyes stand in the frame where
+a model has learned to paint them: by default where CelebAGaze has them on average.
 
 All is computed by TensorFlow, at once or, in a model that takes whole photos, inside its graph: there is one definition.
 """
@@ -10,8 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-# mean eye positions of CelebAGaze's 25,183 training rows, as a share of the image's side: left_x, left_y, right_x, right_y
-MEAN_EYES = np.array([78.6, 92.9, 177.8, 92.7]) / 256
+from gaze_tf.config import FRAME_EYES, eye_shares
+
+# where CelebAGaze has eyes on average, as shares of the image's side: left_x, left_y, right_x, right_y
+MEAN_EYES = eye_shares(FRAME_EYES)
 # an image of the model's size whose eyes are at most so far from them, as a share of its side, is aligned already
 _ALIGNED = 0.1
 # pixels of the border repeated around what is sampled: enough that nothing else is reached beyond it
@@ -56,13 +58,13 @@ class Frame(NamedTuple):
         return _resampled(photo[low[1]:high[1], low[0]:high[0]], low, shrink, self.matrix, self.size)
 
 
-def frame_of(eyes, photo_size, frame_size):
+def frame_of(eyes, photo_size, frame_size, frame_eyes=MEAN_EYES):
     """The Frame of side `frame_size` for a face with `eyes` (left_x, left_y, right_x, right_y) in a photo.
 
-    photo_size: its (width, height). A photo as large as the frame, with its eyes about where they belong, is the frame
-    itself: nothing is resampled.
+    photo_size: its (width, height). frame_eyes: where the eyes stand in the frame, as shares of its side. A photo as large
+    as the frame, with its eyes about where they belong, is the frame itself: nothing is resampled.
     """
-    return Frame(*_placed(tf.cast(eyes, tf.float64), photo_size, frame_size), frame_size)
+    return Frame(*_placed(tf.cast(eyes, tf.float64), photo_size, frame_size, tf.cast(frame_eyes, tf.float64)), frame_size)
 
 
 class Patch(NamedTuple):
@@ -133,10 +135,10 @@ def _corners(x0, y0, x1, y1):
     return tf.cast([[x0, y0], [x0, y1], [x1, y0], [x1, y1]], tf.float64)
 
 
-@compiled((tf.float64, [4]), (tf.int32, [2]), (tf.int32, []))
-def _placed(eyes, photo_size, frame_size):
+@compiled((tf.float64, [4]), (tf.int32, [2]), (tf.int32, []), (tf.float64, [4]))
+def _placed(eyes, photo_size, frame_size, frame_eyes):
     """(matrix, eyes) of a Frame."""
-    wanted = MEAN_EYES * tf.cast(frame_size, tf.float64)
+    wanted = frame_eyes * tf.cast(frame_size, tf.float64)
     source, target = eyes[2:] - eyes[:2], wanted[2:] - wanted[:2]
     # rotation and scale: as complex numbers, target / source
     squared = tf.reduce_sum(source ** 2)

@@ -1,0 +1,75 @@
+"""Images of a data set in a model's frame: as they are, resized, or cut where the frame has the eyes elsewhere."""
+import io
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from gaze_tf import align
+from gaze_tf.errors import GazeError
+
+
+def opened(path, formats):
+    """(bytes, Pillow image) of a square image file, RGB or grey; formats: those it may have, such as JPEG, in words.
+
+    Raises GazeError (file and reason) when it is unreadable, truncated, or anything else.
+    """
+    try:
+        data = path.read_bytes()
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = 'not an image' if isinstance(error, Image.UnidentifiedImageError) else error
+        raise GazeError(f'{path}: cannot be read ({reason})') from error
+    width, height = image.size
+    if _format(image) not in formats:
+        raise GazeError(f'{path}: is a {image.format} file and must be a {" or ".join(formats)}')
+    if image.mode not in ('RGB', 'L'):
+        raise GazeError(f'{path}: has colours in {image.mode} and must be RGB or grey')
+    if width != height:
+        raise GazeError(f'{path}: is {width}x{height} pixels; crop it to a square first')
+    return data, image
+
+
+def frame_of(width, eyes, img_size, frame_eyes=align.MEAN_EYES):
+    """The align.Frame of side img_size of the face with `eyes` in a square image.
+
+    Where frame_eyes are CelebAGaze's it is the whole image, wherever the eyes of this one are: that is how the data set
+    was cut. Anywhere else, it is `align.frame_of`.
+    """
+    if tuple(frame_eyes) != align.MEAN_EYES:
+        return align.frame_of(eyes, (width, width), img_size, frame_eyes)
+    return align.Frame(tf.constant(_whole(width, img_size)), tf.constant(np.multiply(eyes, img_size) / width, tf.float32),
+                       img_size)
+
+
+def in_frame(image, frame):
+    """What a Frame shows of a square Pillow image: an RGB image of the frame's size."""
+    image, size = image.convert('RGB'), (frame.size, frame.size)
+    if not shows_all(frame, image.width):
+        return Image.fromarray(frame.cut(np.asarray(image)).numpy())
+    # Pillow's filters widen with the reduction, so this does not alias
+    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+def stored(data, image, frame):
+    """The JPEG bytes of `in_frame` for an opened image: its own, where it is a JPEG that the frame shows as it is."""
+    if image.width == frame.size and _format(image) == 'JPEG' and shows_all(frame, image.width):
+        return data
+    file = io.BytesIO()
+    in_frame(image, frame).save(file, 'JPEG', quality=95, subsampling='4:4:4')
+    return file.getvalue()
+
+
+def shows_all(frame, width):
+    """Whether a Frame is all of a square image, as it is or resized."""
+    return np.array_equal(frame.matrix, _whole(width, frame.size))
+
+
+def _format(image):
+    return 'JPEG' if image.format == 'MPO' else image.format
+
+
+def _whole(width, size):
+    """Matrix of the Frame that is a whole image."""
+    return np.eye(2, 3) * (size / width)
