@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from gaze_tf.config import AugmentConfig
+from gaze_tf.data import augment as augmentation
 from gaze_tf.data import records
 from gaze_tf.errors import GazeError
 
@@ -68,7 +70,7 @@ def for_networks(batch):
 
 
 def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, skip_corrupt=False,
-                 start_step=0, parts=1, own=range(1)):
+                 start_step=0, parts=1, own=range(1), augment=AugmentConfig()):
     """The endless stream of training batches of one domain.
 
     Each epoch goes once through all images in its own order, drawn from (seed, domain, epoch); batches
@@ -89,6 +91,7 @@ def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, ski
       parts, own: yields the parts `own` (a range of numbers, in order) of each batch's `parts` equal parts,
         each as a Batch of B / parts images, and decodes no others; `parts` divides B. (With skip_corrupt,
         what is left out may then differ from what a reader of whole batches leaves out.)
+      augment: how faces are altered at random, each by (seed, domain, its number in the stream).
 
     Returns:
       tf.data.Dataset of Batch: image [B, S, S, 3] uint8 (a quarter of what floats would take on the way to the
@@ -101,22 +104,28 @@ def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, ski
     first_epoch, offset = divmod(start_step * batch_size, count)
     shuffle_seed = _derived_seed(seed, domain, 'shuffle')
     flip_seed = _derived_seed(seed, domain, 'flip')
+    augment_seed = _derived_seed(seed, domain, 'augment')
 
     def read_epoch(epoch):
         skipped = tf.where(epoch == first_epoch, tf.constant(offset, tf.int64), 0)
         return _epoch(paths, tf.stack([shuffle_seed, epoch]), skip_corrupt).skip(skipped)
+
+    def face(number, serialized):
+        image, eyes = _decode(serialized, img_size)
+        image, = augmentation.augment((image,), eyes, tf.stack([augment_seed, number]), augment)
+        return image, eyes
 
     def finish(number, faces):
         draw = tf.random.stateless_uniform([], seed=tf.stack([flip_seed, number // len(own)]))
         return Batch(*faces, mirrored=tf.logical_and(flip, draw < 0.5))
 
     stream = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(read_epoch)
+    stream = stream.enumerate(start=start_step * batch_size)
     part_size = batch_size // parts
     if len(own) < parts:
         mine = slice(own.start * part_size, own.stop * part_size)
-        stream = stream.batch(batch_size).map(lambda serialized: serialized[mine]).unbatch()
-    stream = stream.map(lambda serialized: _decode(serialized, img_size), num_parallel_calls=tf.data.AUTOTUNE,
-                        deterministic=True)
+        stream = stream.batch(batch_size).map(lambda numbers, serialized: (numbers[mine], serialized[mine])).unbatch()
+    stream = stream.map(face, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     if skip_corrupt:
         stream = stream.ignore_errors()
     stream = stream.batch(part_size, drop_remainder=True).enumerate(start=start_step * len(own))
