@@ -19,10 +19,10 @@ CONFIG_NAME = 'config.json'
 FRAME_EYES = '0.30703125,0.362890625,0.69453125,0.362109375'
 
 
-def option(default, help, low=None, below=None, choices=None):
-    """A dataclass field that becomes a flag; `low` is its smallest value, `below` what it must stay below."""
+def option(default, help, low=None, high=None, below=None, choices=None):
+    """A dataclass field that becomes a flag, from `low` to `high`, both included; `below` is what it must stay below."""
     return dataclasses.field(default=default,
-                             metadata={'help': help, 'low': low, 'below': below, 'choices': choices})
+                             metadata={'help': help, 'low': low, 'high': high, 'below': below, 'choices': choices})
 
 
 def eye_shares(text):
@@ -48,11 +48,13 @@ class _Validated:
                 object.__setattr__(self, field.name, float(value))
             elif type(value) is not field.type:
                 raise GazeError(f'--{field.name} must be of type {field.type.__name__}, not {value!r}.')
-            low, below, choices = (field.metadata[key] for key in ('low', 'below', 'choices'))
+            low, high, below, choices = (field.metadata[key] for key in ('low', 'high', 'below', 'choices'))
             if field.type is float and not math.isfinite(value):
                 raise GazeError(f'--{field.name} must be finite, not {value}.')
             if low is not None and value < low:
                 raise GazeError(f'--{field.name} must be at least {low}, not {value}.')
+            if high is not None and value > high:
+                raise GazeError(f'--{field.name} must be at most {high}, not {value}.')
             if below is not None and value >= below:
                 raise GazeError(f'--{field.name} must be below {below}, not {value}.')
             if choices and value not in choices:
@@ -129,6 +131,25 @@ class DataConfig(_Validated):
     data_dir: str = option('', 'Folder of TFRecords written by `gaze-tf prepare`.')
     flip: bool = option(True, 'Mirror a whole batch with probability 1/2, eye positions included.')
     skip_corrupt: bool = option(False, 'Leave out records that cannot be read, instead of stopping.')
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentConfig(_Validated):
+    """How training faces are altered at random, so that few good photos teach about many poor ones; the paper does not."""
+
+    aug_color: float = option(0.0, 'Tint: standard deviation of the log2 gains of the red and of the blue levels.',
+                              low=0, high=1)
+    aug_exposure: float = option(0.0, 'Exposure, by up to so many stops more or less, and gamma, by up to 2 to the power '
+                                      'of half of it.', low=0, high=3)
+    aug_gray: float = option(0.0, 'Probability that a face is grey.', low=0, high=1)
+    aug_low_light: float = option(0.0, 'Probability that levels fall to between 1/5 and 1/2, with noise.', low=0, high=1)
+    aug_blur: float = option(0.0, 'Probability of a Gaussian blur, sigma 0.3 to 3 pixels.', low=0, high=1)
+    aug_scale_down: float = option(0.0, 'Probability that a face is made 1.2 to 4 times smaller and enlarged again.',
+                                   low=0, high=1)
+    aug_jpeg: float = option(0.0, 'Probability of JPEG compression, quality 30 to 95.', low=0, high=1)
+    aug_noise: float = option(0.0, 'Probability of Gaussian noise, sigma up to 8 of 255 levels.', low=0, high=1)
+    aug_shift: float = option(0.0, 'Error of eye positions, which a detector makes: standard deviation of x and of y of each '
+                                   'eye, in pixels. The face moves, the positions stay.', low=0)
 
 
 _STOP_METRIC = 'Term on held-out faces that decides with --stop_patience; smaller is better.'
@@ -212,7 +233,7 @@ class RunConfig(_Validated):
                                   low=1)
     steps_per_call: int = option(1, 'Steps in one call of the compiled function; --steps, --save_every, --log_every '
                                     'and --image_every must be multiples of it.', low=1)
-    seed: int = option(0, 'Seed of initial values, shuffling and flips.', low=0)
+    seed: int = option(0, 'Seed of initial values, shuffling, flips and altered faces.', low=0)
     save_every: int = option(1_000, 'Steps between two checkpoints.', low=1)
     keep: int = option(3, 'How many of the newest checkpoints are kept.', low=1)
     log_every: int = option(100, 'Steps between two rows of TensorBoard scalars.', low=1)
@@ -237,8 +258,8 @@ class RunConfig(_Validated):
             raise GazeError(f'--{name}={steps} must be a multiple of --steps_per_call={self.steps_per_call}.')
 
 
-GROUPS = {'encoder': EncoderConfig, 'model': ModelConfig, 'data': DataConfig, 'pam': PamConfig,
-          'gan': GanConfig, 'run': RunConfig}
+GROUPS = {'encoder': EncoderConfig, 'model': ModelConfig, 'data': DataConfig, 'augment': AugmentConfig,
+          'pam': PamConfig, 'gan': GanConfig, 'run': RunConfig}
 
 _DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_boolean,
            str: flags.DEFINE_string}

@@ -14,7 +14,7 @@ from gaze_tf import config
 from gaze_tf.cli import main as cli
 
 FLAGS_DIR = pathlib.Path(__file__).parents[1] / 'flags'
-GROUPS = {'pretrain': ('encoder', 'pam', 'data', 'run'), 'train': ('model', 'gan', 'data', 'run')}
+GROUPS = {'pretrain': ('encoder', 'pam', 'data', 'augment', 'run'), 'train': ('model', 'gan', 'data', 'augment', 'run')}
 # the flag files of each training command of the repository, in the order in which they are given
 RECIPES = [(command, (shared, own))
            for shared, prefix in (('base.flags', ''), ('tiny_cpu.flags', 'tiny_cpu_'),

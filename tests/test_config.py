@@ -10,6 +10,7 @@ from gaze_tf.errors import GazeError
 
 FIELDS = [(cls, field) for cls in config.GROUPS.values() for field in dataclasses.fields(cls)]
 BOUNDED = [(cls, field) for cls, field in FIELDS if field.metadata['low'] is not None]
+CAPPED = [(cls, field) for cls, field in FIELDS if field.metadata['high'] is not None]
 
 
 @pytest.mark.parametrize('cls, field', BOUNDED,
@@ -17,6 +18,14 @@ BOUNDED = [(cls, field) for cls, field in FIELDS if field.metadata['low'] is not
 def test_lower_bounds(cls, field):
     with pytest.raises(GazeError, match=f'--{field.name} must be at least'):
         cls(**{field.name: field.type(field.metadata['low']) - 1})
+
+
+@pytest.mark.parametrize('cls, field', CAPPED, ids=lambda value: getattr(value, 'name', getattr(value, '__name__', None)))
+def test_upper_bounds(cls, field):
+    high = field.metadata['high']
+    assert getattr(cls(**{field.name: high}), field.name) == high
+    with pytest.raises(GazeError, match=f'--{field.name} must be at most {high}'):
+        cls(**{field.name: high + 0.1})
 
 
 @pytest.mark.parametrize('cls, field', [(cls, field) for cls, field in FIELDS if field.type is float],
@@ -84,6 +93,7 @@ def test_defaults_are_the_papers():
     assert (gan.beta1, gan.beta2) == (0.5, 0.999)
     assert (gan.decay_start, gan.decay_every, gan.loss_type) == (20000, 2000, 'softplus')
     assert (gan.lam_r, gan.lam_p, gan.lam_gp, gan.use_sat) == (1, 100, 10, True)
+    assert set(dataclasses.asdict(config.AugmentConfig()).values()) == {0}
     assert (pam.batch_size, pam.lr_r, pam.beta1, pam.beta2) == (16, 5e-4, 0.5, 0.999)
 
 
@@ -118,6 +128,7 @@ CHANGED = {
     'encoder': config.EncoderConfig(img_size=128, crop_w=30, frame_eyes='0.2,0.45,0.8,0.45'),
     'model': config.ModelConfig(img_size=128, use_sp=False),
     'data': config.DataConfig(data_dir='Gesichter äöü', flip=False),
+    'augment': config.AugmentConfig(aug_blur=0.25, aug_shift=1.),
     'pam': config.PamConfig(lr_r=1.234567890123e-7),
     'gan': config.GanConfig(loss_type='wgan', lam_p=0.1),
     'run': config.RunConfig(output_dir='here', seed=2 ** 40, xla='on'),

@@ -144,6 +144,14 @@ def test_order_depends_on_seed_and_domain_only(folder):
     assert shared != numbers(take(stream(folder, 'y'), 5))[:17]
 
 
+def test_runs_of_earlier_versions_go_on_with_the_same_faces(folder):
+    # as recorded before faces could be altered
+    whole, part = take(stream(folder), 6), take(stream(folder, parts=2, own=range(1, 2), start_step=7), 6)
+    assert numbers(whole) == [6, 3, 13, 15, 17, 7, 2, 16, 1, 19, 0, 5, 18, 4, 9, 11, 14, 20, 10, 12, 8, 15, 9, 8]
+    assert [bool(batch.mirrored) for batch in whole] == [False, True, True, False, False, False]
+    assert numbers(part) == [2, 6, 17, 16, 5, 7, 5, 17, 14, 4, 3, 6]
+
+
 @pytest.mark.parametrize('start_step', [1, 5, 6, 20, 37])
 def test_resumed_is_uninterrupted(folder, start_step):
     whole = take(stream(folder), 45)

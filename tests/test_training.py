@@ -94,7 +94,8 @@ def test_what_runs_leave(pam_dir, gan_dir):
 
 def test_configurations_beside_checkpoints(pam_dir, gan_dir, records_dir):
     pam, gan = (config.load(folder / 'config.json') for folder in (pam_dir, gan_dir))
-    assert set(pam) == {'encoder', 'pam', 'data', 'run'} and set(gan) == {'model', 'gan', 'data', 'run'}
+    assert set(pam) == {'encoder', 'pam', 'data', 'augment', 'run'}
+    assert set(gan) == {'model', 'gan', 'data', 'augment', 'run'}
     assert pam['encoder'] == tiny.ENCODER and gan['model'] == tiny.MODEL
     assert gan['data'] == config.DataConfig(data_dir=str(records_dir))
     names = ('steps', 'batch_size', 'lr_d', 'lr_g', 'lam_p', 'decay_start', 'decay_every')
@@ -322,4 +323,4 @@ def test_an_output_folder_that_cannot_be_written(pretrain_command, tmp_path, cap
 
 def test_config_files_are_whole(gan_dir):
     assert not list(pathlib.Path(gan_dir).glob('*.tmp'))
-    assert set(json.loads((gan_dir / 'config.json').read_text())) == {'model', 'gan', 'data', 'run'}
+    assert set(json.loads((gan_dir / 'config.json').read_text())) == {'model', 'gan', 'data', 'augment', 'run'}

@@ -9,12 +9,13 @@ from gaze_tf.cli.main import require
 
 
 def define_flags(values):
-    config.define_flags(values, config.DataConfig, config.PamConfig, config.RunConfig, config.EncoderConfig)
+    config.define_flags(values, config.DataConfig, config.AugmentConfig, config.PamConfig, config.RunConfig,
+                        config.EncoderConfig)
 
 
 def run(values):
     require(values, 'data_dir', 'output_dir')
-    groups = {name: config.from_flags(config.GROUPS[name], values) for name in ('encoder', 'pam', 'data', 'run')}
+    groups = {name: config.from_flags(config.GROUPS[name], values) for name in ('encoder', 'pam', 'data', 'augment', 'run')}
     # TensorFlow takes seconds to import: after the flags are known to be good
     from gaze_tf.training import checkpoints, pam_step, trainer
     source = groups['pam'].warm_start

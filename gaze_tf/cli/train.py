@@ -12,12 +12,13 @@ from gaze_tf.errors import GazeError
 
 
 def define_flags(values):
-    config.define_flags(values, config.DataConfig, config.GanConfig, config.RunConfig, config.ModelConfig)
+    config.define_flags(values, config.DataConfig, config.AugmentConfig, config.GanConfig, config.RunConfig,
+                        config.ModelConfig)
 
 
 def run(values):
     require(values, 'data_dir', 'output_dir')
-    groups = {name: config.from_flags(config.GROUPS[name], values) for name in ('gan', 'data', 'run')}
+    groups = {name: config.from_flags(config.GROUPS[name], values) for name in ('gan', 'data', 'augment', 'run')}
     gan = groups['gan']
     if gan.pam_checkpoint and gan.warm_start:
         raise GazeError('--warm_start brings its own content encoder: leave out --pam_checkpoint.')

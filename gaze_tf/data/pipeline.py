@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from gaze_tf.config import eye_shares
+from gaze_tf.config import AugmentConfig, eye_shares
+from gaze_tf.data import augment as augmentation
 from gaze_tf.data import records
 from gaze_tf.errors import GazeError
 
@@ -74,7 +75,7 @@ def for_networks(batch):
 
 
 def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, skip_corrupt=False,
-                 start_step=0, parts=1, own=range(1), twins=False):
+                 start_step=0, parts=1, own=range(1), twins=False, augment=AugmentConfig()):
     """The endless stream of training batches of one domain.
 
     Each epoch goes once through all images in its own order, drawn from (seed, domain, epoch); batches
@@ -96,6 +97,7 @@ def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, ski
         each as a Batch of B / parts images, and decodes no others; `parts` divides B. (With skip_corrupt,
         what is left out may then differ from what a reader of whole batches leaves out.)
       twins: whether faces come with their twins (see Batch).
+      augment: how faces are altered at random, each by (seed, domain, its number in the stream), its twin in the same way.
 
     Returns:
       tf.data.Dataset of Batch: image [B, S, S, 3] uint8 (a quarter of what floats would take on the way to the
@@ -105,25 +107,33 @@ def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, ski
       GazeError: the folder is not complete, its images have another size, or it has none to train on.
     """
     paths, count = _shards(records_dir, domain, 'train', img_size)
+    if twins:
+        _check_twins(paths)
     first_epoch, offset = divmod(start_step * batch_size, count)
     shuffle_seed = _derived_seed(seed, domain, 'shuffle')
     flip_seed = _derived_seed(seed, domain, 'flip')
+    augment_seed = _derived_seed(seed, domain, 'augment')
 
     def read_epoch(epoch):
         skipped = tf.where(epoch == first_epoch, tf.constant(offset, tf.int64), 0)
         return _epoch(paths, tf.stack([shuffle_seed, epoch]), skip_corrupt).skip(skipped)
+
+    def face(number, serialized):
+        images, eyes = _decode(serialized, img_size, twins)
+        images = augmentation.augment(images, eyes, tf.stack([augment_seed, number]), augment)
+        return _joined(images, eyes)
 
     def finish(number, faces):
         draw = tf.random.stateless_uniform([], seed=tf.stack([flip_seed, number // len(own)]))
         return Batch(*faces, mirrored=tf.logical_and(flip, draw < 0.5))
 
     stream = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(read_epoch)
+    stream = stream.enumerate(start=start_step * batch_size)
     part_size = batch_size // parts
     if len(own) < parts:
         mine = slice(own.start * part_size, own.stop * part_size)
-        stream = stream.batch(batch_size).map(lambda serialized: serialized[mine]).unbatch()
-    stream = stream.map(lambda serialized: _decode(serialized, img_size, twins), num_parallel_calls=tf.data.AUTOTUNE,
-                        deterministic=True)
+        stream = stream.batch(batch_size).map(lambda numbers, serialized: (numbers[mine], serialized[mine])).unbatch()
+    stream = stream.map(face, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     if skip_corrupt:
         stream = stream.ignore_errors()
     stream = stream.batch(part_size, drop_remainder=True).enumerate(start=start_step * len(own))
@@ -160,7 +170,7 @@ def fixed_batch(records_dir, domain, split, img_size, count, twins=False):
     Raises GazeError as `train_stream` does, and when one of them cannot be read.
     """
     paths, available = _shards(records_dir, domain, split, img_size)
-    faces = tf.data.TFRecordDataset(paths).map(lambda serialized: _decode(serialized, img_size, twins))
+    faces = tf.data.TFRecordDataset(paths).map(lambda serialized: _joined(*_decode(serialized, img_size, twins)))
     try:
         return Batch(*faces.take(count).batch(available).get_single_element())
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
@@ -207,11 +217,17 @@ def _first_damage(path, img_size):
 
 
 def _decode(serialized, img_size, twins=False):
-    """One face from the bytes of its record: image [S, S, 3], or [S, S, 6] with its twin, uint8, and eyes [4] float32."""
+    """One face from the bytes of its record: its image, and with `twins` its twin's (a tuple of uint8 [S, S, 3]), and its
+    eyes [4] float32."""
     record = records.parse(serialized)
-    images = [tf.ensure_shape(tf.io.decode_jpeg(file, channels=3, dct_method='INTEGER_ACCURATE'), [img_size, img_size, 3])
-              for file in (record.image, *[record.twin] * twins)]
-    return tf.concat(images, axis=-1), record.eyes
+    files = (record.image, record.twin) if twins else (record.image,)
+    images = tuple(tf.io.decode_jpeg(file, channels=3, dct_method='INTEGER_ACCURATE') for file in files)
+    return tuple(tf.ensure_shape(image, [img_size, img_size, 3]) for image in images), record.eyes
+
+
+def _joined(images, eyes):
+    """What `_decode` gave as a Batch has it."""
+    return tf.concat(images, axis=-1), eyes
 
 
 def _shards(records_dir, domain, split, img_size):
@@ -233,6 +249,13 @@ def check_frame(records_dir, frame_eyes):
     if eye_shares(found) != eye_shares(frame_eyes):
         raise GazeError(f'The images in {records_dir} have the eyes at {found} of their side, not at {frame_eyes}: use '
                         f'--frame_eyes={found}, or run `gaze-tf prepare` with --frame_eyes={frame_eyes}.')
+
+
+def _check_twins(paths):
+    """Raises GazeError where faces have no twins; `gaze-tf prepare` stores those of all or of none."""
+    twin = tf.data.TFRecordDataset(paths[:1]).map(lambda serialized: records.parse(serialized).twin).take(1)
+    if not all(twin.as_numpy_iterator()):
+        raise GazeError(f'{paths[0]} has no twins, from which --lam_twin learns: run `gaze-tf prepare` with --twins.')
 
 
 def _derived_seed(*parts):

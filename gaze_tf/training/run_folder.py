@@ -57,7 +57,8 @@ def data_of(directory):
 def changed(directory, groups):
     """The options that matter to what a step computes and differ from the folder's, as '--lr_g 0.0001 -> 0.0002'."""
     path = pathlib.Path(directory) / config_lib.CONFIG_NAME
-    earlier = config_lib.load(path) if path.is_file() else {}
+    # runs of versions that could not alter faces did not
+    earlier = {'augment': config_lib.AugmentConfig(), **config_lib.load(path)} if path.is_file() else {}
     return [f'--{name} {getattr(earlier[group], name)} -> {value}'
             for group in groups if group in earlier
             for name, value in dataclasses.asdict(groups[group]).items()

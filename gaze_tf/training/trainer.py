@@ -34,8 +34,8 @@ def train(make_stage, groups, show):
     Args:
       make_stage: xla → an object with `train_step(x, y)` and `evaluate(x, y)` → {name: scalar}, `pictures(x, y)`,
         `variables` ({name: list}), `checkpoint` (tf.train.Checkpoint) and `learning_rate`.
-      groups: configurations by name, written to config.json beside the checkpoints: 'data', 'run', the
-        geometry's ('encoder' or 'model') and the schedule's ('pam' or 'gan').
+      groups: configurations by name, written to config.json beside the checkpoints: 'data', 'augment', 'run',
+        the geometry's ('encoder' or 'model') and the schedule's ('pam' or 'gan').
       show: names of the terms that the progress bar shows, of those that there are.
 
     Returns:
@@ -94,7 +94,8 @@ def _make_steps(strategy, stage, groups, first):
         local = replicas // context.num_input_pipelines
         own = range(context.input_pipeline_id * local, (context.input_pipeline_id + 1) * local)
         both = tuple(pipeline.train_stream(data.data_dir, domain, geometry.img_size, schedule.batch_size, run.seed,
-                                           data.flip, data.skip_corrupt, first, replicas, own, schedule.twins and domain == 'y')
+                                           data.flip, data.skip_corrupt, first, replicas, own,
+                                           schedule.twins and domain == 'y', groups['augment'])
                      for domain in 'xy')
         # else workers ask each other before every batch whether there is one
         return tf.data.Dataset.zip(both).apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
