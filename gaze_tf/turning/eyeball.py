@@ -4,10 +4,21 @@ Directions: yaw > 0 towards the image's right, pitch > 0 up, in degrees and rela
 """
 import numpy as np
 
+from gaze_tf.errors import GazeError
+
+# degrees between gaze and camera; further to a side than 25 eyes look made up already
+MAX_ANGLE = 40
 # mm: radius of the limbus (the iris's rim); distance of the globe's centre from the iris and from the cornea's centre
 LIMBUS_MM, IRIS_MM, CORNEA_MM = 5.85, 10.0, 5.6
 # diameter of the iris as a share of the distance of the pupils, in a face towards the camera
 IRIS_TO_PUPILS = 0.187
+
+
+def check_angles(yaw, pitch):
+    """Raises GazeError unless both are numbers within MAX_ANGLE degrees."""
+    for name, angle in (('yaw', yaw), ('pitch', pitch)):
+        if not abs(angle) <= MAX_ANGLE:
+            raise GazeError(f'--{name}={angle:g} must be between -{MAX_ANGLE} and {MAX_ANGLE} degrees.')
 
 
 def rotation(yaw, pitch):

@@ -12,15 +12,12 @@ import numpy as np
 
 from gaze_tf.editing import faces as faces_lib
 from gaze_tf.editing.dataset import gaze_offset
-from gaze_tf.errors import GazeError
+from gaze_tf.editing.editor import Edited, chosen_faces, opened
+from gaze_tf.turning.eyeball import check_angles
 from gaze_tf.turning.eye_fit import fit_eyes
 from gaze_tf.turning.landmarks import landmarks
 from gaze_tf.turning.render import TurnableEye
 from gaze_tf.turning.unfit import Unfit
-
-# degrees between the gaze and the camera: further to a side than 25 it looks made up already
-MAX_ANGLE = 40
-
 
 class Limits(NamedTuple):
     """What a face must be like.
@@ -41,7 +38,8 @@ class Limits(NamedTuple):
 
 # for single photos, which somebody looks at, and for data sets
 LOOSE = Limits(12, 30, .07, .15, .7, 1.2)
-STRICT = Limits(8, 20, .05, .2, .5, 1.35)
+STRICT = Limits(10, 20, .05, .2, .5, 1.35)
+_ANY_FACE = faces_lib.Limits(0, 180, 180, 0)
 
 
 def turn_eyes(rgb, yaw, pitch, seed=0, detector=None):
@@ -69,11 +67,32 @@ def turn_eyes(rgb, yaw, pitch, seed=0, detector=None):
     return EyeTurner(rgb, faces[0], detector, seed).render(yaw, pitch)
 
 
-def check_angles(yaw, pitch):
-    """Raises GazeError unless both are numbers within MAX_ANGLE degrees."""
-    for name, angle in (('yaw', yaw), ('pitch', pitch)):
-        if not abs(angle) <= MAX_ANGLE:
-            raise GazeError(f'--{name}={angle:g} must be between -{MAX_ANGLE} and {MAX_ANGLE} degrees.')
+def turn_photo(photo, yaw, pitch, detector, faces='largest', seed=0):
+    """Faces of a photo with their eyes turned; those that are unfit stay as they are, and their FaceReport says why.
+
+    Args:
+      photo: a path, a Photo or RGB uint8 [H, W, 3].
+      faces: 'largest', 'all', or numbers of faces by size such as '0,2' or [0, 2].
+      For the rest see `turn_eyes`.
+
+    Returns:
+      Edited.
+
+    Raises:
+      GazeError: a photo that cannot be read, angles that are too large, faces that are not there.
+    """
+    check_angles(yaw, pitch)
+    photo, rgb = opened(photo)
+    reports = []
+    # what a face must be like is for EyeTurner to say
+    for report in chosen_faces(rgb, detector, _ANY_FACE, faces=faces):
+        if report.done:
+            try:
+                rgb = EyeTurner(rgb, report.face, detector, seed).render(yaw, pitch)
+            except Unfit as error:
+                report = report._replace(done=False, reason=str(error))
+        reports.append(report)
+    return Edited(rgb, reports, photo)
 
 
 class EyeTurner:
