@@ -61,17 +61,14 @@ def fit_eyes(rgb, points, min_edge):
     pupils_px = np.linalg.norm(points[CONTOURS[0][2]] - points[CONTOURS[1][2]])
     eyes = [_fit_eye(rgb, points, contours, pupils_px) for contours in CONTOURS]
     _refuse_weak(eyes, min_edge)
-    radii = [start.eye.radius_px for start in eyes]
-    if max(radii) / min(radii) > _ALIKE:
-        # one of them is off: the same radius for both, and their centres anew
-        usual = IRIS_TO_PUPILS * pupils_px / 2
-        common = (radii[0] + radii[1] + 2 * usual) / 4
+    radii, usual = [start.eye.radius_px for start in eyes], IRIS_TO_PUPILS * pupils_px / 2
+    likely = _IRIS_SIZES[0] < 2 * np.mean(radii) / pupils_px < _IRIS_SIZES[1]
+    if not likely or max(radii) / min(radii) > _ALIKE:
+        # one of them is off, or both: the same radius for them, and their centres anew
+        common = .5 * np.mean(radii) + .5 * usual if likely else usual
         eyes = [start.fitted(common * start.eye.canvas.zoom) for start in eyes]
         _refuse_weak(eyes, min_edge)
         radii = [start.eye.radius_px for start in eyes]
-    size = 2 * np.mean(radii) / pupils_px
-    if not _IRIS_SIZES[0] < size < _IRIS_SIZES[1]:
-        raise Unfit('the size of its irises is not plausible')
     return [_shared_radius(start.eye, np.mean(radii)) for start in eyes]
 
 
