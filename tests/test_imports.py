@@ -1,4 +1,4 @@
-"""Imports of the package go one way: cli → (training | serving | editing) → models, losses, data → align → config."""
+"""Imports of the package go one way: cli → (training | serving | turning → editing) → models, losses, data → align → config."""
 import ast
 import pathlib
 import subprocess
@@ -23,11 +23,12 @@ ALLOWED = {
     'models': {'config', 'errors'},
     'training': {'models', 'losses', 'data', 'official', 'folders', 'config', 'errors'},
     'editing': {'align', 'data', 'folders', 'config', 'errors'},
+    'turning': {'editing', 'align', 'folders', 'errors'},
     'serving': {'editing', 'align', 'models', 'losses', 'data', 'folders', 'config', 'errors', 'training.checkpoints',
                 'training.run_folder', '__version__'},
     'evaluation': {'editing', 'align', 'data', 'models', 'losses', 'folders', 'config', 'errors', '__version__'},
-    'cli': {'training', 'serving', 'editing', 'evaluation', 'models', 'losses', 'data', 'official', 'folders', 'config',
-            'errors'},
+    'cli': {'training', 'serving', 'editing', 'turning', 'evaluation', 'models', 'losses', 'data', 'official', 'folders',
+            'config', 'errors'},
 }
 # and for modules that may import less, or others, than their part
 CLIENT = {'serving.remote', 'errors'}
@@ -94,6 +95,7 @@ def test_nothing_imports_tools_or_tests():
     ('gaze_tf.cli.export', ['tensorflow']), ('gaze_tf.cli.lite', ['tensorflow']), ('gaze_tf.cli.correct', ['tensorflow']),
     ('gaze_tf.cli.animate', ['tensorflow']), ('gaze_tf.cli.import_official', ['tensorflow']),
     ('gaze_tf.cli.evaluate', ['tensorflow', 'matplotlib', 'skimage']),
+    ('gaze_tf.cli.turn', ['tensorflow', 'numpy']), ('gaze_tf.cli.turn_dataset', ['tensorflow', 'numpy']),
     ('gaze_tf.cli.client', ['tensorflow', 'grpc', 'urllib3']), ('gaze_tf.cli.serve', ['tensorflow', 'grpc', 'flask']),
     ('gaze_tf.serving.server.local', ['gaze_tf.models', 'gaze_tf.training', 'gaze_tf.editing', 'tensorflow_addons']),
     ('gaze_tf.editing.editor', ['gaze_tf.models', 'tensorflow_addons'])])

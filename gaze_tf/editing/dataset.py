@@ -45,7 +45,7 @@ def make(sources, output, detector, img_size=256, faces='largest', limits=faces_
     Raises:
       GazeError: no photos, no face fit to be used, or an output that exists or cannot be written.
     """
-    found = [(path, source.domain) for source in sources for path in _photos(source.folder)]
+    found = [(path, source.domain) for source in sources for path in photos_in(source.folder)]
     rows, rejects, taken = {'x': [], 'y': []}, [], set()
     with new_folder(output) as folder:
         for name in FOLDERS.values():
@@ -56,7 +56,7 @@ def make(sources, output, detector, img_size=256, faces='largest', limits=faces_
                 if problem:
                     rejects.append({'file': str(path), 'face': index, 'reason': problem})
                     continue
-                name = _unique(path.stem, taken)
+                name = unique_name(path.stem, taken)
                 frame = frame_of(face.eyes, rgb.shape[1::-1], img_size)
                 Image.fromarray(frame.cut(rgb).numpy()).save(folder / FOLDERS[chosen] / f'{name}.jpg', quality=95, subsampling=0)
                 rows[chosen].append(' '.join([name, *(f'{value:.1f}' for value in frame.eyes)]))
@@ -78,7 +78,8 @@ def gaze_offset(face):
     return tuple(turn @ offsets.mean(axis=0) / face.eye_width)
 
 
-def _photos(folder):
+def photos_in(folder):
+    """Paths of the photos in a folder and the folders in it, sorted; raises GazeError if there are none."""
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise GazeError(f'{folder} is not a folder.')
@@ -120,7 +121,7 @@ def _sorted(face):
     return '', f'its irises are {offset:.2f} of the eye from the middle: neither clearly at the camera nor elsewhere'
 
 
-def _unique(stem, taken):
+def unique_name(stem, taken):
     """A name without blanks that no other face has."""
     stem = '_'.join(stem.split())
     name, number = stem, 1

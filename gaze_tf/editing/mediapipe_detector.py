@@ -124,12 +124,14 @@ class MediapipeDetector:
 
     def _marks(self, cut):
         """Positions of _VERTICES [2, 5, 3] in the cut-out's pixels from its middle, or None."""
+        mesh = self.mesh(cut)
+        return None if mesh is None else (mesh[_VERTICES] - (0.5, 0.5, 0)) * _CUT_PX
+
+    def mesh(self, cut):
+        """All 478 vertices of the face in a cut-out, rgb uint8 [h, w, 3]: float64 [478, 3], x as a share of its width, y of
+        its height, z (depth) of its width; None if there is no face."""
         meshes = self._mesh.process(np.ascontiguousarray(cut)).multi_face_landmarks
-        if not meshes:
-            return None
-        points = meshes[0].landmark
-        return np.array([[(points[n].x - 0.5, points[n].y - 0.5, points[n].z) for n in eye]
-                         for eye in _VERTICES]) * _CUT_PX
+        return np.array([(point.x, point.y, point.z) for point in meshes[0].landmark]) if meshes else None
 
 
 def _face(marks, found, zoom):
