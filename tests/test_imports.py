@@ -1,4 +1,4 @@
-"""Imports of the package go one way: cli → (training | serving | turning → editing) → models, losses, data → config."""
+"""Imports of the package go one way: cli → (training | serving | turning | editing) → models, losses, data → config."""
 import ast
 import pathlib
 import subprocess
@@ -26,7 +26,8 @@ ALLOWED = {
     'serving': {'editing', 'models', 'losses', 'data', 'folders', 'config', 'errors', 'training.checkpoints',
                 'training.run_folder', '__version__'},
     'evaluation': {'editing', 'data', 'models', 'losses', 'folders', 'config', 'errors', '__version__'},
-    'cli': {'training', 'serving', 'editing', 'turning', 'evaluation', 'models', 'losses', 'data', 'official', 'folders', 'config', 'errors'},
+    'cli': {'training', 'serving', 'editing', 'turning', 'evaluation', 'models', 'losses', 'data', 'official', 'folders',
+            'config', 'errors'},
 }
 # and for modules that may import less, or others, than their part
 CLIENT = {'serving.remote', 'errors'}
