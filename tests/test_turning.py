@@ -228,8 +228,9 @@ def test_dataset_as_held_out_faces(turned_dir):
         assert np.median(changed) <= 2 and changed.max() > 25
 
 
-def test_dataset_does_not_depend_on_processes_or_order(people_dir, turned_dir, tmp_path):
-    dataset.make([people_dir / 'a', people_dir / 'b'], tmp_path / 'two', dataset.Settings(SIDE, 2), test_people='anna', workers=2)
+def test_dataset_does_not_depend_on_processes(people_dir, turned_dir, tmp_path):
+    dataset.make([people_dir / 'a', people_dir / 'b'], tmp_path / 'two', dataset.Settings(SIDE, 2), test_people='anna',
+                 workers=2)
     files = [path.relative_to(turned_dir) for path in sorted(turned_dir.rglob('*')) if path.is_file()]
     assert len(files) == 3 + 6 + 6 + 4
     for file in files:

@@ -21,6 +21,7 @@ from gaze_tf.editing.photo import Photo
 from gaze_tf.errors import GazeError
 from gaze_tf.folders import new_folder
 from gaze_tf.turning import directions as directions_lib, people
+from gaze_tf.turning.eyeball import MAX_ANGLE
 from gaze_tf.turning.turn import EyeTurner
 from gaze_tf.turning.unfit import Unfit
 
@@ -94,7 +95,8 @@ def make(folders, output, settings=Settings(), identity='', test_people='', work
         if not fit:
             raise GazeError(f'None of {len(photos)} photos is fit; the first: {rejects[0]["file"]}: {rejects[0]["reason"]}.')
         # those held out come last
-        rows = [(row, one.eyes) for split in ('train', 'test') for photo, one in fit if photo.split == split for row in one.rows]
+        rows = [(row, one.eyes) for split in ('train', 'test') for photo, one in fit if photo.split == split
+                for row in one.rows]
         _write_tables(folder, rows)
         (folder / 'rejects.json').write_text(json.dumps(rejects, indent=1) + '\n', encoding='utf-8')
     counts = [sum(row['domain'] == domain and row['split'] in splits for row, _ in rows)
@@ -104,10 +106,11 @@ def make(folders, output, settings=Settings(), identity='', test_people='', work
 
 def _check(settings):
     if not 0 < settings.min_angle <= directions_lib.MAX_PITCH:
-        raise GazeError(f'--min_angle={settings.min_angle:g} must be above 0 and at most {directions_lib.MAX_PITCH:g} degrees, '
-                        'as far as eyes can look up.')
-    if not settings.min_angle <= settings.max_angle <= 40:
-        raise GazeError(f'--max_angle={settings.max_angle:g} must be between --min_angle={settings.min_angle:g} and 40 degrees.')
+        raise GazeError(f'--min_angle={settings.min_angle:g} must be above 0 and at most {directions_lib.MAX_PITCH:g} '
+                        'degrees, as far as eyes can look up.')
+    if not settings.min_angle <= settings.max_angle <= MAX_ANGLE:
+        raise GazeError(f'--max_angle={settings.max_angle:g} must be between --min_angle={settings.min_angle:g} and '
+                        f'{MAX_ANGLE} degrees.')
     if not 0 <= settings.retouch_x <= 1:
         raise GazeError(f'--retouch_x={settings.retouch_x:g} must be a share between 0 and 1.')
 
@@ -120,7 +123,8 @@ def _all_done(photos, folder, settings, workers):
     try:
         yield from tqdm(pool.map(_turn_in_worker, photos), total=len(photos), unit=' photos', dynamic_ncols=True)
     except concurrent.futures.process.BrokenProcessPool as error:
-        raise GazeError('A process that turned eyes was ended from outside, perhaps for want of memory: start again.') from error
+        raise GazeError('A process that turned eyes was ended from outside, perhaps for want of memory: start '
+                        'again.') from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -166,8 +170,8 @@ class _Worker:
             raise Unfit('no face was found')
         frame = frame_of(faces[0].eyes, rgb.shape[1::-1], self._settings.img_size)
         if frame.scale > MAX_ENLARGED:
-            raise Unfit(f'it would have to be enlarged {frame.scale:.1f} times (at most {MAX_ENLARGED:g}; a smaller --img_size '
-                        'helps)')
+            raise Unfit(f'it would have to be enlarged {frame.scale:.2f} times (at most {MAX_ENLARGED:g}; a smaller '
+                        '--img_size helps)')
         return faces[0], frame
 
     def _written(self, photo, rgb, turner, frame):

@@ -11,7 +11,7 @@ from gaze_tf.turning.unfit import Unfit
 
 _MIN_OPEN = .9                  # of the lids, as a share of the limbus's radius
 _ALIKE = 1.12                   # the radii of both eyes differ by no more, unless one fit is off
-_IRIS_SIZES = .15, .235         # diameters as shares of the distance of the pupils
+_IRIS_SIZES = .15, .235         # likely diameters as shares of the distance of the pupils
 
 
 class EyeFit(NamedTuple):

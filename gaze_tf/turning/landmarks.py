@@ -7,8 +7,8 @@ from gaze_tf.turning.unfit import Unfit
 # degrees and scales of the copies: about half the scatter of a single one
 _COPIES = (0, 1), (4, .97), (-4, .97), (2, 1.05), (-2, .92)
 _LOST = 2           # copies in which the face may be missed
-_CUT = 2.6          # side of the cut-out as a share of the face's box
-_CUT_PX = 700       # its side in pixels, at most: the mesh sees no more than 192 of the face
+_CUT = 3.5          # side of the cut-out as a share of the face's box
+_CUT_PX = 900       # its side in pixels, at most: the mesh sees no more than 192 of the face
 
 # vertices of the contours, from the corner at smaller x to the other, of the upper and the lower lid, and of the iris (its
 # centre; the four after it lie on its rim); the eye on the left of the image first
@@ -53,7 +53,7 @@ def landmarks(rgb, face, detector):
 
 def _around(rgb, middle, side):
     """The part of a photo that a square, turned in any way, can show, and its first pixel (x, y)."""
-    reach = side * 0.75
+    reach = side * 0.8
     low = np.maximum(np.floor(middle - reach).astype(int), 0)
     high = np.minimum(np.ceil(middle + reach).astype(int), rgb.shape[1::-1])
     return rgb[low[1]:high[1], low[0]:high[0]], low

@@ -13,8 +13,8 @@ import numpy as np
 from gaze_tf.editing import faces as faces_lib
 from gaze_tf.editing.dataset import gaze_offset
 from gaze_tf.editing.editor import Edited, chosen_faces, opened
-from gaze_tf.turning.eyeball import check_angles
 from gaze_tf.turning.eye_fit import fit_eyes
+from gaze_tf.turning.eyeball import check_angles
 from gaze_tf.turning.landmarks import landmarks
 from gaze_tf.turning.render import TurnableEye
 from gaze_tf.turning.unfit import Unfit
@@ -143,5 +143,5 @@ def _check_face(face, limits, size):
         raise Unfit(problem)
     offset = abs(gaze_offset(face)[0])
     if offset > limits.max_offset:
-        raise Unfit(f'it does not look at the camera: its irises are {offset:.2f} of the eye from the middle '
+        raise Unfit(f'it does not look at the camera: its irises are {offset:.3f} of the eye from the middle '
                     f'(at most {limits.max_offset:g})')
