@@ -22,7 +22,7 @@ from gaze_tf.errors import GazeError
 from gaze_tf.folders import new_folder
 from gaze_tf.turning import directions as directions_lib, people
 from gaze_tf.turning.eyeball import MAX_ANGLE
-from gaze_tf.turning.turn import EyeTurner
+from gaze_tf.turning.turn import LOOSE, EyeTurner, check_face
 from gaze_tf.turning.unfit import Unfit
 
 COLUMNS = ('domain', 'name', 'split', 'identity', 'yaw_deg', 'pitch_deg', 'left_iris_x', 'left_iris_y', 'right_iris_x',
@@ -56,7 +56,8 @@ class Made(NamedTuple):
 
 
 class _Done(NamedTuple):
-    """What became of a people.Photo: rows of truth.csv of domain X and Y, with the faces' eyes [4]; or why there are none."""
+    """What became of a people.Photo: rows of truth.csv of domain X and Y, with the faces' eyes [4]; or why there are none of
+    Y."""
     rows: list
     eyes: tuple = ()
     reason: str = ''
@@ -65,11 +66,11 @@ class _Done(NamedTuple):
 def make(folders, output, settings=Settings(), identity='', test_people='', workers=None):
     """Writes a data set.
 
-        1/NAME.jpg, 1.txt           domain X: faces at the camera, aligned
+        1/NAME.jpg, 1.txt           domain X: faces at the camera, aligned; also of photos whose eyes cannot be turned well
         0/NAME_1.jpg …, 0.txt       domain Y: the same with their eyes turned
         twins/NAME_1.jpg …          each face of Y as the photo has it, at the camera
         truth.csv                   a row for each face, as `evaluation.samples` reads it
-        rejects.json                files that were left out, and why
+        rejects.json                photos that are left out, or of which domain Y has nothing, and why
 
     Args:
       folders: of photos of people who look at the camera (folders in them, too).
@@ -91,8 +92,8 @@ def make(folders, output, settings=Settings(), identity='', test_people='', work
             (folder / name).mkdir()
         done = list(zip(photos, _all_done(photos, folder, settings, workers)))
         fit = [(photo, one) for photo, one in done if one.rows]
-        rejects = [{'file': str(photo.path), 'reason': one.reason} for photo, one in done if not one.rows]
-        if not fit:
+        rejects = [{'file': str(photo.path), 'reason': one.reason} for photo, one in done if one.reason]
+        if not any(not one.reason for _, one in fit):
             raise GazeError(f'None of {len(photos)} photos is fit; the first: {rejects[0]["file"]}: {rejects[0]["reason"]}.')
         # those held out come last
         rows = [(row, one.eyes) for split in ('train', 'test') for photo, one in fit if photo.split == split
@@ -159,10 +160,15 @@ class _Worker:
         try:
             rgb = Photo.open(photo.path).rgb
             face, frame = self._face(rgb)
-            turner = EyeTurner(rgb, face, self._detector, self._settings.seed, strict=True)
         except GazeError as error:
             return _Done([], reason=str(error).removeprefix('--input: '))
-        return _Done(self._written(photo, rgb, turner, frame), tuple(frame.eyes.numpy().tolist()))
+        eyes = tuple(frame.eyes.numpy().tolist())
+        try:
+            turner = EyeTurner(rgb, face, self._detector, self._settings.seed, strict=True)
+        except Unfit as error:
+            self._save(FOLDERS['x'], photo.name, frame.cut(rgb).numpy())
+            return _Done([_row('X', photo)], eyes, f'only in domain X: {error}')
+        return _Done(self._written(photo, rgb, turner, frame), eyes)
 
     def _face(self, rgb):
         faces = self._detector(rgb)
@@ -172,6 +178,7 @@ class _Worker:
         if frame.scale > MAX_ENLARGED:
             raise Unfit(f'it would have to be enlarged {frame.scale:.2f} times (at most {MAX_ENLARGED:g}; a smaller '
                         '--img_size helps)')
+        check_face(faces[0], LOOSE, rgb.shape[1::-1])
         return faces[0], frame
 
     def _written(self, photo, rgb, turner, frame):
@@ -181,31 +188,32 @@ class _Worker:
                                           settings.max_angle, settings.retouch_x)
         at_camera = frame.cut(rgb).numpy()
         self._save(FOLDERS['x'], photo.name, frame.cut(turner.render(*directions.x)).numpy() if directions.x else at_camera)
-        rows = [_row('X', photo.name, photo, turner, frame, directions.x or (0., 0.))]
+        direction = directions.x or (0., 0.)
+        rows = [_row('X', photo, direction=direction, **_irises('', turner, frame, direction))]
         for number, direction in enumerate(directions.y, start=1):
             name = f'{photo.name}_{number}'
             self._save(FOLDERS['y'], name, frame.cut(turner.render(*direction)).numpy())
             self._save('twins', name, at_camera)
             twin = {'twin': f'twins/{name}.jpg', **_irises('twin_', turner, frame, (0, 0))}
-            rows.append({**_row('Y', name, photo, turner, frame, direction), **twin})
+            rows.append(_row('Y', photo, name, direction, **_irises('', turner, frame, direction), **twin))
         return rows
 
     def _save(self, folder, name, face):
         Image.fromarray(face).save(self._folder / folder / f'{name}.jpg', quality=95, subsampling=0)
 
 
-def _row(domain, name, photo, turner, frame, direction):
-    """A row of truth.csv without a twin."""
-    return {'domain': domain, 'name': name, 'split': photo.split, 'identity': photo.identity,
-            'yaw_deg': f'{direction[0]:.4f}', 'pitch_deg': f'{direction[1]:.4f}', **_irises('', turner, frame, direction),
-            'iris_radius': f'{turner.iris_radius * float(frame.scale):.3f}'}
+def _row(domain, photo, name='', direction=(0., 0.), **columns):
+    """A row of truth.csv; the name is the photo's, where none is given."""
+    return {'domain': domain, 'name': name or photo.name, 'split': photo.split, 'identity': photo.identity,
+            'yaw_deg': f'{direction[0]:.4f}', 'pitch_deg': f'{direction[1]:.4f}', **columns}
 
 
 def _irises(prefix, turner, frame, direction):
-    """Centres in the frame; pixel i has its centre at i, as in truth.csv."""
+    """Centres and, of the face itself, the radius in the frame; pixel i has its centre at i, as in truth.csv."""
     centres = np.asarray(frame.to_frame(turner.irises(*direction) + 0.5)) - 0.5
-    return {f'{prefix}{side}_iris_{axis}': f'{value:.3f}'
-            for side, centre in zip(('left', 'right'), centres) for axis, value in zip('xy', centre)}
+    radius = {} if prefix else {'iris_radius': f'{turner.iris_radius * float(frame.scale):.3f}'}
+    return {**radius, **{f'{prefix}{side}_iris_{axis}': f'{value:.3f}'
+                         for side, centre in zip(('left', 'right'), centres) for axis, value in zip('xy', centre)}}
 
 
 def _write_tables(folder, rows):

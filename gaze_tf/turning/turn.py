@@ -19,6 +19,7 @@ from gaze_tf.turning.landmarks import landmarks
 from gaze_tf.turning.render import TurnableEye
 from gaze_tf.turning.unfit import Unfit
 
+
 class Limits(NamedTuple):
     """What a face must be like.
 
@@ -105,7 +106,7 @@ class EyeTurner:
         """Fits a Face of a photo uint8 [H, W, 3]; for detector and seed see `turn_eyes`. strict: as data sets need it, which
         nobody looks through. Raises Unfit."""
         limits = STRICT if strict else LOOSE
-        _check_face(face, limits, rgb.shape[1::-1])
+        check_face(face, limits, rgb.shape[1::-1])
         fits = fit_eyes(rgb, landmarks(rgb, face, detector), limits.min_edge)
         openness = min(eye.openness for eye in fits)
         if openness < limits.min_open:
@@ -136,7 +137,7 @@ class EyeTurner:
         return turned
 
 
-def _check_face(face, limits, size):
+def check_face(face, limits, size):
     """Raises Unfit for a face that the fit need not be tried on."""
     problem = faces_lib.why_not(face, faces_lib.Limits(max_yaw=limits.max_yaw, max_roll=limits.max_roll), size)
     if problem:
