@@ -1,15 +1,16 @@
-# Set-up, tests and the demo; needs Linux and a Python 3.9 to 3.11 (or uv, which then fetches 3.11).
+# Set-up, tests and the demos; needs Linux and a Python 3.9 to 3.11 (or uv, which then fetches 3.11).
 SHELL := /bin/bash
 BIN := .venv/bin
 EXTRAS ?= dev,faces,video,serving,evaluation
 
-.PHONY: help venv test demo clean
+.PHONY: help venv test demo training-demo clean
 
 help:
-	@echo 'make demo   set up, render faces, train, correct, animate, measure: runs/demo/ (about 12 minutes)'
-	@echo 'make test   set up and run the test suite'
-	@echo 'make venv   set up only: .venv with the package and its extras'
-	@echo 'make clean  remove .venv and runs/'
+	@echo 'make demo           set up; turn the eyes of a portrait, correct and animate them: runs/demo/ (a minute)'
+	@echo 'make training-demo  set up, render faces, train, correct, animate, measure: runs/training-demo/ (about 12 minutes)'
+	@echo 'make test           set up and run the test suite'
+	@echo 'make venv           set up only: .venv with the package and its extras'
+	@echo 'make clean          remove .venv and runs/'
 
 venv: $(BIN)/.installed
 
@@ -31,6 +32,9 @@ test: venv
 
 demo: venv
 	$(BIN)/python tools/demo.py --output_dir=runs/demo
+
+training-demo: venv
+	$(BIN)/python tools/training_demo.py --output_dir=runs/training-demo
 
 clean:
 	rm -rf .venv runs

@@ -23,7 +23,8 @@ setup(
     long_description=pathlib.Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     packages=find_packages(include=['gaze_tf', 'gaze_tf.*']),
-    package_data={'gaze_tf.serving': ['face.png']},
+    package_data={'gaze_tf.serving': ['face.png'],
+                  'gaze_tf.pretrained': ['people.npz', 'people.json', 'MODEL_CARD.md']},
     # tensorflow-addons 0.23, the last one, works with TensorFlow 2.15 at the latest.
     python_requires='>=3.9,<3.12',
     install_requires=[
@@ -32,7 +33,7 @@ setup(
         'numpy>=1.23.5,<2',
         'scipy>=1.10,<2',
         'imageio>=2.31,<3',
-        'pillow>=10,<13',
+        'pillow>=10.1,<13',
         'absl-py>=1.4,<3',
         'tqdm>=4.65,<5',
     ],

@@ -200,8 +200,9 @@ class GanConfig(_Training):
                                  'ablations).')
     lam_r: float = option(1.0, 'Weight of the reconstruction terms (localL1).', low=0)
     lam_palette: float = option(1.0, 'Weight of the terms that keep the palettes of what G_y paints, with --palette.', low=0)
-    lam_twin: float = option(0.0, 'Weight of the reconstruction of twins: G_x also learns from Y, where the records hold each '
-                                  'face looking at the camera, too (`gaze-tf prepare --twins`). 0, the paper: not.', low=0)
+    lam_twin: float = option(0.0, 'Weight of the reconstruction of twins. Above 0, G_x also learns from Y, of which the records '
+                                  'then hold each face looking at the camera as well (`gaze-tf prepare --twins`), and D_x '
+                                  'judges what it makes of Y. 0: the paper.', low=0)
     tune_content: bool = option(False, "E_c goes on learning, in G_x's update (the paper: PAM's stays as it is).")
     lam_p: float = option(100.0, 'Weight of the perceptual terms; above 0 it needs --vgg_weights.', low=0)
     lam_gp: float = option(10.0, 'Weight of the gradient penalty, used with --loss_type=wgan only.', low=0)

@@ -102,7 +102,7 @@ def test_a_bad_command_line(capsys, args, message):
 # what each command cannot do without
 NEEDED = {'prepare': ['data_dir', 'output_dir'], 'pretrain': ['data_dir', 'output_dir'],
           'train': ['data_dir', 'output_dir', 'pam_checkpoint'], 'export': ['checkpoint', 'output_dir'],
-          'correct': ['model', 'input', 'output'], 'animate': ['model', 'input', 'output'],
+          'correct': ['input', 'output'], 'animate': ['input', 'output'],
           'client': ['server', 'input', 'output'], 'serve': ['model']}
 
 
@@ -171,7 +171,7 @@ def test_flag_files_parse_and_build(command, names):
 def test_command_lines_in_headers_parse(path):
     lines = re.findall(r'gaze-tf (pretrain|train) (--.*)', header(path))
     # the part that two trainings share may name the command that runs both
-    assert lines or re.search('(make demo|python tools/quality_benchmark.py .*)$', header(path), re.MULTILINE)
+    assert lines or re.search('(make training-demo|python tools/quality_benchmark.py .*)$', header(path), re.MULTILINE)
     for command, args in lines:
         args = args.replace('--flagfile=flags/', f'--flagfile={FLAGS_DIR}/').split()
         assert cli.parse(command, args)[1] is not None

@@ -1,5 +1,5 @@
-"""The demo: its stages are good command lines, and what it draws and says is what they left."""
-import json
+"""The demo: its stages are good command lines, and its page shows what they left."""
+import html.parser
 import sys
 from pathlib import Path
 
@@ -11,75 +11,82 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / 'tools'))
 
 import demo
-import demo_grid
-import rendered
+import photos
 from gaze_tf.cli import main as cli
-from gaze_tf.config import ModelConfig, save
-from gaze_tf.evaluation.evaluate import Tools, measure
-from gaze_tf.evaluation.summary import summarise
 
-SIZE, SHOWN = 64, 3
-FACE, EYE = 96, 3 * (15 + 8)    # in the picture: sides of a face and of an eye with its margin, in pixels
+COLOURS = {'turned.png': (200, 30, 30), 'corrected.png': (30, 200, 30)}
 
 
 @pytest.fixture
-def out(tmp_path, rendered_dir):
-    """A demo folder as the stages leave it, with twins as the corrected faces."""
-    (tmp_path / 'faces').symlink_to(rendered_dir)
-    (tmp_path / 'corrected').symlink_to(rendered_dir / 'twins')
-    for name in ('gaze', 'report'):
-        (tmp_path / name).mkdir()
-    save(tmp_path / 'gaze' / 'config.json', model=ModelConfig(img_size=SIZE, crop_w=15, crop_h=9, crop_px=16))
-    samples = rendered.samples(rendered_dir)
-    oracle = rendered.Oracle(samples)
-    results = summarise(measure(rendered.Perfect(samples), samples, Tools(estimator=oracle)))
-    (tmp_path / 'report' / 'report.json').write_text(json.dumps({'results': results,
-                                                                 'estimator': {'own_error': oracle.error}}))
+def out(tmp_path, monkeypatch):
+    """A demo folder as the stages leave it, with plain pictures; the stages do nothing."""
+    for name, colour in COLOURS.items():
+        Image.new('RGB', (300, 300), colour).save(tmp_path / name)
+    Image.new('RGB', (300, 300)).save(tmp_path / 'animated.gif')
+    monkeypatch.setattr(demo, 'stages', lambda _: [('Nothing', [sys.executable, '-c', ''])])
     return tmp_path
 
 
 def test_every_stage_is_a_good_command_line(tmp_path):
-    commands = [command for _, command in demo.stages(tmp_path)]
-    assert all(command[0] == sys.executable for command in commands)
-    assert Path(commands[0][1]).is_file()
-    for module, *command in (command[2:] for command in commands[1:]):
-        assert module == 'gaze_tf.cli.main'
-        values = cli.parse(command[0], command[1:])[1]
-        assert command[0] != 'evaluate' or Path(values.gaze_estimator).is_file()
+    files = {Path(demo.PORTRAIT)}
+    for _, (python, _, module, command, *args) in demo.stages(tmp_path):
+        assert (python, module) == (sys.executable, 'gaze_tf.cli.main')
+        values = cli.parse(command, args)[1]
+        # each takes what is there or what an earlier one left
+        assert Path(values.input) in files and (values.input == str(demo.PORTRAIT)) == (command == 'turn')
+        files.add(Path(values.output))
+    assert {path.name for path in files} == {'portrait.png', 'animated.gif', *COLOURS}
 
 
-def test_the_picture_shows_the_last_faces(out, rendered_dir):
-    picture = np.array(demo_grid.draw(out, SHOWN))
-    width = FACE + EYE + 8
-    assert picture.shape == (24 + SHOWN * FACE, 4 * width, 3)
-    before, masked, corrected, twin = (picture[24:, column * width:(column + 1) * width].astype(int) for column in range(4))
-    np.testing.assert_array_equal(corrected, twin)
-    assert np.abs(before - twin).max() > 40
-    names = sorted(path.stem for path in (rendered_dir / 'twins').iterdir())[-SHOWN:]
-    for row, name in enumerate(names):
-        with Image.open(rendered_dir / '0' / f'{name}.jpg') as image:
-            face = image.resize([FACE] * 2, Image.Resampling.LANCZOS)
-        np.testing.assert_array_equal(before[row * FACE:(row + 1) * FACE, :FACE], np.array(face))
-        # the enlarged eye: grey but for its margin
-        eye = masked[row * FACE + 2:, FACE + 2:][:3 * (9 + 8), :EYE]
-        assert (eye[20:-20, 20:-20] == 128).all() and (eye[:6] != 128).any()
-
-
-def test_a_run_ends_with_what_was_measured(out, monkeypatch, capsys):
-    (out / 'saved_model' / '1').mkdir(parents=True)
-    monkeypatch.setattr(demo, 'SHOWN', SHOWN)
-    monkeypatch.setattr(demo, 'stages', lambda _: [('Nothing', [sys.executable, '-c', 'import time; time.sleep(0.1)'])])
+def test_the_strip_shows_the_eyes(out):
     assert demo.run(out) == 0
-    printed = capsys.readouterr().out
-    assert '[1/1] Nothing' in printed and 'On the 8 held-out faces' in printed and f'{out}/report/index.html ' in printed
-    assert 'corrected 0.0; nearer to it on 100% of the faces' in printed and '(1: always in order): 1.00' in printed
-    timing = json.loads((out / 'timing.json').read_text())
-    assert 0 < timing['seconds']['Nothing'] == timing['total_seconds'] and timing['peak_memory_gb'] > 0
-    assert (out / 'grid.png').is_file() and not (out / 'saved_model').exists()
+    with Image.open(out / 'strip.png') as image:
+        strip = np.array(image.convert('RGB'))
+    assert strip.shape == (3 * (26 + 270), 600, 3)
+    taken, turned, corrected = np.split(strip, 3)
+    assert (turned[26:] == COLOURS['turned.png']).all() and (corrected[26:] == COLOURS['corrected.png']).all()
+    assert all((row[:26] != 255).any() for row in (taken, turned, corrected))
+    # both eyes of the portrait are in the picture, at 6 times their size: pupils are dark
+    for x, y in (128, 100.5), (172, 103):
+        left, top = int((x - 100) * 6), int((y - 80) * 6) + 26
+        assert 0 < left < 600 and taken[top - 12:top + 12, left - 18:left + 18].min() < 60
 
 
-def test_a_stage_that_fails_ends_the_run(out, monkeypatch, capsys):
+class _Page(html.parser.HTMLParser):
+    """Collects tags that were left open, and what a page refers to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.sources, self.others = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag == 'img':
+            assert attributes['alt']
+            self.sources.append(attributes['src'])
+        self.others += [attributes[name] for name in ('href', 'src') if name in attributes and tag != 'img']
+        if tag not in ('img', 'meta'):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_shows_what_is_in_its_folder(out, capsys):
+    assert demo.run(out) == 0
+    text = (out / 'index.html').read_text(encoding='utf-8')
+    page = _Page(text)
+    assert page.open == [] and page.others == []
+    assert page.sources == ['original.png', 'turned.png', 'corrected.png', 'strip.png', 'animated.gif']
+    assert all((out / source).is_file() for source in page.sources)
+    assert (out / 'original.png').read_bytes() == photos.PORTRAIT.read_bytes()
+    assert 'width=device-width' in text and 'turned 20 degrees' in text and 'no evidence' in text
+    assert f'{out}/index.html ' in capsys.readouterr().out
+
+
+def test_a_stage_that_fails_ends_the_demo(out, monkeypatch, capsys):
     monkeypatch.setattr(demo, 'stages', lambda _: [('Failing', [sys.executable, '-c', 'import sys; sys.exit(3)']),
                                                    ('Nothing', [sys.executable, '-c', ''])])
     assert demo.run(out) == 3
-    assert 'stage 1 (Failing)' in capsys.readouterr().err and not (out / 'timing.json').exists()
+    assert 'stage 1 (Failing)' in capsys.readouterr().err and not (out / 'index.html').exists()

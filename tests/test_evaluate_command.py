@@ -172,7 +172,7 @@ def test_only_reports_are_overwritten(options, tmp_path, capsys):
 
 
 @pytest.mark.parametrize('change, message', [
-    ({'model': ''}, '--model is needed'), ({'data': ''}, '--data is needed'),
+    ({'data': ''}, '--data is needed'),
     ({'model': 'nowhere'}, 'there is no SavedModel in nowhere'), ({'data': 'nowhere'}, '--data=nowhere is no folder'),
     ({'gaze_estimator': 'nowhere'}, 'nowhere cannot be used as a gaze estimator'), ({'test_x': 100}, '--test_x=100'),
     ({'lpips_linear': 'nowhere'}, 'go together'), ({'lpips_backbone': 'nowhere', 'lpips_linear': 'nowhere'}, 'nowhere'),

@@ -1,4 +1,8 @@
-"""Imports of the package go one way: cli → (training | serving | turning → editing) → models, losses, data → align → config."""
+"""Imports go one way: cli → (training | serving | turning → editing) → pretrained → models, losses, data → align → config.
+
+One module looks up: editing/network.py builds the model that comes with gaze_tf from its networks and signatures, and
+imports them only when that is asked for.
+"""
 import ast
 import pathlib
 import subprocess
@@ -21,18 +25,20 @@ ALLOWED = {
     'data': {'align', 'config', 'errors'},
     'losses': {'official', 'config', 'errors'},
     'models': {'config', 'errors'},
+    'pretrained': {'models', 'folders', 'config', 'errors'},
     'training': {'models', 'losses', 'data', 'official', 'folders', 'config', 'errors'},
     'editing': {'align', 'data', 'folders', 'config', 'errors'},
     'turning': {'editing', 'align', 'folders', 'errors'},
-    'serving': {'editing', 'align', 'models', 'losses', 'data', 'folders', 'config', 'errors', 'training.checkpoints',
-                'training.run_folder', '__version__'},
+    'serving': {'editing', 'pretrained', 'align', 'models', 'losses', 'data', 'folders', 'config', 'errors',
+                'training.checkpoints', 'training.run_folder', '__version__'},
     'evaluation': {'editing', 'align', 'data', 'models', 'losses', 'folders', 'config', 'errors', '__version__'},
-    'cli': {'training', 'serving', 'editing', 'turning', 'evaluation', 'models', 'losses', 'data', 'official', 'folders',
-            'config', 'errors'},
+    'cli': {'training', 'serving', 'editing', 'turning', 'evaluation', 'pretrained', 'models', 'losses', 'data', 'official',
+            'folders', 'config', 'errors'},
 }
 # and for modules that may import less, or others, than their part
 CLIENT = {'serving.remote', 'errors'}
-ALLOWED_TO = {'serving/remote.py': {'errors'}, 'serving/client_grpc.py': CLIENT, 'serving/client_rest.py': CLIENT,
+ALLOWED_TO = {'editing/network.py': ALLOWED['editing'] | {'editing', 'pretrained', 'serving.signatures'},
+              'serving/remote.py': {'errors'}, 'serving/client_grpc.py': CLIENT, 'serving/client_rest.py': CLIENT,
               'serving/client.py': {'editing', 'serving.checks', 'serving.client_grpc', 'serving.client_rest', *CLIENT}}
 
 
@@ -98,7 +104,7 @@ def test_nothing_imports_tools_or_tests():
     ('gaze_tf.cli.turn', ['tensorflow', 'numpy']), ('gaze_tf.cli.turn_dataset', ['tensorflow', 'numpy']),
     ('gaze_tf.cli.client', ['tensorflow', 'grpc', 'urllib3']), ('gaze_tf.cli.serve', ['tensorflow', 'grpc', 'flask']),
     ('gaze_tf.serving.server.local', ['gaze_tf.models', 'gaze_tf.training', 'gaze_tf.editing', 'tensorflow_addons']),
-    ('gaze_tf.editing.editor', ['gaze_tf.models', 'tensorflow_addons'])])
+    ('gaze_tf.editing.editor', ['gaze_tf.models', 'gaze_tf.pretrained', 'gaze_tf.serving', 'tensorflow_addons'])])
 def test_imports_at_start(module, unwanted):
     code = f'import sys, {module}; print([name for name in {unwanted} if name in sys.modules])'
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Every command of README.md is a good one, and is run here, by another test or by `make demo`; what it names is there."""
+"""Every command of README.md is a good one, and is run here, by another test or by `make training-demo`; what it names is there."""
 import functools
 import importlib
 import os
@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import zipfile
 
 import numpy as np
 import pytest
@@ -72,16 +71,16 @@ def test_a_command_is_good(words, monkeypatch):
 
 
 def test_no_command_is_missed():
-    assert ['make', 'demo'] in COMMANDS and ['make', 'test'] in COMMANDS
+    assert {words[1] for words in COMMANDS if words[0] == 'make'} == {'demo', 'training-demo', 'test'}
     assert {language for language, _ in BLOCKS} == {'', 'python', 'text'}
     assert {words[1] for words in COMMANDS if words[0] == 'gaze-tf'} == set(cli.COMMANDS)
 
 
-def test_evaluate_is_the_demos_last_stage(monkeypatch):
+def test_evaluate_is_the_training_demos_last_stage(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / 'tools')
-    demo = importlib.import_module('demo')
+    demo = importlib.import_module('training_demo')
     shown, = (words for words in COMMANDS if words[1] == 'evaluate')
-    ran = [word.replace(f'{ROOT}/', '') for word in demo.stages('runs/demo')[-1][1]]
+    ran = [word.replace(f'{ROOT}/', '') for word in demo.stages('runs/training-demo')[-1][1]]
     assert ran[3:] == shown[1:]
 
 
@@ -105,7 +104,7 @@ def test_flags_named_in_the_text_are_there(page):
 def test_commands_named_in_the_text_are_there():
     named = {name for text in INLINE for name in re.findall(r'gaze-tf ([a-z-]+)', text) if not name.startswith('-')}
     assert 'correct' in named and named <= set(cli.COMMANDS)
-    targets = {name for text in INLINE for name in re.findall(r'^make (\w+)$', text)}
+    targets = {name for text in INLINE for name in re.findall(r'^make ([\w-]+)$', text)}
     for target in targets:
         check_make(target)
 
@@ -133,10 +132,8 @@ def test_names_of_the_map_are_in_the_code():
 
 @pytest.fixture(scope='module')
 def place(tmp_path_factory):
-    """A folder in which what the commands name is there: a model, photos and a video."""
+    """A folder in which what the commands name is there: photos and a video."""
     folder = tmp_path_factory.mktemp('readme')
-    with zipfile.ZipFile(ROOT / 'tests' / 'data' / 'model_0.1.zip') as archive:
-        archive.extractall(folder / 'runs' / 'demo')
     (folder / 'tests').symlink_to(ROOT / 'tests')
     with Image.open(photos.PORTRAIT) as image:
         portrait = image.convert('RGB')

@@ -1,4 +1,4 @@
-"""The demo's picture: held-out faces as they were, masked, corrected, and as the renderer draws them at the camera."""
+"""The training demo's picture: held-out faces as they were, masked, corrected, and as the renderer draws them at the camera."""
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -11,7 +11,7 @@ _COLUMNS = ('input', 'masked input', 'corrected', 'rendered at the camera')
 
 
 def draw(out, count):
-    """The Image, with the last `count` faces of domain Y, of `out` as the stages of tools/demo.py leave it."""
+    """The Image, with the last `count` faces of domain Y, of `out` as the stages of tools/training_demo.py leave it."""
     model = config.load(out / 'gaze' / config.CONFIG_NAME)['model']
     samples = Samples(out / 'faces', model.img_size, {'y': count}, frame_eyes=model.eye_shares)
     rows = []

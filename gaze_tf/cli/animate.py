@@ -1,4 +1,4 @@
-"""gaze-tf animate --model=runs/demo/saved_model --input=photo.jpg --output=photo.gif
+"""gaze-tf animate --input=photo.jpg --output=photo.gif
 
 Moves the eyes of a photo from where they look (alpha 0) to the camera (alpha 1) and back, as a GIF or a video (.mp4).
 Beyond 0 and 1 it extrapolates (the paper goes to 1.4).

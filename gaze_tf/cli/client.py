@@ -11,6 +11,7 @@ import sys
 from absl import flags
 
 from gaze_tf.cli import faces
+from gaze_tf.cli.main import require
 from gaze_tf.errors import GazeError
 
 
@@ -35,7 +36,8 @@ def define_flags(values):
 
 
 def run(values):
-    eyes = faces.read_eyes(values, 'server')
+    require(values, 'server')
+    eyes = faces.read_eyes(values)
     from gaze_tf.editing import inputs
     one = inputs.is_one(values.input)
     if inputs.is_video(values.input):

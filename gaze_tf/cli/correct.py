@@ -1,4 +1,4 @@
-"""gaze-tf correct --model=runs/demo/saved_model --input=photo.jpg --output=corrected.jpg
+"""gaze-tf correct --input=photo.jpg --output=corrected.jpg
 
 Finds the faces of a photo and repaints their eyes so that they look at the camera. Outside the eyes every pixel stays as
 it was (JPEG: is encoded again as it had been). --input may also be a video, a folder or a quoted pattern of photos.
@@ -69,11 +69,20 @@ def _several(values, eyes, alpha):
     from gaze_tf.editing import folder
     from gaze_tf.editing.editor import GazeEditor
     limits = faces.limits(values)
-    settings = {'model': str(pathlib.Path(values.model).resolve()), 'faces': values.faces, 'alpha': alpha,
+    editor = GazeEditor.load(values.model, limits)
+    settings = {'model': _model(values.model, editor.network), 'faces': values.faces, 'alpha': alpha,
                 'blend': values.blend, 'limits': limits._asdict()}
-    rows = folder.correct(GazeEditor.load(values.model, limits), sources, values.output, settings, values.faces, alpha,
+    rows = folder.correct(editor, sources, values.output, settings, values.faces, alpha,
                           values.blend, redo=values.overwrite)
     return faces.summary(rows, values.output)
+
+
+def _model(path, network):
+    """What tells the model of a run from others, for the report that a later run goes on from."""
+    if path:
+        return str(pathlib.Path(path).resolve())
+    from gaze_tf.data.records import file_sha256
+    return f'{network.path.name} of gaze_tf, sha256 {file_sha256(network.path)}'
 
 
 def _video(values, eyes, alpha):

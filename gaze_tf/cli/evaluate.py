@@ -1,4 +1,4 @@
-"""gaze-tf evaluate --model=runs/demo/saved_model --data=runs/demo/faces --output=runs/demo/report
+"""gaze-tf evaluate --model=runs/saved_model --data=CelebAGaze --output=runs/report
 
 Measures a model on held-out faces of a folder in CelebAGaze's layout: how well it gives back what it was given, whether the
 gaze moves where it should, whether the person keeps the own eyes, that nothing else changes, how fast it is. The report is
@@ -10,6 +10,7 @@ import pathlib
 
 from absl import flags
 
+from gaze_tf.cli import faces
 from gaze_tf.cli.main import require
 from gaze_tf.errors import GazeError
 
@@ -17,8 +18,7 @@ _NOT_RECORDED = ('help', 'h', 'output', 'overwrite')
 
 
 def define_flags(values):
-    flags.DEFINE_string('model', '', 'Folder of `gaze-tf export`, whose newest version is taken, or of one version.',
-                        flag_values=values)
+    faces.define_model_flag(values)
     flags.DEFINE_string('data', '', "Folder in CelebAGaze's layout, with 1/, 1.txt, 0/, 0.txt and, of rendered faces, "
                                     'truth.csv and twins/.', flag_values=values)
     flags.DEFINE_string('output', '', 'Folder for the report; it must not exist yet.', flag_values=values)
@@ -40,7 +40,7 @@ def define_flags(values):
 
 
 def run(values):
-    require(values, 'model', 'data', 'output')
+    require(values, 'data', 'output')
     if bool(values.lpips_backbone) != bool(values.lpips_linear):
         raise GazeError('--lpips_backbone and --lpips_linear go together: LPIPS needs both files.')
     _check_output(pathlib.Path(values.output), values.overwrite)

@@ -13,12 +13,16 @@ from gaze_tf.errors import GazeError
 
 
 def define_flags(values):
-    flags.DEFINE_string('model', '', 'Folder of `gaze-tf export`, whose newest version is taken, or of one version.',
-                        flag_values=values)
+    define_model_flag(values)
     flags.DEFINE_enum('blend', 'feather', ['feather', 'poisson', 'hard'],
                       'How eyes are put back: colours matched on average and faded towards the rim of the eye box, '
                       'matched all along the rim, or just as painted.', flag_values=values)
     define_photo_flags(values)
+
+
+def define_model_flag(values):
+    flags.DEFINE_string('model', '', 'Folder of `gaze-tf export`, whose newest version is taken, or of one version; not '
+                                     'given: the model that comes with gaze_tf.', flag_values=values)
 
 
 def define_photo_flags(values):
@@ -52,10 +56,9 @@ def limits(values):
     return Limits(*(values[name].value for name in Limits._fields))
 
 
-def read_eyes(values, model='model'):
-    """--eyes as four numbers, or None; raises GazeError, for --faces too, and unless --input, --output and the flag that
-    says where the model is were given."""
-    require(values, model, 'input', 'output')
+def read_eyes(values):
+    """--eyes as four numbers, or None; raises GazeError, for --faces too, and unless --input and --output were given."""
+    require(values, 'input', 'output')
     if not re.fullmatch(r'largest|all|\d+(,\d+)*', values.faces):
         raise GazeError(f'--faces={values.faces} must be largest, all, or numbers such as 0,2.')
     if not values.eyes:

@@ -16,7 +16,8 @@ from gaze_tf.errors import GazeError
 
 
 def define_flags(values):
-    flags.DEFINE_string('model', '', 'Folder with the versions of the SavedModel.', flag_values=values)
+    flags.DEFINE_string('model', '', 'Folder with the versions of the SavedModel; `gaze-tf export '
+                                     '--pretrained` writes the one that comes with gaze_tf.', flag_values=values)
     flags.DEFINE_string('name', 'gaze', 'Name of the model in requests.', flag_values=values)
     flags.DEFINE_string('host', '127.0.0.1', 'Address to listen on; 0.0.0.0 lets other machines in.', flag_values=values)
     flags.DEFINE_integer('port', 8500, 'Port of gRPC; 0: any that is free.', lower_bound=0, upper_bound=65535,

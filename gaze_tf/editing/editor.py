@@ -1,6 +1,6 @@
 """Photo in, photo out: finds faces, aligns them, has their eyes repainted and puts those back.
 
-    editor = GazeEditor.load('runs/demo/saved_model')
+    editor = GazeEditor.load()
     editor.correct('photo.jpg').save('corrected.jpg')
 """
 import pathlib
@@ -68,8 +68,9 @@ class GazeEditor:
         self.network, self.limits, self._detector = network, limits, detector
 
     @classmethod
-    def load(cls, path, limits=faces_lib.Limits(), detector=None):
-        """The editor with a SavedModel, or the newest version in a folder of `gaze-tf export`; raises GazeError."""
+    def load(cls, path=None, limits=faces_lib.Limits(), detector=None):
+        """The editor with a SavedModel, or the newest version in a folder of `gaze-tf export`; without a path with the model
+        that comes with gaze_tf. Raises GazeError."""
         return cls(Network(path), limits, detector)
 
     def correct(self, photo, eyes=None, faces='largest', alpha=1., blend='feather'):

@@ -1,6 +1,10 @@
-"""A SavedModel of `gaze-tf export`, for numpy arrays. Knows its signatures, not the networks."""
+"""A model for numpy arrays: a SavedModel of `gaze-tf export`, or the one that comes with gaze_tf.
+
+Knows its signatures, not the networks.
+"""
 import pathlib
 import re
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -10,32 +14,34 @@ from gaze_tf.errors import GazeError
 from gaze_tf.folders import SAVED_MODEL_NAME, reason, versions
 
 
+class _Loaded(NamedTuple):
+    """path, config: as of a Network; functions: {signature: function}; module: keeps their variables alive."""
+    path: pathlib.Path
+    config: config_lib.ModelConfig
+    functions: dict
+    module: tf.Module
+
+
 class Network:
-    """What a SavedModel computes on aligned faces: uint8 [B, S, S, 3] with eyes [B, 4] in pixels.
+    """What a model computes on aligned faces: uint8 [B, S, S, 3] with eyes [B, 4] in pixels.
 
     img_size: side S of the faces that it takes, in pixels. frame_eyes: where eyes stand in them, as shares of S.
-    path: folder of the SavedModel. config: its ModelConfig.
+    path: folder of the SavedModel, or the file of the weights that come with gaze_tf. config: its ModelConfig.
     """
 
-    def __init__(self, path):
-        """Loads a SavedModel, or the newest of a folder of versions; raises GazeError if there is none at `path`."""
-        path = _newest(pathlib.Path(path))
-        try:
-            self.path, self.config = path, config_lib.load(path / config_lib.CONFIG_NAME)['model']
-            # kept, because the signatures alone do not keep its variables alive
-            self._model = tf.saved_model.load(str(path))
-            self._correct, self._animate = (self._model.signatures[name] for name in ('correct', 'animate'))
-            self.img_size = self._correct.structured_input_signature[1]['images'].shape[1]
-            self.frame_eyes = self.config.eye_shares
-            self._crop = np.array([self.config.crop_w, self.config.crop_h])
-        except (OSError, KeyError, ValueError, GazeError, tf.errors.OpError) as error:
-            # some of TensorFlow's messages show paths as Python does bytes
-            why = re.sub(r"b'([^']*)'", r'\1', str(error).splitlines()[0])
-            raise GazeError(f'--model: {path} cannot be used ({why}): name another version or export it again.') from error
+    def __init__(self, path=None):
+        """Loads a SavedModel, or the newest of a folder of versions; without a path the model that comes with gaze_tf.
+
+        Raises GazeError if there is none at `path`.
+        """
+        loaded = _saved_model(_newest(pathlib.Path(path))) if path else _shipped()
+        self.path, self.config, functions, self._module = loaded
+        self.img_size, self.frame_eyes = self.config.img_size, self.config.eye_shares
+        self._crop = np.array([self.config.crop_w, self.config.crop_h])
+        self._correct, self._animate = functions['correct'], functions['animate']
         # not in models that were exported by earlier versions
-        self._encode, self._paint = (self._model.signatures.get(name) for name in ('encode', 'paint'))
-        self._codes = {name: spec.shape[1] for name, spec in (self._paint.structured_input_signature[1] if self._paint
-                                                              else {}).items() if name not in ('images', 'eyes')}
+        self._encode, self._paint = functions.get('encode'), functions.get('paint')
+        self._codes = _codes_of(self._paint)
 
     def correct(self, images, eyes):
         """→ uint8 [B, S, S, 3], looking at the camera."""
@@ -75,6 +81,40 @@ class Network:
         centres = np.reshape(eyes, (2, 2))
         edges = np.concatenate([centres - self._crop / 2, centres + self._crop / 2], axis=1)
         return np.clip(np.floor(edges), 0, self.img_size).astype(int)
+
+
+def _codes_of(paint):
+    """{name: numbers} of the codes that the function `paint` of a _Loaded takes; nothing where there is none."""
+    if not paint:
+        return {}
+    # those that are not traced yet have the first, those of a SavedModel the second
+    specs = getattr(paint, 'input_signature', None) or paint.structured_input_signature[1].values()
+    return {spec.name: spec.shape[1] for spec in specs if spec.name not in ('images', 'eyes')}
+
+
+def _saved_model(path):
+    """The _Loaded of a SavedModel; raises GazeError."""
+    try:
+        config = config_lib.load(path / config_lib.CONFIG_NAME)['model']
+        module = tf.saved_model.load(str(path))
+        # both are in every model
+        return _Loaded(path, config, {'correct': module.signatures['correct'], 'animate': module.signatures['animate'],
+                                      **module.signatures}, module)
+    except (OSError, KeyError, ValueError, GazeError, tf.errors.OpError) as error:
+        # some of TensorFlow's messages show paths as Python does bytes
+        why = re.sub(r"b'([^']*)'", r'\1', str(error).splitlines()[0])
+        raise GazeError(f'--model: {path} cannot be used ({why}): name another version or export it again.') from error
+
+
+def _shipped():
+    """The _Loaded of the model that comes with gaze_tf: its functions are traced when they are first called, which takes less
+    time than loading a SavedModel with all of them."""
+    # here: those who bring a SavedModel need no networks
+    from gaze_tf.pretrained import weights
+    from gaze_tf.serving.signatures import serving_module, signatures_of
+    model = weights.load_model()
+    module = serving_module(model)
+    return _Loaded(weights.FOLDER / weights.WEIGHTS, model.config, signatures_of(module), module)
 
 
 def _newest(path):

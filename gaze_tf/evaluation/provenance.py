@@ -17,21 +17,35 @@ _ROUNDS = 5
 _VARIABLES = 'variables/variables'
 
 
-def model_files(folder):
-    """{name: sha256} of the files of a SavedModel that decide what it computes: graph, variables and configuration."""
-    folder = pathlib.Path(folder)
-    paths = [folder / 'saved_model.pb', folder / 'config.json', *sorted((folder / 'variables').iterdir())]
-    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in paths}
+def model_files(path):
+    """{name: sha256} of the files that decide what a Network computes; path: its `path`.
+
+    Of a SavedModel graph, variables and configuration; of the model that comes with gaze_tf weights and configuration.
+    """
+    path = pathlib.Path(path)
+    if path.is_file():
+        return {file.name: file_sha256(file) for file in _shipped(path)}
+    paths = [path / 'saved_model.pb', path / 'config.json', *sorted((path / 'variables').iterdir())]
+    return {file.relative_to(path).as_posix(): file_sha256(file) for file in paths}
 
 
-def model_size(folder):
-    """{'bytes', 'parameters'} of a SavedModel: of all of its files, and numbers in its variables."""
-    folder = pathlib.Path(folder)
-    reader = tf.train.load_checkpoint(str(folder / _VARIABLES))
+def model_size(path):
+    """{'bytes', 'parameters'} of the model of a Network: of all of its files, and numbers in its variables."""
+    path = pathlib.Path(path)
+    if path.is_file():
+        with np.load(path) as arrays:
+            parameters = sum(arrays[name].size for name in arrays.files)
+        return {'bytes': sum(file.stat().st_size for file in _shipped(path)), 'parameters': parameters}
+    reader = tf.train.load_checkpoint(str(path / _VARIABLES))
     shapes = [shape for name, shape in reader.get_variable_to_shape_map().items()
               if not name.startswith(('_CHECKPOINTABLE_OBJECT_GRAPH', 'save_counter'))]
-    return {'bytes': sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()),
+    return {'bytes': sum(file.stat().st_size for file in path.rglob('*') if file.is_file()),
             'parameters': int(sum(np.prod(shape, dtype=np.int64) for shape in shapes))}
+
+
+def _shipped(weights):
+    """The files of the model that comes with gaze_tf, by that of its weights."""
+    return weights, weights.with_suffix('.json')
 
 
 def versions():

@@ -41,10 +41,11 @@ class Canvas(NamedTuple):
 class GazeModel(tf.Module):
     """The networks and what they compute together; everything that trains, exports or tests calls this.
 
-    `native_crops`: whether eye crops may use the native operation, which is faster but unknown to XLA.
+    `native_crops`: whether eye crops may use the native operation, which is faster but unknown to XLA. `discriminators`:
+    whether to make D_x and D_y, which only training needs.
     """
 
-    def __init__(self, config, native_crops=True):
+    def __init__(self, config, native_crops=True, discriminators=True):
         super().__init__(name='gaze_model')
         self.config = config
         self._native_crops = native_crops
@@ -52,8 +53,7 @@ class GazeModel(tf.Module):
         self.angle_encoder = angle_encoder(config)
         self.g_x = InpaintingGenerator(config, (config.content_size,), 'g_x')
         self.g_y = InpaintingGenerator(config, (2, config.content_size), 'g_y')
-        self.d_x = discriminator(config, 'd_x')
-        self.d_y = discriminator(config, 'd_y')
+        self.d_x, self.d_y = (discriminator(config, name) if discriminators else None for name in ('d_x', 'd_y'))
         self.palette_encoder = palette_encoder(config) if config.palette else None
 
     @property

@@ -1,4 +1,5 @@
-"""SavedModel export: the newest checkpoint of a training run as a version of a model to serve."""
+"""SavedModel export: the newest checkpoint of a training run, or the model that comes with gaze_tf, as a version to serve."""
+import functools
 import pathlib
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from gaze_tf.errors import GazeError
 from gaze_tf.folders import new_folder, reason, versions
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.models.layers import computing_in
+from gaze_tf.pretrained import weights
 from gaze_tf.serving import model_card, warmup
 from gaze_tf.serving.self_check import check, check_finite
 from gaze_tf.serving.signatures import serving_module, signatures_of
@@ -46,9 +48,22 @@ def export(checkpoint_dir, output_dir, precision='float32'):
     SavedModel, loaded again, does not compute what the checkpoint does.
     """
     version = _next_version(pathlib.Path(output_dir))
-    path, warm = checkpoints.latest(checkpoint_dir, '--checkpoint'), warmup.available()
+    path = checkpoints.latest(checkpoint_dir, '--checkpoint')
+    _write(version, _restored(path, precision), precision, functools.partial(model_card.write, checkpoint=path))
+    return Exported(version, checkpoints.holds(path, 'averages'))
+
+
+def export_pretrained(output_dir, precision='float32'):
+    """`export` of the model that comes with gaze_tf, with its own card; returns the path of the new version."""
+    version = _next_version(pathlib.Path(output_dir))
+    _write(version, weights.load_model(precision=precision), precision, model_card.write_pretrained)
+    return version
+
+
+def _write(version, model, precision, write_card):
+    """Writes a GazeModel as the SavedModel `version`, and its card with a function of model_card."""
+    warm = warmup.available()
     with new_folder(version) as folder:
-        model = _restored(path, precision)
         check_finite(model)
         module = serving_module(model)
         functions = signatures_of(module)
@@ -58,11 +73,10 @@ def export(checkpoint_dir, output_dir, precision='float32'):
         check(loaded, model, functions, precision)
         if warm:
             warmup.write(folder, model.config, functions)
-        model_card.write(folder, version.name, path, model, loaded.signatures, precision)
+        write_card(folder, version.name, model=model, signatures=loaded.signatures, precision=precision)
     if not warm:
         print('There are no warm-up requests in it, and the first answers of a server will take longer: they need '
               "tensorflow-serving-api (pip install 'gaze_tf[serving]').")
-    return Exported(version, checkpoints.holds(path, 'averages'))
 
 
 def _next_version(directory):

@@ -15,16 +15,14 @@ import tensorflow as tf
 
 from gaze_tf.data.pipeline import to_float, to_uint8
 from gaze_tf.folders import new_folder
-from gaze_tf.serving.export import load_model
 
 # file name → type in which weights are stored; in any case everything is computed in float32
 FILES = {'gaze_float32.tflite': tf.float32, 'gaze_float16.tflite': tf.float16}
 
 
-def export(checkpoint_dir, output_dir):
-    """Writes the newest checkpoint of a training run as FILES into a new folder; raises GazeError."""
+def export(model, output_dir):
+    """Writes a GazeModel as FILES into a new folder; raises GazeError."""
     with new_folder(output_dir) as folder:
-        model = load_model(checkpoint_dir)
         for name, weights in FILES.items():
             (folder / name).write_bytes(convert(model, weights))
 

@@ -1,4 +1,7 @@
-"""MODEL_CARD.md: what a version of a model is, from what its training run left behind; the same run gives the same text."""
+"""MODEL_CARD.md: what a version of a model is; the same run gives the same text.
+
+It is told by what the training run left behind or, of the model that comes with gaze_tf, by the card that comes with it.
+"""
 import dataclasses
 import pathlib
 
@@ -7,6 +10,8 @@ import tensorflow as tf
 from gaze_tf import __version__
 from gaze_tf import config as config_lib
 from gaze_tf.errors import GazeError
+from gaze_tf.folders import reason
+from gaze_tf.pretrained import weights as pretrained
 from gaze_tf.training import checkpoints, run_folder
 
 NAME = 'MODEL_CARD.md'
@@ -54,19 +59,7 @@ Data: {data}
 
 How good corrections look on people is not measured by any of it: **to fill in**, from held-out faces of people who agreed.
 
-## Signatures
-
-Every batch size B, and every number K of alphas.
-
-| signature | inputs | outputs |
-|---|---|---|
 {signatures}
-
-{meanings}
-
-Pixels outside the boxes come out as they went in. `correct_encoded` blends the eyes into the photo, as `gaze-tf correct` does; the
-others give them as painted, and the rims of the boxes may show.
-
 ## Limits
 
 * It paints what its training data showed: faces, light, glasses and make-up unlike that data come out worse, and how it does
@@ -89,6 +82,27 @@ for surveillance or for judging attention, and not for identifying people or for
   encoder, the perceptual network), whose licences may forbid some uses.
 '''
 
+_SIGNATURES = '''## Signatures
+
+Every batch size B, and every number K of alphas.
+
+| signature | inputs | outputs |
+|---|---|---|
+{rows}
+
+{meanings}
+
+Pixels outside the boxes come out as they went in. `correct_encoded` blends the eyes into the photo, as `gaze-tf correct` does; the
+others give them as painted, and the rims of the boxes may show.
+'''
+
+_VERSION = '''
+## This version
+
+Version {number}, written by `gaze-tf export --pretrained` of gaze_tf {version} with TensorFlow {tensorflow}. {weights}
+
+'''
+
 
 def write(folder, number, checkpoint, model, signatures, precision):
     """Writes the card into the folder of a version.
@@ -104,22 +118,34 @@ def write(folder, number, checkpoint, model, signatures, precision):
     run = pathlib.Path(checkpoint).parent
     step = int(tf.train.load_variable(str(checkpoint), 'step/.ATTRIBUTES/VARIABLE_VALUE'))
     size = model.config.img_size
+    averages = ('; averages over training (--ema) of all but the content encoder' if checkpoints.holds(checkpoint, 'averages')
+                else '; those of the last step, not averaged')
     text = _TEXT.format(
         version=__version__, tensorflow=tf.__version__, size=size, crop_w=model.config.crop_w,
-        crop_h=model.config.crop_h, weights=_weights(folder, checkpoint, model, precision), training=_training(run, step),
+        crop_h=model.config.crop_h, weights=_weights(folder, model, precision, averages), training=_training(run, step),
         data=_data(run), metrics=_metrics(run, step), signatures=_signatures(signatures),
-        number=number, checkpoint=pathlib.Path(checkpoint).name, meanings='\n'.join(f'* `{name}`: {meaning}.' for name, meaning in _MEANINGS.items()))
+        number=number, checkpoint=pathlib.Path(checkpoint).name)
     (folder / NAME).write_text(text, encoding='utf-8')
 
 
-def _weights(folder, checkpoint, model, precision):
+def write_pretrained(folder, number, model, signatures, precision):
+    """Writes the card of the model that comes with gaze_tf; for the arguments see `write`. Raises GazeError."""
+    path = pretrained.FOLDER / pretrained.CARD
+    try:
+        text = path.read_text(encoding='utf-8')
+    except OSError as error:
+        raise GazeError(f'{path} cannot be read: {reason(error)}. Install gaze_tf again.') from error
+    text += _VERSION.format(number=number, version=__version__, tensorflow=tf.__version__,
+                            weights=_weights(folder, model, precision)) + _signatures(signatures)
+    (folder / NAME).write_text(text, encoding='utf-8')
+
+
+def _weights(folder, model, precision, averages=''):
     counts = {name: sum(variable.shape.num_elements() for variable in network.variables)
               for name, network in model.serving_networks.items()}
     size = sum(path.stat().st_size for path in (folder / 'variables').iterdir())
-    averages = ('averages over training (--ema) of all but the content encoder' if checkpoints.holds(checkpoint, 'averages')
-                else 'those of the last step, not averaged')
     networks = ', '.join(f'{name} {count:,}' for name, count in counts.items())
-    return (f'Weights: {sum(counts.values()):,} numbers ({networks}), {size / 1e6:.1f} MB as float32; {averages}. Networks '
+    return (f'Weights: {sum(counts.values()):,} numbers ({networks}), {size / 1e6:.1f} MB as float32{averages}. Networks '
             f'compute in {precision}.')
 
 
@@ -178,7 +204,8 @@ def _signatures(signatures):
         sides = (signature.structured_input_signature[1], signature.structured_outputs)
         rows.append(' | '.join([f'| {name}', *(', '.join(f'`{key}` {_shape(spec)}' for key, spec in sorted(specs.items()))
                                               for specs in sides)]) + ' |')
-    return '\n'.join(rows)
+    return _SIGNATURES.format(rows='\n'.join(rows), meanings='\n'.join(f'* `{name}`: {meaning}.'
+                                                                       for name, meaning in _MEANINGS.items()))
 
 
 def _shape(spec):

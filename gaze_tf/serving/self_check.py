@@ -52,7 +52,7 @@ def check_finite(model):
         numbers['palettes'] = faces.palette
     for name, values in numbers.items():
         if not np.isfinite(values).all():
-            raise GazeError(f'The model of the checkpoint cannot be exported: on a test face, its {name} are not finite '
+            raise GazeError(f'The model cannot be exported: on a test face, its {name} are not finite '
                             'numbers.')
 
 
@@ -71,7 +71,7 @@ def _compare(what, found, expected, levels, share, margin):
 
 
 def _refusal(what):
-    return GazeError(f'The SavedModel does not compute what the checkpoint does, and no version was left behind: on a test '
+    return GazeError(f'The SavedModel does not compute what the model does, and no version was left behind: on a test '
                      f'face, {what}.')
 
 

@@ -7,32 +7,43 @@ from gaze_tf.losses.reconstruction import local_l1, mean_l1
 from gaze_tf.training.distribution import draw_for_replica
 
 
+# of the gradient penalty of each fake
+_PENALTY_SEED = {'d_x/rec': 0, 'd_x/hat': 1, 'd_y/rec': 2, 'd_x/cor': 3}
+
+
 class Objectives:
     """The four objectives over Faces; `model` gives D_x and D_y, `vgg` is None where lam_p is 0."""
 
     def __init__(self, model, config, vgg):
         self._model, self._config, self.vgg = model, config, vgg
 
-    def d_x(self, x, x_rec, y_hat, step):
-        """L(D_x) = d(D_x(x), D_x(x̃)) + d(D_x(x), D_x(ŷ)) [+ λr1/2·E|∇D_x(x)|²]; the second is Synthesis-As-Training's."""
-        fakes = (x_rec, y_hat) if self._config.use_sat else (x_rec,)
-        real, *painted = _logits(self._model.d_x, x, *fakes)
-        losses = [discriminator_loss(self._config.loss_type, real, fake) for fake in painted]
-        penalty = tf.add_n([self._penalty(self._model.d_x, x, fake, [n, step]) for n, fake in enumerate(fakes)])
-        total = tf.add_n(losses) + self._config.lam_gp * penalty
-        terms = {**dict(zip(('d_x/rec', 'd_x/hat'), losses)), 'd_x/penalty': penalty}
-        return self._with_r1('d_x', x, total, terms)
+    def d_x(self, x, x_rec, y_cor, y_hat, step):
+        """L(D_x) = d(D_x(x), D_x(x̃)) + d(D_x(x), D_x(ŷ)) [+ d(D_x(x), D_x(ỹˣ))] [+ λr1/2·E|∇D_x(x)|²].
+
+        The second is Synthesis-As-Training's, the third is there where G_x learns from Y too (lam_twin).
+        """
+        fakes = {'d_x/rec': x_rec, **({'d_x/hat': y_hat} if self._config.use_sat else {}),
+                 **({'d_x/cor': y_cor} if self._config.twins else {})}
+        real, *painted = _logits(self._model.d_x, x, *fakes.values())
+        losses = {name: discriminator_loss(self._config.loss_type, real, fake) for name, fake in zip(fakes, painted)}
+        # the seed of a fake must not depend on which others there are
+        penalty = tf.add_n([self._penalty(self._model.d_x, x, fake, [_PENALTY_SEED[name], step])
+                            for name, fake in fakes.items()])
+        total = _sum(losses) + self._config.lam_gp * penalty
+        return self._with_r1('d_x', x, total, {**losses, 'd_x/penalty': penalty})
 
     def d_y(self, y, y_rec, step):
         """L(D_y) = d(D_y(y), D_y(ỹ)) [+ λr1/2·E|∇D_y(y)|²]."""
         on_rec = discriminator_loss(self._config.loss_type, *_logits(self._model.d_y, y, y_rec))
-        penalty = self._penalty(self._model.d_y, y, y_rec, [2, step])
+        penalty = self._penalty(self._model.d_y, y, y_rec, [_PENALTY_SEED['d_y/rec'], step])
         total = on_rec + self._config.lam_gp * penalty
         return self._with_r1('d_y', y, total, {'d_y/rec': on_rec, 'd_y/penalty': penalty})
 
     def g_x(self, x, x_rec, y_cor=None, twin=None):
-        """L(G_x) = g(D_x(x̃)) + λr·localL1(x̃, x) + λp·percep(x, x̃) [+ λt·localL1(ỹˣ, twin of y)]."""
-        adversarial = generator_loss(self._config.loss_type, *_logits(self._model.d_x, x_rec))
+        """L(G_x) = g(D_x(x̃)) + λr·localL1(x̃, x) + λp·percep(x, x̃) [+ g(D_x(ỹˣ)) + λt·localL1(ỹˣ, twin of y)]."""
+        painted = (x_rec,) if twin is None else (x_rec, y_cor)
+        adversarial, *on_cor = (generator_loss(self._config.loss_type, logit)
+                                for logit in _logits(self._model.d_x, *painted))
         reconstruction = self._local_l1(x_rec, x)
         perception = self._perceptual((x, x_rec))
         total = adversarial + self._config.lam_r * reconstruction + self._config.lam_p * perception
@@ -40,7 +51,8 @@ class Objectives:
         if twin is None:
             return total, terms
         to_twin = self._local_l1(y_cor, twin)
-        return total + self._config.lam_twin * to_twin, {**terms, 'g_x/twin': to_twin}
+        return (total + on_cor[0] + self._config.lam_twin * to_twin,
+                {**terms, 'g_x/adversarial_cor': on_cor[0], 'g_x/twin': to_twin})
 
     def g_y(self, y, y_rec, y_cor, y_hat):
         """L(G_y) = g(D_y(ỹ)) + λr·localL1(ỹ, y) + mean|c(y) − c(ỹ)| + λp·percep(y, ỹ)

@@ -1,0 +1,112 @@
+"""The model that comes with gaze_tf: weights in people.npz, configuration in people.json, and MODEL_CARD.md.
+
+The file holds the networks that correct and animate, in float16, under names that follow from the model alone: network,
+number of the layer among those with weights, variable; so g_x/encoder/00/kernel. Every later version must load it.
+"""
+import io
+import os
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+from gaze_tf import config as config_lib
+from gaze_tf.errors import GazeError
+from gaze_tf.folders import reason
+from gaze_tf.models.gaze_model import GazeModel
+from gaze_tf.models.layers import computing_in
+
+FOLDER = pathlib.Path(__file__).parent
+WEIGHTS, CONFIG, CARD = 'people.npz', 'people.json', 'MODEL_CARD.md'
+MAX_MB = 25
+
+
+def load_model(folder=FOLDER, precision='float32'):
+    """The GazeModel of the files in a folder, by default the one that comes with gaze_tf, without discriminators.
+
+    `precision`: what it computes in. Raises GazeError: a file is missing, damaged or does not fit the other.
+    """
+    folder = pathlib.Path(folder)
+    arrays = _read(folder / WEIGHTS)
+    try:
+        config = config_lib.load(folder / CONFIG)['model']
+    except (GazeError, KeyError) as error:
+        raise _refusal(folder / CONFIG, 'is missing or damaged') from error
+    with computing_in(precision):
+        model = GazeModel(config, native_crops=False, discriminators=False)
+    variables = _named(model)
+    wrong = sorted(set(arrays) ^ set(variables)) or [
+        name for name, variable in variables.items() if arrays[name].shape != tuple(variable.shape)]
+    if wrong:
+        raise _refusal(folder / WEIGHTS, f'belongs to another model than {CONFIG} (first difference: {wrong[0]})')
+    for name, variable in variables.items():
+        variable.assign(arrays[name].astype(np.float32))
+    return model
+
+
+def pack(model, folder):
+    """Writes WEIGHTS and CONFIG of a GazeModel into a folder; the same model gives the same bytes.
+
+    Returns the size of WEIGHTS in bytes. Raises GazeError, and then writes nothing, where a weight is not finite as float16
+    or the file would be larger than MAX_MB.
+    """
+    with np.errstate(over='ignore'):    # what overflows is refused
+        arrays = {name: variable.numpy().astype(np.float16) for name, variable in sorted(_named(model).items())}
+    for name, values in arrays.items():
+        if not np.isfinite(values).all():
+            raise GazeError(f'{name} holds values that are not finite numbers as float16; nothing was written.')
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    content = file.getvalue()
+    if len(content) > MAX_MB * 1e6:
+        raise GazeError(f'The weights take {len(content) / 1e6:.1f} MB as float16, and {MAX_MB} MB is the most that the '
+                        'package may carry; nothing was written. Train a smaller model.')
+    path = pathlib.Path(folder) / WEIGHTS
+    temporary = path.with_name(path.name + '.tmp')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        config_lib.save(path.with_name(CONFIG), model=model.config)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise GazeError(f'{path} cannot be written: {reason(error)}.') from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return len(content)
+
+
+def _read(path):
+    """{name: array} of a weights file."""
+    try:
+        with np.load(path) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError as error:
+        raise _refusal(path, 'is missing') from error
+    # damage shows anywhere between the archive's list and its sums; what is no archive at all has no `files`
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise _refusal(path, 'is damaged') from error
+
+
+def _refusal(path, what):
+    return GazeError(f'The model that comes with gaze_tf cannot be loaded: {path} {what}. Install gaze_tf again, or use '
+                     'another model (--model, --checkpoint).')
+
+
+def _named(model):
+    """{name: variable} of the networks of a GazeModel that correct and animate, whatever Keras has called them."""
+    found = {}
+    for name, network in model.serving_networks.items():
+        parts = ({name: network} if isinstance(network, tf.keras.Model) else
+                 {f'{name}/encoder': network.encoder, f'{name}/decoder': network.decoder})
+        for part, keras_model in parts.items():
+            layers = [layer for layer in keras_model.layers if layer.variables]
+            found.update({f'{part}/{number:02}/{_last(variable)}': variable
+                          for number, layer in enumerate(layers) for variable in layer.variables})
+    return found
+
+
+def _last(variable):
+    """'kernel' of 'conv2d_17/kernel:0'."""
+    return variable.name.rpartition('/')[2].partition(':')[0]
