@@ -61,7 +61,7 @@ class GanStep:
         y_hat = model.animate(canvas, like=y_cor)                   # ŷ
 
         with self._tape('d_x') as tape:
-            loss, dx_terms = objectives.d_x(x, x_rec, y_cor, y_hat, step)
+            loss, dx_terms = objectives.d_x(x, x_rec, y_hat, step, y_cor)
         self._update('d_x', tape, loss)
 
         with self._tape('d_y') as tape:
@@ -114,7 +114,7 @@ class GanStep:
         x, (y, twin) = self._look(x), self._look_with_twin(y)
         x_rec, y_cor, canvas = model.correct(x), model.correct(y), model.canvas(y)
         y_rec, y_hat = model.animate(canvas, like=y), model.animate(canvas, like=y_cor)
-        losses = (objectives.d_x(x, x_rec, y_cor, y_hat, step), objectives.d_y(y, y_rec, step),
+        losses = (objectives.d_x(x, x_rec, y_hat, step, y_cor), objectives.d_y(y, y_rec, step),
                   objectives.g_x(x, x_rec, y_cor, twin), objectives.g_y(y, y_rec, y_cor, y_hat))
         return {name: term for _, terms in losses for name, term in terms.items()}
 

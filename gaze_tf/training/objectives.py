@@ -17,7 +17,7 @@ class Objectives:
     def __init__(self, model, config, vgg):
         self._model, self._config, self.vgg = model, config, vgg
 
-    def d_x(self, x, x_rec, y_cor, y_hat, step):
+    def d_x(self, x, x_rec, y_hat, step, y_cor=None):
         """L(D_x) = d(D_x(x), D_x(x̃)) + d(D_x(x), D_x(ŷ)) [+ d(D_x(x), D_x(ỹˣ))] [+ λr1/2·E|∇D_x(x)|²].
 
         The second is Synthesis-As-Training's, the third is there where G_x learns from Y too (lam_twin).
