@@ -50,7 +50,7 @@ def content(folder):
 
 
 def test_the_report_has_every_block(content):
-    assert set(content['results']) == {'reconstruction', 'gaze', 'animation', 'identity', 'twin', 'containment'}
+    assert set(content['results']) == {'reconstruction', 'gaze', 'animation', 'identity', 'twin', 'containment', 'sharpness'}
     assert content['results']['containment'] == {'changed_outside': 0, 'faces': 0, 'outputs': 4 + 8 * 12}
     assert content['results']['gaze']['true']['faces'] == 8 and content['results']['gaze']['after']['mean'] > 0
     assert content['results']['identity']['content_distance_of_different_people'] > 0
@@ -153,7 +153,7 @@ def test_photos_have_no_degrees_and_names_are_escaped(model_dir, faces_dir, tmp_
     output = tmp_path / 'report'
     assert evaluate(output, model=model_dir, data=faces, test_x=2, test_y=3, iris_offset=False) == 0
     content, text = strict(output / 'report.json'), (output / 'index.html').read_text(encoding='utf-8')
-    assert set(content['results']) == {'reconstruction', 'identity', 'containment'}
+    assert set(content['results']) == {'reconstruction', 'identity', 'containment', 'sharpness'}
     assert 'truth.csv' in content['not_computed'][0]['why'] and not (output / 'images' / 'alphas.png').exists()
     assert '&lt;b&gt;&amp;' in text and '<b>' not in text
 

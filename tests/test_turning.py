@@ -249,7 +249,7 @@ def test_turn_dataset_command(people_dir, tmp_path, capsys):
 @pytest.mark.parametrize('changes, message', [
     ({'min_angle': 25}, '--min_angle=25 must be'), ({'max_angle': 5}, '--max_angle=5 must be'),
     ({'retouch_x': 2}, '--retouch_x=2 must be'), ({'test_people': '['}, 'is not a regular expression'),
-    ({'test_people': 'zoe'}, 'holds out 0 of 2 people'), ({'identity': 'a'}, 'has no group'),
+    ({'test_people': 'zoe'}, 'holds out none of 2 people'), ({'identity': 'a'}, 'has no group'),
     ({'identity': '^(b)'}, 'finds no id in anna'), ({'input': 'nowhere'}, 'is not a folder')])
 def test_turn_dataset_refuses(people_dir, tmp_path, capsys, changes, message):
     options = {'input': people_dir / 'a', 'output_dir': tmp_path / 'set', **changes}

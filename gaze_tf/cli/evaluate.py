@@ -3,7 +3,8 @@
 Measures a model on held-out faces of a folder in CelebAGaze's layout: how well it gives back what it was given, whether the
 gaze moves where it should, whether the person keeps the own eyes, that nothing else changes, how fast it is. The report is
 a folder: index.html with pictures and plots, report.json, per_image.csv. Degrees need truth.csv and twins/, as
-tools/synthetic_faces.py renders them, and --gaze_estimator; without truth.csv, on photos, iris offsets are measured.
+`gaze-tf turn-dataset` makes them of people, or tools/synthetic_faces.py renders them, for which there is --gaze_estimator;
+without it, iris offsets are measured, on photos without truth.csv, too.
 """
 import importlib.util
 import pathlib
@@ -19,8 +20,8 @@ _NOT_RECORDED = ('help', 'h', 'output', 'overwrite')
 
 def define_flags(values):
     faces.define_model_flag(values)
-    flags.DEFINE_string('data', '', "Folder in CelebAGaze's layout, with 1/, 1.txt, 0/, 0.txt and, of rendered faces, "
-                                    'truth.csv and twins/.', flag_values=values)
+    flags.DEFINE_string('data', '', "Folder in CelebAGaze's layout, with 1/, 1.txt, 0/, 0.txt and, of turned or rendered "
+                                    'eyes, truth.csv and twins/.', flag_values=values)
     flags.DEFINE_string('output', '', 'Folder for the report; it must not exist yet.', flag_values=values)
     flags.DEFINE_boolean('overwrite', False, 'Replace an earlier report in --output.', flag_values=values)
     flags.DEFINE_integer('test_x', 100, 'Faces of domain X, the last rows of 1.txt, that `gaze-tf prepare` held out.',
@@ -32,8 +33,11 @@ def define_flags(values):
     flags.DEFINE_string('lpips_backbone', '', "For LPIPS: the backbone's weights.", flag_values=values)
     flags.DEFINE_string('lpips_linear', '', 'For LPIPS: the weights of its linear layers.', flag_values=values)
     flags.DEFINE_string('inception', '', 'For FID and KID: the frozen Inception graph.', flag_values=values)
-    flags.DEFINE_boolean('iris_offset', None, 'Measure iris offsets with mediapipe; by default where there is no truth.csv.',
+    flags.DEFINE_boolean('iris_offset', None, 'Measure iris offsets with mediapipe; by default without --gaze_estimator.',
                          flag_values=values)
+    flags.DEFINE_list('conditions', [], 'Measure held-out Y under these, too: grey, blur1.5, blur3 (sigma in pixels of the '
+                                        "model's frame), dark (to a third), noise (sigma of 8 levels); such as grey,blur3.",
+                      flag_values=values)
     flags.DEFINE_integer('batch_size', 16, 'Faces that are painted at once.', lower_bound=1, flag_values=values)
     flags.DEFINE_integer('seed', 0, "Of the random cases that are shown, and of KID's subsets.", lower_bound=0,
                          flag_values=values)
@@ -56,10 +60,11 @@ def run(values):
                       network.frame_eyes)
     if values.gaze_estimator and not samples.rendered:
         raise GazeError(f'--gaze_estimator reads rendered faces, and --data={values.data} has no truth.csv: leave it out.')
-    if not samples.rendered if values.iris_offset is None else values.iris_offset:
+    if not values.gaze_estimator if values.iris_offset is None else values.iris_offset:
         from gaze_tf.editing.mediapipe_detector import MediapipeDetector
         tools = tools._replace(detector=MediapipeDetector())
     settings = {name: values[name].value for name in values if name not in _NOT_RECORDED}
+    settings['conditions'] = ','.join(values.conditions)
     written = report.write(values.output, network, samples, tools, settings, values.batch_size, values.seed,
                            values.overwrite)
     print(table.text(written))
@@ -78,8 +83,12 @@ def _check_output(path, overwrite):
 
 def _tools(values):
     """The evaluate.Tools of the files that were given; raises GazeError where a file is none."""
+    from gaze_tf.evaluation.conditions import NAMES
     from gaze_tf.evaluation.evaluate import Tools
-    tools = Tools()
+    for name in values.conditions:
+        if name not in NAMES:
+            raise GazeError(f'--conditions: there is no {name!r}; there are {", ".join(NAMES)}.')
+    tools = Tools(conditions=tuple(values.conditions))
     if values.gaze_estimator:
         from gaze_tf.evaluation.gaze import GazeEstimator
         tools = tools._replace(estimator=GazeEstimator.load(values.gaze_estimator))

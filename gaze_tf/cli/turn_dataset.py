@@ -22,7 +22,7 @@ def define_flags(values):
     flags.DEFINE_float('retouch_x', 0.5, 'Share of domain X that is turned by 0 to 2 degrees, so that traces of repainting do '
                                          'not tell the domains apart.', flag_values=values)
     flags.DEFINE_string('test_people', '', "Regular expression for the names of files without their suffixes, such as '7$': "
-                                           'people who are held out; their faces come last.', flag_values=values)
+                                           'people who are held out; their faces come last. .: everybody, for a set to measure with.', flag_values=values)
     flags.DEFINE_string('identity', '', "Regular expression for the same with a group, such as '^(\\d+)_': the person's id, "
                                         "where there are several photos of one; '': the whole name.", flag_values=values)
     flags.DEFINE_integer('seed', 0, "Of the directions, with each photo's name.", lower_bound=0, flag_values=values)

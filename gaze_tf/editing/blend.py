@@ -130,12 +130,13 @@ def sharpness_kept(before, after, frame, boxes):
     """Sharpness of a face's eye boxes after editing as a share of that before: the ratio of the root mean squares of the
     grey levels' gradient. (Photos uint8 [H, W, 3].)"""
     patches = [patch_of(frame, box, before) for box in boxes]
-    squares = [sum(_squared_gradient(patch.of(photo)) for patch in patches)
+    squares = [sum(squared_gradient(patch.of(photo)) for patch in patches)
                for photo in (before, after)]
     return float(np.sqrt(squares[1] / squares[0])) if squares[0] else 1.
 
 
-def _squared_gradient(image):
+def squared_gradient(image):
+    """Sum of the squared differences of the grey levels of neighbours, across and down, in an image [h, w, 3]."""
     grey = (image @ _GREY)[..., 0]
     return sum(float(np.sum(np.diff(grey, axis=axis) ** 2)) for axis in (0, 1))
 

@@ -63,7 +63,7 @@ def draw(network, samples, cases, rows, folder, batch_size=16):
 
 def _case(before, after, twin, boxes):
     """Cells side by side: the face and, beside it, its two eyes enlarged."""
-    pictures = {'input': before, 'corrected': after, **({} if twin is None else {'at the camera (rendered)': twin})}
+    pictures = {'input': before, 'corrected': after, **({} if twin is None else {'at the camera': twin})}
     width = _FACE_PX + _EYE_PX + 3 * _GAP
     whole = Image.new('RGB', (width * len(pictures), _HEADER + _FACE_PX + _GAP), 'white')
     pen = ImageDraw.Draw(whole)

@@ -1,9 +1,10 @@
 """What a model does to held-out faces: one row of numbers for each, streamed in batches.
 
 A row is a flat dict, the columns of per_image.csv. Of every face: how well the model gives back what it was given (x̃, the
-correction of X; ỹ, the animation of Y with alpha 0), the pixels that it changed outside the eye boxes, and the difference
-of skin colour. Of Y also the correction: content codes; with truth the angles, the colour of the irises, and the
-differences to the twin, the renderer's own picture of the same face looking at the camera; on photos iris offsets.
+correction of X; ỹ, the animation of Y with alpha 0), the pixels that it changed outside the eye boxes, the difference of
+skin colour, and how sharp corrected eyes are. Of Y also the correction: content codes; with truth the angles, the colour of
+the irises, and the differences to the twin, the picture of the same face looking at the camera. By a detector, which knows
+photos, iris offsets (people.py) and degrees (calibration.py); and all that matters of it under conditions (conditions.py).
 """
 from typing import Any, NamedTuple
 
@@ -12,8 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from gaze_tf.data.images import shows_all
-from gaze_tf.editing.blend import put_back
-from gaze_tf.evaluation import colour, gaze, iris_offset, pixels
+from gaze_tf.evaluation import calibration, colour, conditions, gaze, people, pixels
 
 ALPHAS = (-0.25, 0., 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1., 1.25)
 # those between the gaze as it was and the camera
@@ -25,12 +25,13 @@ class Tools(NamedTuple):
     """What measures more than pixels; with None it is not measured.
 
     estimator: gaze.GazeEstimator, for faces with truth. lpips: lpips.Lpips. inception: inception.Inception.
-    detector: editing.mediapipe_detector.MediapipeDetector, for iris offsets.
+    detector: editing.mediapipe_detector.MediapipeDetector, for iris offsets. conditions: some of conditions.NAMES.
     """
     estimator: Any = None
     lpips: Any = None
     inception: Any = None
     detector: Any = None
+    conditions: tuple = ()
 
 
 class Measured(NamedTuple):
@@ -75,6 +76,7 @@ def measure(network, samples, tools=Tools(), batch_size=16):
                     for name, images in pictures.items():
                         _add_features(features.setdefault(name, {'faces': [], 'eyes': []}), tools.inception, images, batch)
                 bar.update(len(part))
+    calibration.add_degrees([row for row in rows if row['domain'] == 'y'])
     features = {name: {kind: np.concatenate(parts) for kind, parts in kinds.items()} for name, kinds in features.items()}
     return Measured(rows, np.stack(codes) if codes else None, features)
 
@@ -82,9 +84,9 @@ def measure(network, samples, tools=Tools(), batch_size=16):
 def _measure_x(network, batch, tools):
     corrected = network.correct(batch.images, batch.eyes)
     columns = [_names(batch), _reconstruction(batch, corrected, tools.lpips), _outside(batch, corrected[:, None]),
-               _skin(batch, corrected)]
+               _skin(batch, corrected), _sharpness(batch, corrected)]
     if tools.detector:
-        columns.append(_offsets(batch, corrected, tools.detector))
+        columns.append(people.offsets_x(batch, corrected, tools.detector))
     return corrected, _rows(columns), []
 
 
@@ -93,13 +95,16 @@ def _measure_y(network, batch, tools):
     frames = network.animate(batch.images, batch.eyes, ALPHAS)
     codes, content = _content(network, batch, corrected)
     columns = [_names(batch), _reconstruction(batch, frames[:, ALPHAS.index(0)], tools.lpips),
-               _outside(batch, np.concatenate([corrected[:, None], frames], axis=1)), _skin(batch, corrected), content]
+               _outside(batch, np.concatenate([corrected[:, None], frames], axis=1)), _skin(batch, corrected),
+               _sharpness(batch, corrected), content]
     if batch.twins is not None:
         columns += [_truth(batch), _irises(batch, corrected), _to_twin(batch, corrected)]
         if tools.estimator:
             columns += [_gazes(batch, corrected, tools.estimator), _animation(batch, frames, tools.estimator)]
     if tools.detector:
-        columns.append(_offsets(batch, corrected, tools.detector))
+        steps = frames[:, [ALPHAS.index(alpha) for alpha in people.ALPHAS]]
+        columns.append(people.offsets_y(batch, corrected, steps, tools.detector))
+    columns += [conditions.measure(network, batch, name, tools.detector) for name in tools.conditions]
     return corrected, _rows(columns), codes
 
 
@@ -142,6 +147,15 @@ def _skin(batch, corrected):
 def _skin_difference(a, b, boxes):
     """CIEDE2000 between the skin around the eyes of two pictures of a face, mean of both."""
     return float(np.mean([colour.delta_e(colour.skin_colour(a, box), colour.skin_colour(b, box)) for box in boxes]))
+
+
+def _sharpness(batch, corrected):
+    """Of the corrected eyes, as a share of the input's and of the twin's."""
+    found = [{'sharpness': pixels.sharpness(*faces)} for faces in zip(corrected, batch.images, batch.boxes)]
+    if batch.twins is not None:
+        for row, *faces in zip(found, corrected, batch.twins, batch.boxes):
+            row['sharpness_twin'] = pixels.sharpness(*faces)
+    return found
 
 
 def _content(network, batch, corrected):
@@ -226,38 +240,11 @@ def _estimated(batch, pictures, estimator, twins=False):
     """
     if all(sample.photo is None or shows_all(sample.frame, len(sample.photo)) for sample in batch.samples):
         return estimator(pictures, batch.eyes)
-    photos = [sample.twin_photo if twins and sample.photo is not None else _in_photo(sample, picture, boxes)
+    photos = [sample.twin_photo if twins and sample.photo is not None else sample.in_photo(picture, boxes)
               for sample, picture, boxes in zip(batch.samples, pictures, batch.boxes)]
     # one by one: they may have different sizes
-    return np.concatenate([estimator(photo[None], _eyes_in_photo(sample)[None])
+    return np.concatenate([estimator(photo[None], sample.eyes_in_photo[None])
                            for sample, photo in zip(batch.samples, photos)])
-
-
-def _in_photo(sample, picture, boxes):
-    """The data set's image with the eyes of `picture`, uint8 [S, S, 3] in the sample's frame."""
-    return picture if sample.photo is None else put_back(sample.photo, sample.frame, sample.image, picture, boxes)
-
-
-def _eyes_in_photo(sample):
-    """[4] float32 in pixels of the data set's image."""
-    return np.ravel(sample.frame.to_photo(np.reshape(sample.eyes, (2, 2)))).astype(np.float32)
-
-
-def _offsets(batch, corrected, detector):
-    """Iris offsets in eye widths, nan where no face was found.
-
-    They are measured in the data set's image, into which the eyes are put back where the frame is not that very image: no
-    face is found in a frame that shows little more than eyes.
-    """
-    found = []
-    for sample, after, boxes in zip(batch.samples, corrected, batch.boxes):
-        before, after = (_in_photo(sample, picture, boxes) for picture in (sample.image, after))
-        pair = iris_offset.before_and_after(detector, before, after, _eyes_in_photo(sample))
-        # a face that is lost in one of both is counted in neither
-        pair = [np.full(2, np.nan)] * 2 if any(one is None for one in pair) else pair
-        found.append({f'offset_{kind}_{when}': float(value) for when, one in zip(('before', 'after'), pair)
-                      for kind, value in (('along', one[0]), ('up', one[1]), ('size', np.hypot(*one)))})
-    return found
 
 
 def _by_face(columns):

@@ -28,7 +28,7 @@ def page(report, rows, chosen, drawn, plots):
     """
     shown, strips = drawn
     names = report['data']['samples']
-    kind = 'rendered' if report['data']['rendered'] else 'photos'
+    kind = 'with known angles' if report['data']['rendered'] else 'photos'
     parts = [f'<h1>Gaze correction, measured</h1><p>Held-out faces ({kind}): {len(names["x"])} of domain X, '
              f'{len(names["y"])} of domain Y; {_text(report["run"]["date"])}.</p>'
              f'<p>{_ANGLES if report["estimator"] else ""}{_ABOUT}</p>', _results(report)]

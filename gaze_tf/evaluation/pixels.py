@@ -9,6 +9,8 @@ come from the same local statistics, and scikit-image has no MS-SSIM; those two 
 import numpy as np
 from scipy import ndimage
 
+from gaze_tf.editing.blend import squared_gradient
+
 WINDOW = 11                                             # side of the window, pixels
 WEIGHTS = 0.0448, 0.2856, 0.3001, 0.2363, 0.1333        # of the scales, finest first: Wang et al. 2003, section 4.1
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
@@ -27,12 +29,24 @@ def compare(a, b, boxes):
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     crops = [(a[y0:y1, x0:x1], b[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes]
-    inside = [np.concatenate([pair[k].reshape(-1, 3) for pair in crops]) for k in range(2)]
+    inside = [in_boxes(image, boxes) for image in (a, b)]
     large = [pair for pair in crops if scales(*pair[0].shape[:2])]
     similar = np.mean([_similarities(*pair) for pair in large], axis=0) if large else (np.nan, np.nan)
     values = {'boxes': (l1(*inside), psnr(*inside), *similar), 'image': (l1(a, b), psnr(a, b), *_similarities(a, b))}
     return {f'{name}_{where}': float(value) for where, found in values.items()
             for name, value in zip(('l1', 'psnr', 'ssim', 'ms_ssim'), found)}
+
+
+def in_boxes(image, boxes):
+    """The pixels [N, 3] of an image [H, W, 3] in boxes as `compare` takes them."""
+    return np.concatenate([image[y0:y1, x0:x1].reshape(-1, 3) for x0, y0, x1, y1 in boxes])
+
+
+def sharpness(a, b, boxes):
+    """Sharpness of image a in the boxes as a share of b's, as `blend.sharpness_kept` defines it: the ratio of the root mean
+    squares of the grey levels' gradient; nan where b is flat."""
+    of_a, of_b = (sum(squared_gradient(image[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes) for image in (a, b))
+    return float(np.sqrt(of_a / of_b)) if of_b else np.nan
 
 
 def l1(a, b):

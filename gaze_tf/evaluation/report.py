@@ -13,7 +13,7 @@ import time
 import tensorflow as tf
 
 from gaze_tf.errors import GazeError
-from gaze_tf.evaluation import cases, inception, lpips, pages, plots, provenance
+from gaze_tf.evaluation import calibration, cases, inception, lpips, pages, plots, provenance
 from gaze_tf.evaluation.evaluate import batch_of, measure
 from gaze_tf.evaluation.summary import summarise
 from gaze_tf.folders import new_folder, reason
@@ -31,7 +31,8 @@ def write(output, network, samples, tools, flags, batch_size=16, seed=0, overwri
     with new_folder(output, '--output', overwrite) as folder:
         try:
             measured = measure(network, samples, tools, batch_size)
-            report = {'results': summarise(measured, seed), 'not_computed': not_computed(network, samples, tools),
+            report = {'results': summarise(measured, seed),
+                      'not_computed': not_computed(network, samples, tools) + _no_degrees(samples, tools, measured.rows),
                       **about(network, samples, tools, flags), 'machine': _machine(network, samples, batch_size)}
             (folder / IMAGES).mkdir()
             chosen = cases.choose(measured.rows, seed)
@@ -66,8 +67,8 @@ def not_computed(network, samples, tools):
     if not samples.rendered:
         found.append(('degrees, iris colour, distance to the picture at the camera',
                       'nobody knows them of photos: --data has no truth.csv as tools/synthetic_faces.py writes it'))
-    elif not tools.estimator:
-        found.append(('degrees and animation', 'they need --gaze_estimator=FILE, which '
+    elif not tools.estimator and not tools.detector:
+        found.append(('degrees and animation', 'they need --iris_offset or, of rendered faces, --gaze_estimator=FILE, which '
                                                '`python tools/train_gaze_estimator.py --output=FILE` makes'))
     if not tools.lpips:
         backbone, linear = (_where(*item) for item in lpips.WEIGHTS.items())
@@ -82,6 +83,12 @@ def not_computed(network, samples, tools):
     if not network.encode(*_first(network, samples, 1)):
         found.append(('content codes', 'the model was exported by an earlier version: export it again'))
     return [{'what': what, 'why': why} for what, why in found]
+
+
+def _no_degrees(samples, tools, rows):
+    """The same of degrees by iris offsets, which it takes the faces to tell."""
+    why = calibration.why_not([row for row in rows if row['domain'] == 'y']) if samples.rendered and tools.detector else ''
+    return [{'what': 'degrees by iris offset', 'why': why}] if why else []
 
 
 def _where(name, source):

@@ -18,6 +18,7 @@ from PIL import Image
 
 from gaze_tf.align import MEAN_EYES, Frame
 from gaze_tf.data import celebagaze, images
+from gaze_tf.editing.blend import put_back
 from gaze_tf.errors import GazeError
 
 _COLUMNS = ('name', 'split', 'identity', 'yaw_deg', 'pitch_deg', 'left_iris_x', 'left_iris_y', 'right_iris_x',
@@ -50,6 +51,15 @@ class Sample(NamedTuple):
     truth: Optional[Truth] = None
     twin: Optional[np.ndarray] = None
     twin_photo: Optional[np.ndarray] = None
+
+    def in_photo(self, picture, boxes):
+        """The data set's image with the eyes of `picture`, uint8 [S, S, 3] in the frame: what its boxes [2, 4] hold."""
+        return picture if self.photo is None else put_back(self.photo, self.frame, self.image, picture, boxes)
+
+    @property
+    def eyes_in_photo(self):
+        """[4] float32 in pixels of the data set's image."""
+        return np.ravel(self.frame.to_photo(np.reshape(self.eyes, (2, 2)))).astype(np.float32)
 
 
 class Samples:

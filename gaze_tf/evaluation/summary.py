@@ -5,7 +5,7 @@ in the rows; `stats` counts and leaves them out, except infinities, of which a m
 """
 import numpy as np
 
-from gaze_tf.evaluation import frechet
+from gaze_tf.evaluation import calibration, conditions, frechet, people
 from gaze_tf.evaluation.evaluate import ALPHAS
 
 RECONSTRUCTION = tuple(f'{kind}_{where}' for kind in ('l1', 'psnr', 'ssim', 'ms_ssim', 'lpips')
@@ -32,7 +32,9 @@ def summarise(measured, seed=0):
     blocks = {'reconstruction': {domain: reconstruction(own) for domain, own in rows.items()},
               'gaze': gazes(rows['y']), 'animation': animation(rows['y']), 'identity': identity(rows['y'], measured.codes),
               'twin': twin(rows['y']), 'containment': containment(measured.rows),
-              'iris_offset': offsets(rows['y'], rows['x']), 'distribution': distribution(measured.features, seed)}
+              'sharpness': sharpness(rows['y'], rows['x']), 'iris_offset': offsets(rows['y'], rows['x']),
+              'calibrated': calibrated(rows['y']), 'animation_by_offset': animation_by_offset(rows['y']),
+              'conditions': under_conditions(rows['y']), 'distribution': distribution(measured.features, seed)}
     return {name: block for name, block in blocks.items() if block}
 
 
@@ -57,7 +59,7 @@ def gazes(rows):
 
 
 def _before_after(rows, name='angle'):
-    before, after = (column(rows, f'{name}_{when}') for when in ('before', 'after'))
+    before, after = (np.abs(column(rows, f'{name}_{when}')) for when in ('before', 'after'))
     known = ~(np.isnan(before) | np.isnan(after))
     before, after = before[known], after[known]
     means = [float(values.mean()) if len(values) else None for values in (before, after)]
@@ -141,15 +143,78 @@ def containment(rows):
     return {'changed_outside': int(changed.sum()), 'faces': int((changed > 0).sum()), 'outputs': frames}
 
 
+def sharpness(rows, rows_x):
+    """Of corrected eyes as a share of the input's, of both domains, and of the twin's; `within`: the share of faces of Y that
+    are as sharp as their input, more or less."""
+    found = {'x': stats(column(rows_x, 'sharpness'), higher_is_better=True), 'y': _sharpness(rows)}
+    if 'sharpness_twin' in rows[0]:
+        found['y_to_twin'] = stats(column(rows, 'sharpness_twin'), higher_is_better=True)
+    return found
+
+
+def _sharpness(rows, prefix=''):
+    values = column(rows, f'{prefix}sharpness')
+    known = values[~np.isnan(values)]
+    within = float(np.mean((known >= conditions.SHARP[0]) & (known <= conditions.SHARP[1]))) if len(known) else None
+    return {**stats(values, higher_is_better=True), 'within': within}
+
+
 def offsets(rows, rows_x):
     """Sizes of iris offsets in eye widths, of the faces that were found before and after; `along` and `up` are means of
-    their absolute values, `at_camera` is of untouched faces of X, who look at the camera."""
+    their absolute values, with the share of faces whose offset along is smaller than before, `…_to_twin` the same less the
+    twin's offset; of faces of X, who look at the camera, `at_camera` is untouched, `at_camera_moved` how far correction moved
+    the offset, `at_camera_iris_de` the difference of the irises' colour that it made."""
     if 'offset_size_before' not in rows[0]:
         return None
     parts = {f'{kind}_{when}': stats(np.abs(column(rows, f'offset_{kind}_{when}')))
              for kind in ('along', 'up') for when in ('before', 'after')}
-    return {**_before_after(rows, 'offset_size'), **parts, 'at_camera': stats(column(rows_x, 'offset_size_before')),
+    to_twin = {f'{kind}_to_twin': _before_after(rows, f'offset_{kind}_to_twin') for kind in ('along', 'up')
+               if 'offset_along_to_twin_before' in rows[0]}
+    return {**_before_after(rows, 'offset_size'), **parts, 'smaller_along': _before_after(rows, 'offset_along')['smaller'],
+            **to_twin, 'at_camera': stats(column(rows_x, 'offset_size_before')),
+            'at_camera_moved': stats(column(rows_x, 'offset_moved')), 'at_camera_iris_de': stats(column(rows_x, 'iris_de')),
             'not_found': int(np.isnan(column(rows, 'offset_size_before')).sum())}
+
+
+def calibrated(rows):
+    """Degrees to the camera by iris offsets, and the lines that they rest on."""
+    fits = calibration.fits(rows)
+    if fits is None:
+        return None
+    known = [row for row in rows if not np.isnan(row['degrees_before'])]
+    true = np.hypot(column(known, 'true_yaw'), column(known, 'true_pitch'))
+    return {'fits': {axis: fit._asdict() for axis, fit in fits.items()}, 'true': stats(true),
+            **_before_after(known, 'degrees')}
+
+
+def animation_by_offset(rows):
+    """Does alpha order the offsets between the input's and the corrected face's, and does alpha 0 leave them?"""
+    if 'offset_rank_correlation' not in rows[0]:
+        return None
+    return {'rank_correlation': stats(column(rows, 'offset_rank_correlation'), higher_is_better=True),
+            'alpha_0': stats(column(rows, 'offset_alpha_0')),
+            'progress': {f'{alpha:g}': stats(column(rows, f'offset_progress@{alpha:g}')) for alpha in people.ALPHAS}}
+
+
+def under_conditions(rows):
+    """{condition: …} of those that were measured; `offset_along_ratio` is to the same faces' offset after correction without
+    the condition, `tinted` the share of grey faces that have got a colour."""
+    found = {}
+    for name in conditions.NAMES:
+        if f'{name}_sharpness' not in rows[0]:
+            continue
+        own = found[name] = {'sharpness': _sharpness(rows, f'{name}_')}
+        if f'{name}_psnr_twin' in rows[0]:
+            own['psnr_twin'] = stats(column(rows, f'{name}_psnr_twin'), higher_is_better=True)
+        if f'{name}_offset_along_after' in rows[0]:
+            altered, plain = (np.abs(column(rows, f'{prefix}offset_along_after')) for prefix in (f'{name}_', ''))
+            known = ~(np.isnan(altered) | np.isnan(plain))
+            own['offset_along_after'] = stats(altered)
+            own['offset_along_ratio'] = float(altered[known].sum() / plain[known].sum()) if plain[known].any() else None
+        if f'{name}_chroma' in rows[0]:
+            chroma = column(rows, f'{name}_chroma')
+            own.update(chroma_max=float(chroma.max()), tinted=float((chroma > conditions.TINTED).mean()))
+    return found
 
 
 def distribution(features, seed):

@@ -15,12 +15,19 @@ def lines(report):
         found += _animation(results['animation'], report['estimator']['own_error']['mean'])
     if 'iris_offset' in results:
         found += _offset(results['iris_offset'])
+    if 'calibrated' in results:
+        found += _calibrated(results['calibrated'])
+    if 'animation_by_offset' in results:
+        found += _animation_by_offset(results['animation_by_offset'])
     found += _identity(results['identity'])
     if 'twin' in results:
         found += [_three(f'{what} to the picture at the camera: L1 in the eye boxes', results['twin'][f'l1_{name}'],
                          'grey levels') for name, what in (('twin', 'corrected Y'), ('twin_untouched', 'untouched Y'))]
     for domain, what in (('x', 'held-out X, corrected'), ('y', 'held-out Y, animated with alpha 0')):
         found += _reconstruction(results['reconstruction'][domain], what)
+    found += _sharpness(results['sharpness'])
+    for name, block in results.get('conditions', {}).items():
+        found += _condition(name, block, results)
     found += _distribution(results.get('distribution', {}))
     contained, machine, size = results['containment'], report['machine'], report['model']['size']
     return found + [
@@ -81,9 +88,54 @@ def _animation(block, own):
 def _offset(block):
     found = [_three(f'iris offset {what}', block[name], 'eye widths', 3)
              for name, what in (('before', 'before correction'), ('after', 'after correction'),
-                                ('at_camera', 'of X, who look at the camera'))]
-    return found + [_one('iris offset smaller than before', share(block['smaller']),
-                         f'% of {block["before"]["faces"]} faces; {block["not_found"]} not found')]
+                                ('along_before', 'along the eyes before'), ('along_after', 'along the eyes after'),
+                                ('at_camera', 'of X, who look at the camera'),
+                                ('at_camera_moved', 'of X, moved by correction'))]
+    faces = f'% of {block["before"]["faces"]} faces; {block["not_found"]} not found'
+    found += [_one('iris offset smaller than before', share(block['smaller']), faces),
+              _one('iris offset along the eyes smaller than before', share(block['smaller_along']), faces)]
+    if 'along_to_twin' in block:
+        what, own = "iris offset along the eyes less the twin's", block['along_to_twin']
+        found += [_three(f'{what}, {when}', own[when], 'eye widths (head turn taken out)', 3) for when in ('before', 'after')]
+        found.append(_one(f'{what}, smaller', share(own['smaller']), f'% of {own["before"]["faces"]} faces'))
+    return found + [_three('iris colour of X, corrected to input', block['at_camera_iris_de'], 'ΔE (CIEDE2000)')]
+
+
+def _calibrated(block):
+    return [*(_one(f'iris offset {axis} for a sine of 1', number(fit['slope'], 3), f'eye widths; R² {number(fit["r2"])}')
+              for axis, fit in block['fits'].items()),
+            _three('true degrees to the camera, sqrt(yaw² + pitch²)', block['true'], 'degrees'),
+            *(_three(f'degrees by iris offset {when} correction', block[when], 'degrees') for when in ('before', 'after')),
+            _one('degrees by iris offset smaller than before', share(block['smaller']),
+                 f'% of {block["before"]["faces"]} faces')]
+
+
+def _animation_by_offset(block):
+    return [_three('rank correlation of alpha and iris offset, alpha 0 to 1', block['rank_correlation'], digits=3),
+            _three("iris offset of the animation with alpha 0 to the input's", block['alpha_0'], 'eye widths', 3)]
+
+
+def _sharpness(block):
+    names = (('x', 'corrected X to input'), ('y', 'corrected Y to input'),
+             ('y_to_twin', 'corrected Y to picture at the camera'))
+    return [_three(f'sharpness of the eyes, {what}', block[name], 'times') for name, what in names if name in block]
+
+
+def _condition(name, block, results):
+    """Of one condition, beside what the same faces have without it."""
+    within = share(results['sharpness']['y']['within'])
+    found = [_three(f'{name}: sharpness of the eyes, corrected to input', block['sharpness'],
+                    f'times; sharp enough: {share(block["sharpness"]["within"])} % of the faces (else {within})')]
+    if 'offset_along_after' in block:
+        found.append(_three(f'{name}: iris offset along the eyes after correction', block['offset_along_after'],
+                            f'eye widths; {number(block["offset_along_ratio"])} times as much as else', 3))
+    if 'psnr_twin' in block:
+        found.append(_three(f'{name}: PSNR in the eye boxes to the picture at the camera', block['psnr_twin'],
+                            f'dB (else {number(results["twin"]["psnr_twin"]["mean"])})'))
+    if 'tinted' in block:
+        found.append(_one(f'{name}: most colour gained', number(block['chroma_max'], 0),
+                          f'levels; tinted: {share(block["tinted"])} % of the faces'))
+    return found
 
 
 def _identity(block):

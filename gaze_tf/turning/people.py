@@ -22,7 +22,7 @@ def photos_of(folders, identity='', test_people=''):
     name. test_people: pattern for the same; a person with a photo that matches is held out; '': nobody.
 
     Raises:
-      GazeError: folders without photos, bad patterns, names without an identity, nobody or everybody held out.
+      GazeError: folders without photos, bad patterns, names without an identity, nobody held out.
     """
     paths = [path for folder in folders for path in photos_in(folder)]
     identities = _identities(paths, identity)
@@ -50,8 +50,8 @@ def _held_out(paths, identities, pattern):
         return set()
     pattern = _compiled('test_people', pattern)
     found = {person for path, person in zip(paths, identities) if pattern.search(path.stem)}
-    if len(found) in (0, len(set(identities))):
-        raise GazeError(f'--test_people={pattern.pattern} holds out {len(found)} of {len(set(identities))} people.')
+    if not found:
+        raise GazeError(f'--test_people={pattern.pattern} holds out none of {len(set(identities))} people.')
     return found
 
 
