@@ -58,6 +58,16 @@ def packed(tmp_path):
     return tmp_path / 'packed'
 
 
+def assert_rounded(after, before):
+    """Large kernels to one of 127 steps up to the largest weight of an index of their last axis, all else to float16."""
+    if before.size < 2 ** 15:
+        np.testing.assert_array_equal(after, before.astype(np.float16))
+    else:
+        step = np.abs(before).max(axis=tuple(range(before.ndim - 1))) / 127
+        assert np.all(np.abs(after - before) <= 0.5 * step + 1e-3 * np.abs(before) + 1e-7)
+        assert np.abs(after - before).max() > 0
+
+
 @pytest.mark.parametrize('palette', [0, 2])
 def test_packed_weights_are_the_models_rounded(tmp_path, palette):
     model = made(palette=palette)
@@ -68,7 +78,7 @@ def test_packed_weights_are_the_models_rounded(tmp_path, palette):
     for name, own in model.serving_networks.items():
         for before, after in zip(own.variables, loaded.serving_networks[name].variables):
             assert after.dtype == tf.float32
-            np.testing.assert_array_equal(after, before.numpy().astype(np.float16))
+            assert_rounded(after.numpy(), before.numpy())
     assert sorted(path.name for path in tmp_path.iterdir()) == ['people.json', 'people.npz']
 
 
@@ -88,7 +98,9 @@ def test_names_stay_what_they_are(packed):
                 'angle_encoder/00/kernel': (7, 7, 6, 2), 'g_x/encoder/00/kernel': (7, 7, 6, 2), 'g_x/encoder/01/gamma': (2,),
                 'g_y/decoder/00/kernel': (256 + 2 + 8, 16384)}
     assert {name: found[name] for name in expected} == expected
-    assert len(found) == len([variable for each in made().serving_networks.values() for variable in each.variables])
+    variables = [name for name in found if not name.endswith('.scale')]
+    assert len(variables) == len([variable for each in made().serving_networks.values() for variable in each.variables])
+    assert found['g_y/decoder/00/kernel.scale'] == (16384,) and 'g_x/encoder/00/kernel.scale' not in found
 
 
 @pytest.mark.parametrize('value, limit, message', [
@@ -152,7 +164,8 @@ def test_the_tool_packs_a_checkpoint(gan_dir, tmp_path):
     own = GazeModel(load_config(gan_dir / 'config.json')['model'])
     checkpoints.restore_serving(checkpoints.latest(gan_dir, '--checkpoint'), own)
     found = weights.load_model(tmp_path / 'packed')
-    np.testing.assert_array_equal(found.g_y.variables[3], own.g_y.variables[3].numpy().astype(np.float16))
+    for before, after in zip(own.g_y.variables, found.g_y.variables):
+        assert_rounded(after.numpy(), before.numpy())
     done = pack(f'--checkpoint={tmp_path}', f'--output={tmp_path}/none')
     assert done.returncode == 1 and 'there is no checkpoint' in done.stderr and 'Traceback' not in done.stderr
 

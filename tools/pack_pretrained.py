@@ -1,7 +1,7 @@
 """python tools/pack_pretrained.py --checkpoint=runs/people
 
-Puts the newest checkpoint of a `gaze-tf train` run into the package as the model that comes with it: weights (float16, of
-a run with --ema the averages) and configuration. gaze_tf/pretrained/MODEL_CARD.md is written by hand: bring it up to date.
+Puts the newest checkpoint of a `gaze-tf train` run into the package as the model that comes with it: weights (rounded to 8 and 16
+bits; of a run with --ema the averages) and configuration. gaze_tf/pretrained/MODEL_CARD.md is written by hand: bring it up to date.
 """
 import pathlib
 import sys

@@ -1,7 +1,8 @@
 """The model that comes with gaze_tf: weights in people.npz, configuration in people.json, and MODEL_CARD.md.
 
-The file holds the networks that correct and animate, in float16, under names that follow from the model alone: network,
-number of the layer among those with weights, variable; so g_x/encoder/00/kernel. Every later version must load it.
+The file holds the networks that correct and animate, under names that follow from the model alone: network, number of the
+layer among those with weights, variable; so g_x/encoder/00/kernel. Kernels of many weights are whole numbers of 8 bits times
+a scale for each index of their last axis (`NAME.scale`), everything else is float16. Every later version must load it.
 """
 import io
 import os
@@ -19,6 +20,9 @@ from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.models.layers import computing_in
 
 FOLDER = pathlib.Path(__file__).parent
+# kernels with at least so many weights are stored in 8 bits
+_LARGE = 2 ** 15
+_SCALE = '.scale'
 WEIGHTS, CONFIG, CARD = 'people.npz', 'people.json', 'MODEL_CARD.md'
 MAX_MB = 25
 
@@ -42,7 +46,7 @@ def load_model(folder=FOLDER, precision='float32'):
     if wrong:
         raise _refusal(folder / WEIGHTS, f'belongs to another model than {CONFIG} (first difference: {wrong[0]})')
     for name, variable in variables.items():
-        variable.assign(arrays[name].astype(np.float32))
+        variable.assign(arrays[name])
     return model
 
 
@@ -52,8 +56,9 @@ def pack(model, folder):
     Returns the size of WEIGHTS in bytes. Raises GazeError, and then writes nothing, where a weight is not finite as float16
     or the file would be larger than MAX_MB.
     """
-    with np.errstate(over='ignore'):    # what overflows is refused
-        arrays = {name: variable.numpy().astype(np.float16) for name, variable in sorted(_named(model).items())}
+    arrays = {}
+    for name, variable in sorted(_named(model).items()):
+        arrays.update(_packed(name, variable.numpy()))
     for name, values in arrays.items():
         if not np.isfinite(values).all():
             raise GazeError(f'{name} holds values that are not finite numbers as float16; nothing was written.')
@@ -61,7 +66,7 @@ def pack(model, folder):
     np.savez(file, **arrays)
     content = file.getvalue()
     if len(content) > MAX_MB * 1e6:
-        raise GazeError(f'The weights take {len(content) / 1e6:.1f} MB as float16, and {MAX_MB} MB is the most that the '
+        raise GazeError(f'The weights take {len(content) / 1e6:.1f} MB, and {MAX_MB} MB is the most that the '
                         'package may carry; nothing was written. Train a smaller model.')
     path = pathlib.Path(folder) / WEIGHTS
     temporary = path.with_name(path.name + '.tmp')
@@ -77,11 +82,28 @@ def pack(model, folder):
     return len(content)
 
 
+def _packed(name, values):
+    """{name in the file: array} of a float32 variable."""
+    with np.errstate(over='ignore', invalid='ignore'):    # what is not finite then is refused
+        if values.size < _LARGE:
+            return {name: values.astype(np.float16)}
+        # a float16: then packing what was packed changes nothing
+        scale = (np.abs(values).max(axis=tuple(range(values.ndim - 1))) / 127).astype(np.float16)
+        whole = np.round(np.divide(values, scale, out=np.zeros_like(values), where=scale > 0))
+        return {name: whole.astype(np.int8), name + _SCALE: scale}
+
+
+def _unpacked(arrays):
+    """{name: float32 array} of the variables in a file."""
+    return {name: values.astype(np.float32) * arrays.get(name + _SCALE, np.float32(1))
+            for name, values in arrays.items() if not name.endswith(_SCALE)}
+
+
 def _read(path):
-    """{name: array} of a weights file."""
+    """{name: float32 array} of a weights file."""
     try:
         with np.load(path) as file:
-            return {name: file[name] for name in file.files}
+            return _unpacked({name: file[name] for name in file.files})
     except FileNotFoundError as error:
         raise _refusal(path, 'is missing') from error
     # damage shows anywhere between the archive's list and its sums; what is no archive at all has no `files`
