@@ -234,3 +234,14 @@ def test_sharpness_kept():
     # contrast halved is the gradient halved
     flat = (photo.astype(float) / 2 + 64).astype(np.uint8)
     assert blend.sharpness_kept(photo, flat, frame, boxes) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize('colour, grey', [(0, True), (2, True), (9, False)])
+def test_a_grey_photo_gets_grey_eyes(colour, grey):
+    photo = np.repeat(picture(240, 300)[..., :1], 3, axis=-1)
+    photo[100:140, :, 2] = np.clip(photo[100:140, :, 2].astype(int) + colour, 0, 255)
+    frame = align.frame_of(eyes_at((150, 100), 60), (300, 240), SIZE)
+    cut, painted = frame.cut(photo).numpy(), texture(SIZE, SIZE, seed=3)
+    after = blend.put_back(photo, frame, cut, painted, boxes_of(frame)).astype(int)
+    gained = np.ptp(after, axis=-1) - np.ptp(photo.astype(int), axis=-1)
+    assert (after != photo).any() and (gained.max() <= 1) == grey

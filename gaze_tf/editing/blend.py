@@ -20,6 +20,8 @@ _FLAT = 36.
 _GRAIN = 0.5
 # values whose median is taken for it, up to twice as many
 _GRAIN_VALUES = 8192
+# difference of a pixel's channels up to which it is grey: what JPEG and resampling make of grey ones
+_CHROMA = 3
 _GREY = np.array([[0.299], [0.587], [0.114]], np.float32)
 
 
@@ -57,7 +59,8 @@ def repainted(photo, frame, cut, painted, box, blend='feather', strength=1., see
       (Patch, its pixels uint8 [h, w, 3] afterwards, bool [h, w]: which of them change).
     """
     x0, y0, x1, y1 = tf.unstack(tf.cast(box, tf.int32))
-    change = matched(tf.cast(painted[y0:y1, x0:x1], tf.float32) - tf.cast(cut[y0:y1, x0:x1], tf.float32), blend)
+    change = tf.cast(painted[y0:y1, x0:x1], tf.float32) - tf.cast(cut[y0:y1, x0:x1], tf.float32)
+    change = matched(tf.where(is_grey(cut), tf.repeat(change @ _GREY, 3, axis=-1), change), blend)
     patch = patch_of(frame, box, photo)
     ramp = frame.scale
     if blend == 'feather':
@@ -67,6 +70,12 @@ def repainted(photo, frame, cut, painted, box, blend='feather', strength=1., see
     after, changed = _blended(patch.of(photo), patch.places, cut, change, [x0, y0, x1, y1], frame.scale, ramp,
                               tf.cast(strength, tf.float32), seed, blend != 'hard')
     return patch, after, changed
+
+
+def is_grey(cut):
+    """Whether a picture uint8 [S, S, 3] has no colour, bool []: a photo without any must not get coloured eyes."""
+    cut = tf.cast(cut, tf.int32)
+    return tf.reduce_max(tf.reduce_max(cut, axis=-1) - tf.reduce_min(cut, axis=-1)) <= _CHROMA
 
 
 def matched(change, blend):
