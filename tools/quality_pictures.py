@@ -12,25 +12,27 @@ _SCALE, _GAP, _HEADER = 3, 4, 30
 _LINE = 22                  # letters that fit over a column
 
 
-def draw(out, variants):
-    """Writes faces.png and animation.png into the benchmark's folder; variants: {folder: what it is}."""
-    networks = {what: Network(str(out / name / 'saved_model')) for name, what in variants.items()
-                if (out / name / 'report').exists()}
+def draw(results, faces, models):
+    """Writes faces.png and animation.png into the folder `results`.
+
+    faces: folder of tools/synthetic_faces.py. models: {what it is: folder of its SavedModel}; the first one animates.
+    """
+    networks = {what: Network(str(folder)) for what, folder in models.items()}
     if not networks:
         return
-    first, network = next(iter(networks.items()))
-    samples = Samples(out / 'faces', network.img_size, {'y': _held_out(out)}, frame_eyes=network.frame_eyes)
+    network = next(iter(networks.values()))
+    samples = Samples(faces, network.img_size, {'y': _held_out(faces)}, frame_eyes=network.frame_eyes)
     batch = batch_of(network, samples.read('y', samples.names['y'][:FACES]))
     columns = {'input': batch.images, **{what: own.correct(batch.images, batch.eyes) for what, own in networks.items()},
                'rendered at the camera': batch.twins}
-    _grid(columns, batch.boxes).save(out / 'faces.png')
-    frames = networks[first].animate(batch.images[:ANIMATED], batch.eyes[:ANIMATED], ALPHAS)
-    _grid({f'alpha {alpha:g}': frames[:, k] for k, alpha in enumerate(ALPHAS)}, batch.boxes).save(out / 'animation.png')
+    _grid(columns, batch.boxes).save(results / 'faces.png')
+    frames = network.animate(batch.images[:ANIMATED], batch.eyes[:ANIMATED], ALPHAS)
+    _grid({f'alpha {alpha:g}': frames[:, k] for k, alpha in enumerate(ALPHAS)}, batch.boxes).save(results / 'animation.png')
 
 
-def _held_out(out):
+def _held_out(faces):
     """How many rows of 0.txt are held out: those with a twin."""
-    return len(list((out / 'faces' / 'twins').glob('*.png')))
+    return len(list((faces / 'twins').glob('*.png')))
 
 
 def _grid(columns, boxes):

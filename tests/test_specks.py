@@ -1,0 +1,98 @@
+"""The measure of coloured specks, and the changes to a model that tell where they come from."""
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / 'tools'))
+
+import rendered
+import specks
+import tiny
+from gaze_tf.models.gaze_model import GazeModel
+
+CENTRES, RADIUS = np.array([[12., 16.], [36., 16.]]), 5.
+BROWN = np.array([90, 60, 30])
+
+
+@pytest.fixture
+def eyes():
+    """uint8 [48, 48, 3]: grey, with two brown irises whose pupils are black."""
+    rows, columns = np.mgrid[:48, :48]
+    picture = np.full((48, 48, 3), 200)
+    for x, y in CENTRES:
+        far = np.hypot(columns - x, rows - y) / RADIUS
+        picture[far < 1] = BROWN
+        picture[far < 0.5] = 0
+    return picture.astype(np.uint8)
+
+
+@pytest.mark.parametrize('colour, length', [
+    (BROWN // 2, 0), ((0, 0, 0), 0), ((255, 255, 255), 0),              # a shade, black, a catchlight
+    ((0, 0, 100), 100), ((50, 100, 75), 50), ((30, 0, 55), 50)])        # blue, green, violet
+def test_shades_of_the_iris_are_no_specks(eyes, colour, length):
+    painted = eyes.copy()
+    painted[16, 12] = painted[17, 36] = colour
+    off = specks.off_hues(painted, eyes, CENTRES, RADIUS)
+    # red less green and blue less both: brown has (30, -45), and all that are no shades of it are on grey's other side
+    assert specks.specks(off) == pytest.approx(length, abs=1e-9)
+    assert sum((np.linalg.norm(own, axis=-1) > 1).sum() for own in off) == 2 * (length > 0)
+
+
+@pytest.fixture
+def model():
+    return GazeModel(dataclasses.replace(tiny.MODEL, palette=3), native_crops=False, discriminators=False)
+
+
+def painted(model, image, eyes):
+    """(eyes inside the boxes [n, 3], palettes)."""
+    faces = model.look(image, eyes)
+    inside = model.correct(faces).image.numpy()[faces.mask.numpy()[..., 0] > 0]
+    return inside, faces.palette.numpy().reshape(-1, 3)
+
+
+def test_own_colours_become_grey(model):
+    image, eyes = tiny.batch(3)[:2]
+    # so that all palettes are
+    grey = np.repeat(image[..., :1], 3, axis=-1)
+    before, _ = painted(model, grey, eyes)
+    specks.without_own_hue(model)
+    after, _ = painted(model, grey, eyes)
+    assert np.ptp(before, axis=-1).max() > 0.2 and np.ptp(after, axis=-1).max() < 1e-5 and np.ptp(after) > 0.1
+
+
+def test_only_palettes_paint(model):
+    specks.without_own_colours(model)
+    inside, palettes = painted(model, *tiny.batch(3)[:2])
+    assert (inside >= palettes.min(0) - 1e-5).all() and (inside <= palettes.max(0) + 1e-5).all()
+
+
+@pytest.mark.parametrize('belongs_to', ['eye', 'grid'])
+def test_moved_faces_tell_specks_of_the_grid(monkeypatch, rendered_dir, belongs_to):
+    def paint(model, images, eyes):
+        """Blue or yellow every other column, counted from the eye or from the image's edge."""
+        start = eyes[0, 0] if belongs_to == 'eye' else 0
+        sign = 1 - 2 * ((np.arange(64) - int(start)) % 2)
+        return np.clip(images + np.multiply.outer(sign, [0, 0, 60]), 0, 255).astype(np.uint8)
+
+    monkeypatch.setattr(specks, 'corrected', paint)
+    samples = rendered.samples(rendered_dir).read('y', ['y000003', 'y000004'])
+    strength, by_one, by_two = specks.measure(None, samples)
+    assert strength > 20 and by_two > 0.99
+    assert by_one > 0.99 if belongs_to == 'eye' else by_one < 0
+
+
+def test_the_command(rendered_dir, gan_dir, tmp_path):
+    def run(**options):
+        return subprocess.run([sys.executable, str(ROOT / 'tools/specks.py'), *tiny.arguments(**options)],
+                              capture_output=True, text=True)
+
+    result = run(checkpoint=gan_dir, data=rendered_dir, test_y=8)
+    assert result.returncode == 0, result.stderr
+    assert [line[:24].strip() for line in result.stdout.splitlines()] == ['', 'rendered at the camera', 'as trained']
+    result = run(checkpoint=tmp_path, data=rendered_dir)
+    assert result.returncode == 1 and str(tmp_path) in result.stderr and 'Traceback' not in result.stderr
