@@ -18,7 +18,7 @@ GROUPS = {'pretrain': ('encoder', 'pam', 'data', 'augment', 'run'), 'train': ('m
 # the flag files of each training command of the repository, in the order in which they are given
 RECIPES = [(command, (shared, own))
            for shared, prefix in (('base.flags', ''), ('tiny_cpu.flags', 'tiny_cpu_'),
-                                  ('benchmark_cpu.flags', 'benchmark_cpu_'))
+                                  ('benchmark_cpu.flags', 'benchmark_cpu_'), ('people.flags', 'people_'))
            for command, own in (('pretrain', f'{prefix}pretrain.flags'), ('train', f'{prefix}train.flags'))
            if (FLAGS_DIR / own).is_file()]
 RECIPES.append(('train', ('benchmark_cpu.flags', 'benchmark_cpu_train.flags', 'benchmark_cpu_finetune.flags')))
