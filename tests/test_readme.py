@@ -118,7 +118,7 @@ def test_extras_are_in_the_package():
 def test_files_and_links_lead_somewhere():
     links = [link for link in re.findall(r'\]\(([^)\s]+)\)', README) if not link.startswith('https://')]
     files = [text for text in INLINE if re.fullmatch(r'(gaze_tf|tools|tests|docs|flags|serving)/[\w./]*', text)]
-    assert 'docs/demo_grid.jpg' in links and 'gaze_tf/training/gan_step.py' in files
+    assert 'docs/portrait_strip.jpg' in links and 'gaze_tf/training/gan_step.py' in files
     assert [path for path in links + files if not (ROOT / path).exists()] == []
 
 
