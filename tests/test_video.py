@@ -156,7 +156,7 @@ def test_eyes_given_by_hand(tmp_path, monkeypatch):
 
 def test_codes_are_averaged_over_time(tmp_path, monkeypatch):
     given = []
-    monkeypatch.setattr(tiny.Painter, 'encode', lambda self, images, eyes: np.random.default_rng(
+    monkeypatch.setattr(tiny.Painter, 'paint_codes', lambda self, images, eyes: np.random.default_rng(
         len(given)).normal(size=(len(images), 2)).astype(np.float32))
     monkeypatch.setattr(tiny.Painter, 'paint', lambda self, images, eyes, codes: given.extend(codes) or self.correct(
         images, eyes))

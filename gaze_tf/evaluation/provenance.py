@@ -34,7 +34,8 @@ def model_size(path):
     path = pathlib.Path(path)
     if path.is_file():
         with np.load(path) as arrays:
-            parameters = sum(arrays[name].size for name in arrays.files)
+            # the scales of kernels in 8 bits are no parameters
+            parameters = sum(arrays[name].size for name in arrays.files if not name.endswith('.scale'))
         return {'bytes': sum(file.stat().st_size for file in _shipped(path)), 'parameters': parameters}
     reader = tf.train.load_checkpoint(str(path / _VARIABLES))
     shapes = [shape for name, shape in reader.get_variable_to_shape_map().items()
