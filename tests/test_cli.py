@@ -171,7 +171,7 @@ def test_flag_files_parse_and_build(command, names):
 def test_command_lines_in_headers_parse(path):
     lines = re.findall(r'gaze-tf (pretrain|train) (--.*)', header(path))
     # the part that two trainings share may name the command that runs both, or those that make their data
-    assert lines or re.search(r'(make training-demo|python tools/quality_benchmark.py .*|gaze-tf prepare .*\\)$', header(path),
+    assert lines or re.search(r'(make training-demo|python tools/quality_benchmark.py .*|gaze-tf prepare .*)$', header(path),
                               re.MULTILINE)
     for command, args in lines:
         args = args.replace('--flagfile=flags/', f'--flagfile={FLAGS_DIR}/').split()
