@@ -21,7 +21,7 @@ RECIPES = [(command, (shared, own))
                                   ('benchmark_cpu.flags', 'benchmark_cpu_'), ('people.flags', 'people_'))
            for command, own in (('pretrain', f'{prefix}pretrain.flags'), ('train', f'{prefix}train.flags'))
            if (FLAGS_DIR / own).is_file()]
-RECIPES.append(('train', ('benchmark_cpu.flags', 'benchmark_cpu_train.flags', 'benchmark_cpu_finetune.flags')))
+RECIPES += [('train', (f'{name}.flags', f'{name}_train.flags', f'{name}_finetune.flags')) for name in ('benchmark_cpu', 'people')]
 
 
 def run(capsys, *args):
