@@ -107,7 +107,7 @@ class GazeModel(tf.Module):
 
     def _codes(self, left, right):
         """(content, palette) of Faces."""
-        eyes, content, palette = tf.concat([left, right], axis=0), None, None
+        eyes, palette = tf.concat([left, right], axis=0), None
         if self.config.use_pam:
             content = tf.concat(tf.split(self.content_encoder(eyes)[0], 2), axis=1)
         else:
