@@ -165,19 +165,14 @@ def full_disk():
 
 
 @pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp', 'bmp', 'tif'])
-@pytest.mark.parametrize('how', ['folder', 'disk'])
-def test_disk_errors_leave_the_earlier_file(tmp_path, suffix, how):
+def test_disk_errors_leave_the_earlier_file(tmp_path, suffix):
     photo, path = Photo.open(PORTRAIT), tmp_path / 'out' / f'b.{suffix}'
     path.parent.mkdir()
     path.write_text('earlier')
-    kept, rgb = [path.name], changed(photo)
-    if how == 'folder':
-        (path.parent / f'.b.{suffix}.part').mkdir()
-        kept = [f'.b.{suffix}.part', path.name]
-    with pytest.raises(GazeError, match='--output: .* cannot be written'):
-        with full_disk() if how == 'disk' else contextlib.nullcontext():
-            photo.save(path, rgb)
-    assert path.read_text() == 'earlier' and sorted(os.listdir(path.parent)) == kept
+    rgb = changed(photo)
+    with pytest.raises(GazeError, match='--output: .* cannot be written'), full_disk():
+        photo.save(path, rgb)
+    assert path.read_text() == 'earlier' and os.listdir(path.parent) == [path.name]
 
 
 def test_too_large_for_the_format(tmp_path):

@@ -92,7 +92,7 @@ def _fates(checkpoint, pam, of_encoder, of_model):
 
 
 def _write_fates(path, fates):
-    with open(path, 'w', encoding='utf-8') as file:
+    with open(path, 'w', encoding='utf-8', errors='backslashreplace') as file:
         for prefix, by_name in fates.items():
             file.write(f'{prefix}\n')
             file.writelines(f'  {name}: {fate}\n' for name, fate in by_name.items())

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from gaze_tf.errors import GazeError
+from gaze_tf.folders import new_file
 
 EASINGS = {'smooth': lambda t: t * t * (3 - 2 * t), 'linear': lambda t: t}
 
@@ -36,14 +37,10 @@ def write(path, frames, fps):
 
 
 def _write_gif(path, frames, fps):
-    temporary = path.with_name(f'.{path.name}.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            iio.imwrite(temporary, frames, extension='.gif', duration=1000 / fps, loop=0)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with new_file(path) as file:
+            iio.imwrite(file.name, frames, extension='.gif', duration=1000 / fps, loop=0)
     except OSError as error:
         raise GazeError(f'--output: {path} cannot be written ({error}).') from error
 

@@ -37,7 +37,7 @@ def save_all(edit, sources, folder, settings, redo=False):
     """Saves edited photos and writes a report beside them.
 
     A photo that cannot be read or written is reported and left out. One in which nothing is to be done is copied.
-    What the report of an earlier run with the same settings says is done, is not done again.
+    What the report of an earlier run with the same settings says is done, is not done again. Its rows on other photos stay.
 
     Args:
       edit: list of Sources → yields (Source, its Edited, or the GazeError why there is none) for each.
@@ -53,7 +53,7 @@ def save_all(edit, sources, folder, settings, redo=False):
     Raises:
       GazeError: the report cannot be written.
     """
-    report = _Report(pathlib.Path(folder), settings, [] if redo else sources)
+    report = _Report(pathlib.Path(folder), settings, sources, redo)
     # a folder that cannot be written is to be known before the work, not after it
     report.save()
     todo = [source for source in sources if str(source.path) not in report.rows]
@@ -135,20 +135,36 @@ def _finish(entry, report, bar):
 
 
 class _Report:
-    """The rows of a run by photo, and their file."""
+    """The rows of a run by photo, and their file, where those of runs over other photos stay.
 
-    def __init__(self, folder, settings, sources):
+    A row belongs to its result's name, which is one of the folder's. It names the settings it was made with where they
+    are not the report's, which are those of the run that wrote last.
+    """
+
+    def __init__(self, folder, settings, sources, redo):
         self._path, self._settings, self.rows = folder / REPORT, settings, {}
+        self._names = {source.output.name for source in sources}
         self._saved = time.monotonic()
-        try:
-            earlier = json.loads(self._path.read_text(encoding='utf-8'))
-            rows = {row['file']: row for row in earlier['photos']} if earlier['settings'] == settings else {}
-        except (OSError, ValueError, KeyError, TypeError):
-            rows = {}
+        rows = {} if redo else self._read()
         for source in sources:
-            row = rows.get(str(source.path))
-            if row and row['status'] != 'failed' and row['output'] == str(source.output) and _newer(source):
+            row = rows.get(source.output.name)
+            if (row and row['status'] != 'failed' and (row['file'], row['output']) == (str(source.path), str(source.output))
+                    and 'settings' not in row and _newer(source)):
                 self.rows[str(source.path)] = {**row, 'earlier': True}
+
+    def _read(self):
+        """{name of the result: row} of the file, as it is now; what is no report counts as none."""
+        try:
+            report = json.loads(self._path.read_text(encoding='utf-8'))
+            rows = {}
+            for row in report['photos']:
+                settings = row.pop('settings', report['settings'])
+                rows[pathlib.Path(row['output']).name] = {
+                    **row, **({'settings': settings} if settings != self._settings else {}),
+                    'file': str(row['file']), 'status': str(row['status'])}
+            return rows
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return {}
 
     def add(self, source, **values):
         self.rows[str(source.path)] = {'file': str(source.path), 'output': str(source.output), **values}
@@ -157,7 +173,9 @@ class _Report:
 
     def save(self):
         """Writes the report; raises GazeError."""
-        rows = [{name: value for name, value in row.items() if name != 'earlier'} for row in self.rows.values()]
+        # read anew: runs over other photos may be writing into the same folder
+        rows = [row for name, row in self._read().items() if name not in self._names]
+        rows += [{name: value for name, value in row.items() if name != 'earlier'} for row in self.rows.values()]
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_text(self._path, json.dumps({'settings': self._settings, 'photos': rows}, indent=1) + '\n')

@@ -9,6 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from gaze_tf.editing import photo_files, photo_modes
 from gaze_tf.errors import GazeError
+from gaze_tf.folders import new_file
 
 MAX_PIXELS = 200_000_000
 SUFFIXES = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.png': 'PNG', '.tif': 'TIFF', '.tiff': 'TIFF', '.webp': 'WEBP',
@@ -164,15 +165,10 @@ def _quietly():
 
 def _write(path, fill):
     """Calls fill(file) on a new file that then becomes `path`; raises GazeError."""
-    temporary = path.with_name(f'.{path.name}.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, 'w+b') as file:
-                fill(file)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with new_file(path) as file:
+            fill(file)
     # ValueError: of encoders, for pictures that are too large for their format
     except (OSError, ValueError) as error:
         why = getattr(error, 'strerror', None) or _first_line(error)

@@ -15,6 +15,7 @@ from gaze_tf.editing.editor import alphas_of_eyes
 from gaze_tf.editing.tracking import Tracker
 from gaze_tf.editing.video_files import open_video, write_video
 from gaze_tf.errors import GazeError
+from gaze_tf.folders import new_file
 
 # frames whose faces go through the network together
 _CHUNK = 8
@@ -149,19 +150,27 @@ def _rows(path):
         yield lambda row: None
         return
     path = pathlib.Path(path)
-    temporary = path.with_name(f'.{path.name}.part')
+
+    def write_row(row):
+        with _report_errors(path):
+            rows.writerow(row)
+
+    with contextlib.ExitStack() as stack:
+        with _report_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows = csv.writer(stack.enter_context(new_file(path, newline='', encoding='utf-8')))
+        write_row(COLUMNS)
+        yield write_row
+        with _report_errors(path):
+            stack.close()
+
+
+@contextlib.contextmanager
+def _report_errors(path):
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, 'w', newline='', encoding='utf-8') as file:
-            rows = csv.writer(file)
-            rows.writerow(COLUMNS)
-            yield rows.writerow
-        temporary.replace(path)
+        yield
     except OSError as error:
         raise GazeError(f'--report={path} cannot be written ({error.strerror or error}).') from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 class _Jitters:

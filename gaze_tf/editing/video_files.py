@@ -11,6 +11,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from gaze_tf.errors import GazeError
+from gaze_tf.folders import new_file
 
 SUFFIXES = '.mp4', '.mov', '.mkv'
 
@@ -144,20 +145,17 @@ def write_video(path, size, fps, audio_from=None):
     path = pathlib.Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise GazeError(f'--output={path} must end in {" or ".join(SUFFIXES)}.')
-    temporary = path.with_name(f'.{path.name}.part')
-    try:
+    with contextlib.ExitStack() as stack:
         with _disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = stack.enter_context(new_file(path)).name
         command = _write_command(path, temporary, size, Fraction(fps), audio_from)
         with _running(command, stdin=subprocess.PIPE) as (process, said):
             writer = VideoWriter(path, size, process, said)
             yield writer
             writer._finish()
         with _disk_errors(path):
-            temporary.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+            stack.close()
 
 
 def _write_command(path, temporary, size, fps, audio_from):

@@ -5,7 +5,6 @@ layer among those with weights, variable; so g_x/encoder/00/kernel. Kernels of m
 a scale for each index of their last axis (`NAME.scale`), everything else is float16. Every later version must load it.
 """
 import io
-import os
 import pathlib
 import zipfile
 import zlib
@@ -15,7 +14,7 @@ import tensorflow as tf
 
 from gaze_tf import config as config_lib
 from gaze_tf.errors import GazeError
-from gaze_tf.folders import reason
+from gaze_tf.folders import new_file, reason
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.models.layers import computing_in
 
@@ -69,16 +68,14 @@ def pack(model, folder):
         raise GazeError(f'The weights take {len(content) / 1e6:.1f} MB, and {MAX_MB} MB is the most that the '
                         'package may carry; nothing was written. Train a smaller model.')
     path = pathlib.Path(folder) / WEIGHTS
-    temporary = path.with_name(path.name + '.tmp')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        config_lib.save(path.with_name(CONFIG), model=model.config)
-        os.replace(temporary, path)
+        with new_file(path) as file:
+            file.write(content)
+            file.flush()
+            config_lib.save(path.with_name(CONFIG), model=model.config)
     except OSError as error:
         raise GazeError(f'{path} cannot be written: {reason(error)}.') from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return len(content)
 
 
