@@ -173,6 +173,91 @@ def test_nothing_to_do(tmp_path, capsys, make, message):
     assert message in capsys.readouterr().err and not (tmp_path / 'out').exists()
 
 
+def test_another_input_keeps_the_rows_of_the_first(tmp_path, capsys):
+    for name in ('a1.png', 'a2.png', 'b1.png'):
+        write(tmp_path / 'in', name)
+    first, second = tmp_path / 'in' / 'a*.png', tmp_path / 'in' / 'b*.png'
+    assert run(tmp_path, input=first) == run(tmp_path, input=second) == 0
+    assert set(report(tmp_path)) == {'a1.png', 'a2.png', 'b1.png'}
+    capsys.readouterr()
+    assert run(tmp_path, input=first) == 0
+    assert '2 corrected (2 of them by an earlier run)' in capsys.readouterr().out
+    # with other settings, too: a row tells what it was made with
+    assert run(tmp_path, input=second, alpha=0.5) == 0 and set(report(tmp_path)) == {'a1.png', 'a2.png', 'b1.png'}
+    assert report(tmp_path)['a1.png']['settings']['alpha'] == [1.] and 'settings' not in report(tmp_path)['b1.png']
+    capsys.readouterr()
+    assert run(tmp_path, input=first) == 0
+    assert '2 corrected (2 of them by an earlier run)' in capsys.readouterr().out
+    assert run(tmp_path, input=second) == 0 and 'earlier' not in capsys.readouterr().out
+
+
+def test_what_another_photo_has_overwritten_is_done_again(tmp_path, capsys):
+    write(tmp_path / 'in', 'a.png')
+    write(tmp_path / 'other', 'a.png', size=240)
+    assert run(tmp_path) == run(tmp_path, input=tmp_path / 'other') == 0
+    assert report(tmp_path)['a.png']['file'] == str(tmp_path / 'other' / 'a.png')
+    capsys.readouterr()
+    assert run(tmp_path) == 0
+    assert 'earlier' not in capsys.readouterr().out and pixels(tmp_path / 'out' / 'a.png').shape == (120, 120, 3)
+
+
+def test_two_runs_at_once_keep_each_others_rows(tmp_path, monkeypatch):
+    for name in ('a1.png', 'b1.png'):
+        write(tmp_path / 'in', name)
+    paint, ours = tiny.Painter.correct, []
+
+    def meanwhile(self, images, eyes):
+        if not ours:
+            ours.append(1)
+            assert run(tmp_path, input=tmp_path / 'in' / 'b*.png') == 0
+        return paint(self, images, eyes)
+
+    monkeypatch.setattr(tiny.Painter, 'correct', meanwhile)
+    assert run(tmp_path, input=tmp_path / 'in' / 'a*.png') == 0
+    assert {name: row['status'] for name, row in report(tmp_path).items()} == {'a1.png': 'corrected', 'b1.png': 'corrected'}
+
+
+@pytest.mark.parametrize('text', ['', '[]', '{"settings": {}, "photos": [1]}', '{"photos": [{"file": "a"}]}', '[' * 100_000,
+                                  '{"settings": 1, "photos": {"a": 1}}', '\ud800'])
+def test_a_report_that_is_none_counts_for_nothing(tmp_path, text):
+    write(tmp_path / 'in', 'a.png')
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'report.json').write_text(text, errors='surrogatepass')
+    assert run(tmp_path) == 0 and set(report(tmp_path)) == {'a.png'}
+
+
+def test_links_that_lead_nowhere_or_in_a_circle_are_left_out_and_told(tmp_path, capsys):
+    folder = tmp_path / 'in'
+    write(folder, 'a.png')
+    write(folder / 'deep', 'b.png')
+    (folder / 'loop.png').symlink_to('loop.png')
+    (folder / 'gone.png').symlink_to('nowhere')
+    (folder / 'deep' / 'back').symlink_to('..')
+    (folder / 'same.png').symlink_to('a.png')
+    assert run(tmp_path, input=folder / '**' / '*.png') == 0
+    out, err = capsys.readouterr()
+    assert '3 corrected' in out and set(report(tmp_path)) == {'a.png', 'b.png', 'same.png'}
+    assert 'these links lead nowhere: gone.png, loop.png' in err
+    assert f'these links lead back to a folder above them: {folder / "deep" / "back"}' in err
+    # a link that the user names is no circle
+    (folder / 'deep' / 'here').symlink_to('.')
+    assert run(tmp_path, input=folder / 'deep' / '..' / 'deep', output=tmp_path / 'other') == 0
+    assert 'b.png' in os.listdir(tmp_path / 'other')
+
+
+def test_names_up_to_the_longest_and_of_any_bytes(tmp_path, capsys):
+    write(tmp_path / 'in', 'a.png')
+    for name in (*(b'n' * (length - 4) + b'.png' for length in range(250, 256)), b'\xff\xe4.png'):
+        with open(os.path.join(os.fsencode(tmp_path / 'in'), name), 'wb') as file:
+            file.write((tmp_path / 'in' / 'a.png').read_bytes())
+    assert run(tmp_path) == 0 and '8 corrected' in capsys.readouterr().out
+    assert sorted(os.listdir(tmp_path / 'out')) == sorted([*os.listdir(tmp_path / 'in'), 'report.json'])
+    assert run(tmp_path) == 0 and '8 of them by an earlier run' in capsys.readouterr().out
+    for changes in ({'input': 'n' * 256 + '.png'}, {'output': 'n' * 256 + '.png'}):
+        assert run(tmp_path, **{'input': tmp_path / 'in' / 'a.png', **changes}) == 1
+    assert 'cannot be written (File name too long)' in capsys.readouterr().err
+
+
 def test_a_result_that_cannot_be_written_is_reported(tmp_path, capsys):
     for name in ('a.png', 'b.png'):
         write(tmp_path / 'in', name)

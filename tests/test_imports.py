@@ -22,7 +22,7 @@ ALLOWED = {
     'folders': {'errors'},
     'official': {'config', 'errors'},
     'align': {'config'},
-    'data': {'align', 'config', 'errors'},
+    'data': {'align', 'folders', 'config', 'errors'},
     'losses': {'official', 'config', 'errors'},
     'models': {'config', 'errors'},
     'pretrained': {'models', 'folders', 'config', 'errors'},

@@ -12,6 +12,7 @@ import sys
 from absl import flags
 
 from gaze_tf.errors import GazeError
+from gaze_tf.folders import reason
 
 COMMANDS = {
     'prepare': 'pack a folder of faces (CelebAGaze layout) into TFRecords',
@@ -65,6 +66,8 @@ def main(argv=None):
     if argv is None:
         # so that being told to stop unwinds as Ctrl-C does, and leaves nothing half-written
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        # file names need not be text, and terminals need not know every letter: neither ends a command that has done its work
+        sys.stdout.reconfigure(errors='backslashreplace')
     args = sys.argv[1:] if argv is None else list(argv)
     try:
         status = _run(args)
@@ -92,6 +95,12 @@ def _run(args):
         return 2
     except GazeError as error:
         print(f'gaze-tf {command}: {error}', file=sys.stderr)
+        return 1
+    except OSError as error:
+        # a name that is too long, a folder that may not be entered: whoever looks at a path may meet it
+        if error.filename is None:
+            raise
+        print(f'gaze-tf {command}: {error.filename}: {reason(error)}.', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f'gaze-tf {command}: interrupted', file=sys.stderr)

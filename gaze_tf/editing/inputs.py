@@ -1,5 +1,6 @@
 """Which files a command works on: a photo, a video, a folder or a pattern of photos, a folder in CelebAGaze's layout."""
 import glob
+import os
 import pathlib
 from typing import NamedTuple, Optional
 
@@ -25,7 +26,8 @@ def is_video(path):
 
 def is_one(input):
     """Whether --input names one file rather than a folder or a pattern."""
-    return not pathlib.Path(input).is_dir() and (pathlib.Path(input).exists() or not glob.has_magic(str(input)))
+    # os.path: to pathlib names that are too long are errors
+    return not os.path.isdir(input) and (os.path.exists(input) or not glob.has_magic(str(input)))
 
 
 def one(input, eyes, output, suffixes, overwrite):
@@ -36,9 +38,9 @@ def one(input, eyes, output, suffixes, overwrite):
     """
     folder = str(output).endswith('/')
     input, output = pathlib.Path(input), pathlib.Path(output)
-    if not input.exists():
+    if not os.path.exists(input):
         raise GazeError(f'--input: there is no {input}.')
-    if folder or output.is_dir():
+    if folder or os.path.isdir(output):
         output /= input.name if input.suffix.lower() in suffixes else f'{input.stem}{suffixes[0]}'
     if output.suffix.lower() not in suffixes:
         raise GazeError(f'--output={output} must end in {" or ".join(suffixes)}, or be a folder.')
@@ -53,9 +55,9 @@ def several(input, output, suffix='', domain='y', last=0, overwrite=False):
     `last` rows (0: all) of a domain, with their eyes.
     """
     output = pathlib.Path(output)
-    if output.is_file():
+    if os.path.isfile(output):
         raise GazeError(f'--output={output} is a file: the results of {input} need a folder.')
-    if any((pathlib.Path(input) / f'{name}.txt').exists() for name in '01'):
+    if any(os.path.exists(pathlib.Path(input) / f'{name}.txt') for name in '01'):
         listing = celebagaze.read_domain(pathlib.Path(input), domain)
         found = [(face.path, face.eyes) for face in listing.faces[-last:]]
         note = '' if not listing.problems else (
@@ -63,17 +65,35 @@ def several(input, output, suffix='', domain='y', last=0, overwrite=False):
         sources = [Source(path, eyes, output / f'{path.stem}{suffix or path.suffix}') for path, eyes in found]
         _check_names(sources, overwrite)
         return sources, note
-    folder = pathlib.Path(input).is_dir()
-    paths = sorted(path for path in (pathlib.Path(input).iterdir() if folder else map(pathlib.Path, glob.glob(
-        str(input), recursive=True))) if path.is_file() and not path.name.startswith('.'))
+    found = pathlib.Path(input).iterdir() if os.path.isdir(input) else map(pathlib.Path, glob.glob(str(input), recursive=True))
+    found = sorted(path for path in found if not path.name.startswith('.'))
+    circles = {folder: _circle(folder) for folder in {path.parent for path in found}}
+    paths = [path for path in found if os.path.isfile(path) and not circles[path.parent]]
     photos = [path for path in paths if path.suffix.lower() in PHOTOS]
     if not photos:
         raise GazeError(f'--input: there are no photos ({" ".join(PHOTOS)}) in {input}.')
     sources = [Source(path, None, output / (path.name if not suffix else f'{path.stem}{suffix}')) for path in photos]
     _check_names(sources, overwrite)
-    others = [path.name for path in paths if path not in photos]
-    return sources, others and (f'Left out, as they do not end in {" ".join(PHOTOS)}: {", ".join(others[:9])}'
-                                + (f' and {len(others) - 9} more' if len(others) > 9 else ''))
+    links = [path.name for path in found if path.is_symlink() and not os.path.exists(path)]
+    return sources, '\n'.join(filter(None, [
+        _left_out(f'they do not end in {" ".join(PHOTOS)}', [path.name for path in paths if path not in photos]),
+        _left_out('these links lead nowhere', links),
+        _left_out('these links lead back to a folder above them', sorted({str(link) for link in circles.values() if link}))]))
+
+
+def _left_out(why, names):
+    return names and f'Left out, as {why}: {", ".join(names[:9])}' + (f' and {len(names) - 9} more' if len(names) > 9 else '')
+
+
+def _circle(folder):
+    """The first link on the way to a folder that leads back to where the way came by, or None."""
+    passed = set()
+    for path in (*reversed(folder.parents), folder):
+        place = os.path.realpath(path)
+        if place in passed and path.is_symlink():
+            return path
+        passed.add(place)
+    return None
 
 
 def _check_names(sources, overwrite):
@@ -87,5 +107,5 @@ def _check_names(sources, overwrite):
 
 
 def _refuse_same(path, output, overwrite):
-    if not overwrite and output.exists() and output.samefile(path):
+    if not overwrite and os.path.exists(output) and output.samefile(path):
         raise GazeError(f'--output: {output} is the input itself; --overwrite replaces it.')
