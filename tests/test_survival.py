@@ -56,7 +56,7 @@ def newest(folder):
 
 def wait_for_a_saving(folder, alive, rng):
     """Returns while a checkpoint is being written, at a stage of it that is drawn at random."""
-    part = rng.choice(['.saving', '.saving/*_temp/*', '.saving/step-*.index', 'checkpoint.tmp'])
+    part = rng.choice(['.saving', '.saving/*_temp/*', '.saving/step-*.index', '.gaze_tf-*.part'])
     goal, limit = newest(folder) + rng.choice([0, 1, 2]), time.monotonic() + 120
     while alive() and time.monotonic() < limit:
         step = newest(folder)
@@ -349,7 +349,7 @@ def test_the_same_data_elsewhere_is_the_same(pretrain_command, records_dir, tmp_
 
 def test_what_differs_between_data(records_dir, saved):
     manifest = records.load_manifest(records_dir)
-    run_folder.write(saved, {}, manifest)
+    run_folder.write(saved, {}, manifest, {})
     (saved / 'config.json').unlink()
     run_folder.check(saved, {}, manifest)
     first, *rest = manifest.shards

@@ -23,6 +23,7 @@ from gaze_tf.align import MEAN_EYES
 from gaze_tf.config import FRAME_EYES, eye_shares
 from gaze_tf.data import images, records
 from gaze_tf.errors import GazeError
+from gaze_tf.folders import alone_in
 
 FOLDERS = {'x': '1', 'y': '0'}
 _NUMBER = re.compile(r'-?\d+(\.\d+)?', re.ASCII)
@@ -202,7 +203,14 @@ def prepare(data_dir, output_dir, img_size, test_sizes, shard_size, skip_bad, fr
         plan = _plan(listings, img_size, eye_shares(frame_eyes), test_sizes, shard_size)
     except GazeError as error:
         raise _listed(problems) if problems and not skip_bad else error
-    output_dir = pathlib.Path(output_dir)
+    read = functools.partial(read_image, img_size=img_size, frame_eyes=eye_shares(frame_eyes))
+    with alone_in(output_dir):
+        return _pack(pathlib.Path(output_dir), listings, plan, read, img_size, frame_eyes, skip_bad)
+
+
+def _pack(output_dir, listings, plan, read, img_size, frame_eyes, skip_bad):
+    """`prepare` of the planned shards, into a folder that nobody else writes into; read: Face → its Record."""
+    problems = [problem for listing in listings.values() for problem in listing.problems]
     shards = _finished(output_dir, plan, skip_bad)
     kept = len(shards)
 
@@ -220,7 +228,6 @@ def prepare(data_dir, output_dir, img_size, test_sizes, shard_size, skip_bad, fr
         _remove_stale(output_dir, shards)
     except OSError as error:
         raise GazeError(f'Cannot write into {output_dir}: {error}') from error
-    read = functools.partial(read_image, img_size=img_size, frame_eyes=eye_shares(frame_eyes))
     for shard, bad in _write_missing(output_dir, plan, set(shards), read, skip_bad):
         problems += bad
         if shard:
@@ -231,6 +238,8 @@ def prepare(data_dir, output_dir, img_size, test_sizes, shard_size, skip_bad, fr
     for domain in records.DOMAINS:
         if not manifest(complete=False).count(domain, 'train'):
             raise GazeError(f'Every training image of domain {domain.upper()} is bad, none is left.')
+    # somebody may have removed some meanwhile
+    records.check_sizes(output_dir, manifest(complete=False))
     records.save_manifest(output_dir, manifest(complete=True))
     return Report(manifest(complete=True), len(shards) - kept, kept)
 

@@ -4,6 +4,7 @@ Batch number n of a stream is a pure function of (seed, domain, n): a run that i
 sees exactly what an uninterrupted run would have seen.
 """
 import hashlib
+import os
 import pathlib
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from gaze_tf.data import augment as augmentation
 from gaze_tf.data import records
 from gaze_tf.errors import GazeError
 
+_REPAIR = ('Run `gaze-tf prepare` again, it rewrites only damaged shards, or train with --skip_corrupt, which leaves out what '
+           'cannot be read.')
 # Shards read in turn, and serialized examples (20 to 40 kB each) held to be drawn from.
 _CYCLE_LENGTH = 8
 _SHUFFLE_BUFFER = 4096
@@ -91,7 +94,8 @@ def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, ski
       skip_corrupt: leave out images that cannot be decoded, and what follows a damaged record in its
         shard (there is no finding the next one), instead of failing with tf.errors.DataLossError or
         tf.errors.InvalidArgumentError, for which see `explain_corruption`. Every epoch is then shorter
-        than the manifest says, so `start_step` resumes at a nearby place instead of the exact one.
+        than the manifest says, so `start_step` resumes at a nearby place instead of the exact one. The stream
+        ends before an epoch of which nothing can be read.
       start_step: number of the first batch.
       parts, own: yields the parts `own` (a range of numbers, in order) of each batch's `parts` equal parts,
         each as a Batch of B / parts images, and decodes no others; `parts` divides B. (With skip_corrupt,
@@ -108,7 +112,7 @@ def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, ski
     """
     paths, count = _shards(records_dir, domain, 'train', img_size)
     if twins:
-        _check_twins(paths)
+        _check_twins(paths, skip_corrupt)
     first_epoch, offset = divmod(start_step * batch_size, count)
     shuffle_seed = _derived_seed(seed, domain, 'shuffle')
     flip_seed = _derived_seed(seed, domain, 'flip')
@@ -127,8 +131,11 @@ def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, ski
         draw = tf.random.stateless_uniform([], seed=tf.stack([flip_seed, number // len(own)]))
         return Batch(*faces, mirrored=tf.logical_and(flip, draw < 0.5))
 
-    stream = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(read_epoch)
-    stream = stream.enumerate(start=start_step * batch_size)
+    epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
+    if skip_corrupt:
+        # else it would look for the next face for ever, and no signal would be heard
+        epochs = epochs.take_while(lambda _: _readable(paths, img_size, twins).take(1).reduce(False, lambda *_: True))
+    stream = epochs.flat_map(read_epoch).enumerate(start=start_step * batch_size)
     part_size = batch_size // parts
     if len(own) < parts:
         mine = slice(own.start * part_size, own.stop * part_size)
@@ -164,21 +171,44 @@ def _epoch(paths, seeds, skip_corrupt):
             .shuffle(_SHUFFLE_BUFFER, seed=record_seed, reshuffle_each_iteration=False))
 
 
-def fixed_batch(records_dir, domain, split, img_size, count, twins=False):
+def _readable(paths, img_size, twins):
+    """What can be read of `paths`, in order, as a Dataset of (images, eyes) as a Batch has them."""
+    shards = tf.data.Dataset.from_tensor_slices(paths)
+    records_there = shards.flat_map(lambda path: tf.data.TFRecordDataset(path).ignore_errors())
+    return records_there.map(lambda serialized: _joined(*_decode(serialized, img_size, twins))).ignore_errors()
+
+
+def fixed_batch(records_dir, domain, split, img_size, count, twins=False, skip_corrupt=False):
     """The first `count` faces of a split ('train' or 'test') in order, or all when it has fewer, as a Batch.
 
-    Raises GazeError as `train_stream` does, and when one of them cannot be read.
+    Raises GazeError as `train_stream` does, and when one of them (with `skip_corrupt`: every one) cannot be read.
     """
     paths, available = _shards(records_dir, domain, split, img_size)
-    faces = tf.data.TFRecordDataset(paths).map(lambda serialized: _joined(*_decode(serialized, img_size, twins)))
+    faces = (_readable(paths, img_size, twins) if skip_corrupt else
+             tf.data.TFRecordDataset(paths).map(lambda serialized: _joined(*_decode(serialized, img_size, twins))))
     try:
-        return Batch(*faces.take(count).batch(available).get_single_element())
+        return Batch(*faces.take(count).batch(min(count, available)).get_single_element())
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-        raise explain_corruption(records_dir, error) from error
+        raise explain_corruption(records_dir, error, skip_corrupt) from error
 
 
-def explain_corruption(records_dir, error):
-    """The GazeError for the `error` (any tf.errors.OpError) that reading a stream raised.
+def check_contents(records_dir, known, skip_corrupt):
+    """Raises GazeError unless all shards hold what `gaze-tf prepare` wrote; with `skip_corrupt` it prints which do not.
+
+    known: as of `records.changed_shards`.
+    """
+    manifest = records.load_manifest(records_dir)
+    changed = records.changed_shards(records_dir, manifest, known)
+    if changed:
+        problems = '; '.join(_damage(records_dir, shard, manifest.img_size) or
+                             f'{pathlib.Path(records_dir) / shard.file} is not the file that was written' for shard in changed)
+        if not skip_corrupt:
+            raise GazeError(f'{problems}. {_REPAIR}')
+        print(f'{problems}: --skip_corrupt takes what can be read.')
+
+
+def explain_corruption(records_dir, error, skip_corrupt=False):
+    """The GazeError for the `error` (any tf.errors.OpError) that reading a stream raised, or its end with `skip_corrupt`.
 
     TensorFlow does not say in which file it happened, so every shard is read again: the message names
     each damaged shard with its first damaged record and the reason, and what to do.
@@ -187,32 +217,33 @@ def explain_corruption(records_dir, error):
         manifest = records.load_manifest(records_dir)
     except GazeError as explanation:
         return explanation
-    found = []
-    for shard in manifest.shards:
-        path = pathlib.Path(records_dir) / shard.file
-        damage = _first_damage(path, manifest.img_size)
-        if damage:
-            number, reason = damage
-            found.append(f'{path}: record {number} of {shard.count} cannot be read ({reason})')
+    found = list(filter(None, (_damage(records_dir, shard, manifest.img_size) for shard in manifest.shards)))
     if not found:
         return GazeError(f'Reading {records_dir} failed, yet every record can be read now: {error.message}')
-    return GazeError('; '.join(found) + '. Run `gaze-tf prepare` again, it rewrites only damaged shards, or '
-                     'train with --skip_corrupt, which leaves out what cannot be read.')
+    if skip_corrupt:
+        return GazeError(f'Nothing is left of a domain with --skip_corrupt: {"; ".join(found)}. Run `gaze-tf prepare` again, '
+                         'it rewrites only damaged shards.')
+    return GazeError(f'{"; ".join(found)}. {_REPAIR}')
 
 
-def _first_damage(path, img_size):
-    """(record number from 1, reason) of the first record of a shard that cannot be read, or None."""
-    faces = tf.data.TFRecordDataset(str(path)).map(
-        lambda serialized: _decode(serialized, img_size), num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True)
-    number = 1
+def _damage(records_dir, shard, img_size):
+    """What is wrong with the first record of a Shard that cannot be read, in words, or None."""
+    def decode(serialized):
+        (image,), _ = _decode(serialized, img_size)
+        twin = records.parse(serialized).twin
+        return tf.cond(twin == '', lambda: image, lambda: _decode_image(twin, img_size))
+
+    path, number = pathlib.Path(records_dir) / shard.file, 1
+    faces = tf.data.TFRecordDataset(os.fsencode(path)).map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     try:
         for _ in faces:
             number += 1
+        return None
     except tf.errors.DataLossError:
-        return number, 'its checksum is wrong or the file is cut off'
+        why = 'its checksum is wrong or the file is cut off'
     except tf.errors.InvalidArgumentError:
-        return number, f'its image is not a JPEG of {img_size}x{img_size} pixels'
+        why = f'its image is not a JPEG of {img_size}x{img_size} pixels'
+    return f'{path}: record {number} of {shard.count} cannot be read ({why})'
     return None
 
 
@@ -221,8 +252,14 @@ def _decode(serialized, img_size, twins=False):
     eyes [4] float32."""
     record = records.parse(serialized)
     files = (record.image, record.twin) if twins else (record.image,)
-    images = tuple(tf.io.decode_jpeg(file, channels=3, dct_method='INTEGER_ACCURATE') for file in files)
-    return tuple(tf.ensure_shape(image, [img_size, img_size, 3]) for image in images), record.eyes
+    return tuple(_decode_image(file, img_size) for file in files), record.eyes
+
+
+def _decode_image(file, img_size):
+    # what a damaged header claims might take all memory
+    fits = tf.reduce_all(tf.io.extract_jpeg_shape(file)[:2] == img_size)
+    image = tf.io.decode_jpeg(tf.where(fits, file, ''), channels=3, dct_method='INTEGER_ACCURATE')
+    return tf.ensure_shape(image, [img_size, img_size, 3])
 
 
 def _joined(images, eyes):
@@ -240,7 +277,8 @@ def _shards(records_dir, domain, split, img_size):
     count = manifest.count(domain, split)
     if not count:
         raise GazeError(f'{records_dir} has no {split} images of domain {domain.upper()}.')
-    return [str(pathlib.Path(records_dir) / shard.file) for shard in manifest.select(domain, split)], count
+    # as bytes: names need not be text
+    return [os.fsencode(pathlib.Path(records_dir) / shard.file) for shard in manifest.select(domain, split)], count
 
 
 def check_frame(records_dir, frame_eyes):
@@ -251,11 +289,11 @@ def check_frame(records_dir, frame_eyes):
                         f'--frame_eyes={found}, or run `gaze-tf prepare` with --frame_eyes={frame_eyes}.')
 
 
-def _check_twins(paths):
+def _check_twins(paths, skip_corrupt):
     """Raises GazeError where faces have no twins; `gaze-tf prepare` stores those of all or of none."""
     twin = tf.data.TFRecordDataset(paths[:1]).map(lambda serialized: records.parse(serialized).twin).take(1)
-    if not all(twin.as_numpy_iterator()):
-        raise GazeError(f'{paths[0]} has no twins, from which --lam_twin learns: run `gaze-tf prepare` with --twins.')
+    if not all((twin.ignore_errors() if skip_corrupt else twin).as_numpy_iterator()):
+        raise GazeError(f'{os.fsdecode(paths[0])} has no twins, from which --lam_twin learns: run `gaze-tf prepare` with --twins.')
 
 
 def _derived_seed(*parts):

@@ -4,22 +4,26 @@ A records folder holds shards, `<domain>-<split>-<index>-of-<total>.tfrecord`, a
 Domain 'x' is eyes at the camera, 'y' eyes elsewhere. A shard appears under its name only when it is
 whole, and the manifest says `complete` only when every shard is there.
 """
+import concurrent.futures
 import dataclasses
 import hashlib
 import json
 import os
 import pathlib
+import re
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from gaze_tf.config import FRAME_EYES
+from gaze_tf.config import FRAME_EYES, eye_shares
 from gaze_tf.errors import GazeError
+from gaze_tf.folders import new_file, reason, write_text
 
 DOMAINS = ('x', 'y')
 SPLITS = ('train', 'test')
 MANIFEST_NAME = 'manifest.json'
 VERSION = 1
+_SHARD_NAME = re.compile(r'([xy])-(train|test)-\d{5}-of-\d{5}\.tfrecord')
 
 _FEATURES = {
     'image': tf.io.FixedLenFeature([], tf.string),
@@ -126,20 +130,17 @@ def write_shard(path, records):
     Nothing is found at `path` until all of it is written; if `records` raises, nothing ever is.
     Raises GazeError when the disk refuses.
     """
-    path = pathlib.Path(path)
-    temporary = path.with_name(path.name + '.tmp')
     count = 0
     try:
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for record in records:
-                writer.write(encode(record))
-                count += 1
-        size, checksum = temporary.stat().st_size, file_sha256(temporary)
-        os.replace(temporary, path)
+        with new_file(path) as file:
+            # as bytes: names need not be text
+            with tf.io.TFRecordWriter(os.fsencode(file.name)) as writer:
+                for record in records:
+                    writer.write(encode(record))
+                    count += 1
+            size, checksum = os.stat(file.name).st_size, file_sha256(file.name)
     except (OSError, tf.errors.OpError) as error:
-        raise GazeError(f'Cannot write {path}: {error}') from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise GazeError(f'Cannot write {path}: {reason(error)}.') from error
     return count, size, checksum
 
 
@@ -166,12 +167,10 @@ def save_manifest(records_dir, manifest):
         'fingerprint': manifest.fingerprint,
         'shards': [dataclasses.asdict(shard) for shard in manifest.shards],
     }
-    temporary = path.with_name(path.name + '.tmp')
     try:
-        temporary.write_text(json.dumps(values, indent=1) + '\n', encoding='utf-8')
-        os.replace(temporary, path)
+        write_text(path, json.dumps(values, indent=1) + '\n')
     except OSError as error:
-        raise GazeError(f'Cannot write {path}: {error}') from error
+        raise GazeError(f'Cannot write {path}: {reason(error)}.') from error
 
 
 def read_manifest(records_dir):
@@ -184,13 +183,44 @@ def read_manifest(records_dir):
         shards = tuple(Shard(**{**shard, 'left_out': tuple(shard['left_out'])}) for shard in values['shards'])
         bad_rows = {domain: tuple(rows) for domain, rows in values['bad_rows'].items()}
         # earlier versions wrote no frame_eyes and had no others
-        return Manifest(values['img_size'], values['complete'], values['missing'], bad_rows, shards,
-                        values.get('frame_eyes', FRAME_EYES))
+        manifest = Manifest(values['img_size'], values['complete'], values['missing'], bad_rows, shards,
+                            values.get('frame_eyes', FRAME_EYES))
+        _check_manifest(manifest)
+        return manifest
     except (FileNotFoundError, NotADirectoryError) as error:
         raise GazeError(f'{records_dir} has no {MANIFEST_NAME}: it is not a folder written by '
                         '`gaze-tf prepare`.') from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except RecursionError as error:
+        raise GazeError(f'{path} cannot be read (it is nested too deeply): run `gaze-tf prepare` again.') from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, GazeError) as error:
         raise GazeError(f'{path} cannot be read ({error}): run `gaze-tf prepare` again.') from error
+
+
+def _check_manifest(manifest):
+    """Raises ValueError, GazeError unless every value is of its kind: manifests are edited by hand, too."""
+    def check(fits, what):
+        if not fits:
+            raise ValueError(what)
+
+    def is_number(value, least=0):
+        # to Python True is a number
+        return type(value) is int and least <= value
+
+    check(is_number(manifest.img_size, 1), 'img_size is no number of pixels')
+    check(type(manifest.complete) is bool, 'complete is neither true nor false')
+    check(all(map(is_number, manifest.missing.values())), 'missing has something else than numbers')
+    texts = [text for rows in manifest.bad_rows.values() for text in rows]
+    for shard in manifest.shards:
+        fits = isinstance(shard.file, str) and _SHARD_NAME.fullmatch(shard.file)
+        check(fits and (shard.domain, shard.split) == fits.groups(),
+              f'{shard.file!r} is no shard of {shard.domain!r} {shard.split!r}')
+        # a record has 16 bytes around what it holds
+        check(is_number(shard.count) and is_number(shard.bytes) and 16 * shard.count <= shard.bytes,
+              f'the count or the bytes of {shard.file} cannot be')
+        texts += [shard.sha256, shard.key, *shard.left_out]
+    check(all(isinstance(text, str) for text in texts), 'something else stands where text belongs')
+    check(len({shard.file for shard in manifest.shards}) == len(manifest.shards), 'a shard is listed twice')
+    eye_shares(manifest.frame_eyes)
 
 
 def load_manifest(records_dir):
@@ -203,10 +233,39 @@ def load_manifest(records_dir):
     if not manifest.complete:
         raise GazeError(f'{records_dir} is not complete: run `gaze-tf prepare` again, it does only what is '
                         'missing.')
+    check_sizes(records_dir, manifest)
+    return manifest
+
+
+def check_sizes(records_dir, manifest):
+    """Raises GazeError when a shard is missing or has another size than was written."""
     for shard in manifest.shards:
         path = pathlib.Path(records_dir) / shard.file
         size = path.stat().st_size if path.is_file() else None
         if size != shard.bytes:
             problem = 'is missing' if size is None else f'has {size} bytes instead of {shard.bytes}'
             raise GazeError(f'{path} {problem}: run `gaze-tf prepare` again, it rewrites only that shard.')
-    return manifest
+
+
+def changed_shards(records_dir, manifest, known):
+    """The Shards whose files have not the checksums that the manifest says, which takes reading them.
+
+    known: {file name: [size, time of the last change in nanoseconds, checksum]}, by which files are spared that have not
+    been touched since their checksum was found; what is found now goes into it. Raises GazeError where one cannot be read.
+    """
+    def state(shard):
+        path = pathlib.Path(records_dir) / shard.file
+        try:
+            status = path.stat()
+            earlier = known.get(shard.file)
+            here = [status.st_size, status.st_mtime_ns]
+            return [*here, earlier[2] if earlier and list(earlier[:2]) == here else file_sha256(path)]
+        except OSError as error:
+            raise GazeError(f'{path} cannot be read: {reason(error)}.') from error
+
+    # hashing lets other threads run
+    with concurrent.futures.ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        found = dict(zip((shard.file for shard in manifest.shards), pool.map(state, manifest.shards)))
+    known.clear()
+    known.update(found)
+    return [shard for shard in manifest.shards if found[shard.file][2] != shard.sha256]

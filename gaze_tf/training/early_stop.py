@@ -27,7 +27,7 @@ class EarlyStop:
             return
         self._stage = stage
         self._batches = _batches(*(pipeline.fixed_batch(data.data_dir, domain, 'test', img_size, FACES,
-                                                        schedule.twins and domain == 'y')
+                                                        schedule.twins and domain == 'y', data.skip_corrupt)
                                    for domain in 'xy'))
         # strings cannot be elsewhere, and numbers that Python looks at need not be
         with tf.device('CPU:0'):

@@ -1,6 +1,7 @@
 """What stands beside the checkpoints of a run: its configuration, and what its training data was."""
 import dataclasses
 import json
+import os
 import pathlib
 
 from gaze_tf import config as config_lib
@@ -34,12 +35,32 @@ def check(directory, groups, manifest):
                             f'{"; ".join(differences)}. Restore the data, or start in another --output_dir.')
 
 
-def write(directory, groups, manifest):
-    """Writes (OSError if it cannot) the configurations `groups` and what the data is; makes the folder."""
+def write(directory, groups, manifest, checked):
+    """Writes (OSError if it cannot) the configurations `groups` and what the data is; makes the folder.
+
+    checked: what `checksums` is to give when the run goes on.
+    """
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    folders.write_text(directory / RECORDS_NAME, json.dumps(_contents(manifest), indent=1) + '\n')
+    contents = {**_contents(manifest), 'checked': checked}
+    folders.write_text(directory / RECORDS_NAME, json.dumps(contents, indent=1) + '\n')
     config_lib.save(directory / config_lib.CONFIG_NAME, **groups)
+
+
+def checksums(directory):
+    """{file name: [size, time of the last change, checksum]} of shards, as the run in a folder found them last."""
+    path = pathlib.Path(directory) / RECORDS_NAME
+    # runs of earlier versions did not look
+    return _load(path).get('checked', {}) if path.is_file() else {}
+
+
+def place(directory):
+    """What tells the folder of a run from another under its name, or None where there is none any more."""
+    try:
+        status = os.stat(directory)
+        return (status.st_dev, status.st_ino) if (pathlib.Path(directory) / config_lib.CONFIG_NAME).is_file() else None
+    except OSError:
+        return None
 
 
 def data_of(directory):
@@ -51,7 +72,7 @@ def data_of(directory):
     if not path.is_file():
         return None
     contents = _load(path)
-    return _counts(contents), records.fingerprint(shard[-1] for shard in contents['shards'].values())
+    return _counts(contents), _fingerprint(contents)
 
 
 def changed(directory, groups):
@@ -74,9 +95,12 @@ def _contents(manifest):
 def _load(path):
     try:
         contents = json.loads(path.read_text(encoding='utf-8'))
-        _counts(contents), contents['img_size']
+        # it may have been edited by hand
+        _counts(contents), _fingerprint(contents), contents['img_size']
+        if not all(len(state) == 3 for state in contents.get('checked', {}).values()):
+            raise ValueError('checked has something else than sizes, times and checksums')
         return contents
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise GazeError(f'{path} cannot be read ({error}): remove it if the data is the one that the run began '
                         'with.') from error
 
@@ -94,6 +118,10 @@ def _differences(earlier, now):
         found.append(f'{", ".join(names[:3])}{" and others" * (len(names) > 3)} had other contents' if names else
                      'the images are divided into other files')
     return found
+
+
+def _fingerprint(contents):
+    return records.fingerprint(shard[-1] for shard in contents['shards'].values())
 
 
 def _counts(contents):

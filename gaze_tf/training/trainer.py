@@ -1,7 +1,7 @@
 """The training loop: batches → compiled step → checkpoints, summaries, resume. Both stages use it."""
+import contextlib
 import math
 import pathlib
-import signal
 import sys
 import time
 
@@ -12,8 +12,10 @@ from tqdm import tqdm
 from gaze_tf import config as config_lib
 from gaze_tf.data import pipeline
 from gaze_tf.errors import GazeError
+from gaze_tf.folders import alone_in
 from gaze_tf.training import checkpoints, distribution, run_folder
 from gaze_tf.training.early_stop import EarlyStop
+from gaze_tf.training.stop_signals import StopSignals
 
 PICTURES = 8    # faces of each domain in the TensorBoard grids
 
@@ -58,13 +60,14 @@ def train(make_stage, groups, show):
                         'is the batch of all devices together.')
     # before the networks are built: bad data should be known at once
     pipeline.check_frame(data.data_dir, geometry.frame_eyes)
-    fixed = [pipeline.fixed_batch(data.data_dir, domain, split, geometry.img_size, PICTURES)
-             for domain, split in _picture_splits(data.data_dir)]
     directory, manifest = pathlib.Path(run.output_dir), pipeline.records.load_manifest(data.data_dir)
-    run_folder.check(directory, groups, manifest)
-    tf.keras.utils.set_random_seed(run.seed)
-
-    with workers.losing_one():
+    with alone_in(directory) if workers.is_chief else contextlib.nullcontext(), workers.losing_one():
+        run_folder.check(directory, groups, manifest)
+        checksums = run_folder.checksums(directory)
+        pipeline.check_contents(data.data_dir, checksums, data.skip_corrupt)
+        fixed = [pipeline.fixed_batch(data.data_dir, domain, split, geometry.img_size, PICTURES,
+                                      skip_corrupt=data.skip_corrupt) for domain, split in _picture_splits(data.data_dir)]
+        tf.keras.utils.set_random_seed(run.seed)
         with strategy.scope():
             stage = make_stage(xla)
         early_stop = EarlyStop(stage, schedule, data, geometry.img_size)
@@ -78,7 +81,7 @@ def train(make_stage, groups, show):
                 print(f'Going on with changed options, so not as an uninterrupted run would: {", ".join(changes)}.')
             # only now: a start that was refused must not claim the folder
             with loop.manager.writing(directory / config_lib.CONFIG_NAME):
-                run_folder.write(directory, groups, manifest)
+                run_folder.write(directory, groups, manifest, checksums)
         steps = _make_steps(strategy, stage, groups, first)
         return loop.run(steps, first, schedule.steps, 2 * schedule.batch_size)
 
@@ -103,8 +106,10 @@ def _make_steps(strategy, stage, groups, first):
     def explained(read):
         try:
             return read()
-        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-            raise pipeline.explain_corruption(data.data_dir, error) from error
+        # the last three, depending on what waits for the batch: the stream has come to its end
+        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError,
+                tf.errors.OutOfRangeError, StopIteration) as error:
+            raise pipeline.explain_corruption(data.data_dir, error, data.skip_corrupt) from error
 
     batches = iter(strategy.distribute_datasets_from_function(streams))
     if replicas == run.steps_per_call == 1:
@@ -134,10 +139,11 @@ class _Loop:
         self.early_stop, self.workers = early_stop, workers
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.manager = checkpoints.manager(directory, self.step, stage.checkpoint, config.keep)
+        self.directory, self.place = directory, None
         self.events, self.writer = directory / 'tensorboard', None
         self.unread = []        # terms of the newest steps, still on the device
         self.rows = []          # terms of the steps since the last scalars, read and found finite
-        self.signal = None
+        self.signals = StopSignals()
 
     def resume(self):
         """Restores the newest good checkpoint, if there is one; the number of steps done."""
@@ -169,26 +175,24 @@ class _Loop:
         with self._writing_events():
             self.writer = (tf.summary.create_file_writer(str(self.events)) if self.workers.is_chief else
                            tf.summary.create_noop_writer())
-        handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.place = run_folder.place(self.directory)
         # a log file wants a line now and then, a terminal a lively bar
         pause = 0.5 if sys.stderr.isatty() else 15
         try:
-            with tqdm(total=total, initial=first, unit='step', mininterval=pause, dynamic_ncols=True,
-                      disable=not self.workers.is_chief) as bar:
+            with self.signals, tqdm(total=total, initial=first, unit='step', mininterval=pause, dynamic_ncols=True,
+                                    disable=not self.workers.is_chief) as bar:
                 self._loop(steps, first, total, images_per_step, bar)
-            # who leaves before the chief has saved would be missed
-            self.workers.gather(0)
+                # who leaves before the chief has saved would be missed
+                self.workers.gather(0)
         finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
             with self._writing_events():
                 self.writer.close()
-        if self.signal and self.workers.is_chief:
+        if self.signals.number and self.workers.is_chief:
             print(f'Stopped at step {int(self.step)}, saved as {self.manager.latest_checkpoint}; the same '
                   'command goes on from there.')
         elif self.early_stop.verdict and self.workers.is_chief:
             print(f'Stopped early at step {int(self.step)}: {self.early_stop.verdict}.')
-        return self.signal or 0
+        return self.signals.number or 0
 
     def _loop(self, steps, first, total, images_per_step, bar):
         bar.set_description('building the graph')
@@ -197,6 +201,7 @@ class _Loop:
             # a run may have stopped between two multiples
             count = self.config.steps_per_call - step % self.config.steps_per_call
             self.unread.append(steps(count))
+            self.signals.back()
             step += count
             self.step.assign(step)
             if step == first + count:
@@ -228,15 +233,16 @@ class _Loop:
 
     def _told_to_stop(self):
         """Whether this worker, or any other, has received a signal."""
-        found = max(self.workers.gather(self.signal or 0))
+        found = max(self.workers.gather(self.signals.number or 0))
         if found:
-            self.signal = found
+            self.signals.number = found
         return bool(found)
 
-    def _on_signal(self, number, frame):
-        """Finish the step, save, stop; a second signal acts at once."""
-        self.signal = number
-        signal.signal(number, signal.SIG_DFL)
+    def _check_place(self):
+        if self.workers.is_chief and run_folder.place(self.directory) != self.place:
+            raise GazeError(f'Training stopped at step {int(self.step)}: its folder {self.directory} was removed, moved or '
+                            'replaced meanwhile, and with it what it had saved. Put the folder back, and the same command goes '
+                            'on from its last checkpoint; without it, it begins anew.')
 
     def _read(self):
         """Reads the terms back from the device; raises GazeError at the first that is not finite."""
@@ -256,6 +262,7 @@ class _Loop:
 
     def _log(self, bar, images_per_second):
         self._read()
+        self._check_place()
         terms = {name: sum(row[name] for row in self.rows) / len(self.rows) for name in self.rows[0]}
         self.rows = []
         bar.set_postfix({name: f'{terms[name]:.3g}' for name in self.show if name in terms})
@@ -277,6 +284,7 @@ class _Loop:
     def _save(self):
         """Saves a checkpoint of finite weights, or raises GazeError and keeps the earlier one."""
         self._read()
+        self._check_place()
         for name, variables in self.stage.variables.items():
             if not all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in variables):
                 self._fail(f'a weight of {name} is not finite after step {int(self.step)}')
