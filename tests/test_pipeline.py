@@ -1,6 +1,7 @@
 """The training streams."""
 import io
 import itertools
+import resource
 
 import numpy as np
 import pytest
@@ -240,3 +241,76 @@ def test_error_without_damage_is_passed_on(folder):
     error = tf.errors.DataLossError(None, None, 'the disk was away')
     message = str(pipeline.explain_corruption(folder, error))
     assert 'every record can be read now: the disk was away' in message
+
+
+def damage_all(folder, domain):
+    """Flips a bit in the first record of every shard of a domain's training faces."""
+    for path in folder.glob(f'{domain}-train-*'):
+        data = bytearray(path.read_bytes())
+        data[100] ^= 1
+        path.write_bytes(bytes(data))
+
+
+def test_a_stream_of_which_nothing_can_be_read_ends(tmp_path):
+    write(tmp_path)
+    damage_all(tmp_path, 'x')
+    assert take(stream(tmp_path, skip_corrupt=True), 1) == []
+    message = str(pipeline.explain_corruption(tmp_path, None, skip_corrupt=True))
+    assert message.startswith('Nothing is left of a domain with --skip_corrupt: ') and message.count('record 1 of') == 4
+    assert all(path.name in message for path in tmp_path.glob('x-train-*'))
+    assert len(take(stream(tmp_path, 'y', skip_corrupt=True), 6)) == 6
+
+
+def test_a_stream_without_images_ends(tmp_path):
+    write(tmp_path, {('x', number): b'garbage' for number in range(21)})
+    assert take(stream(tmp_path, skip_corrupt=True), 1) == []
+
+
+def test_a_stream_ends_when_its_last_record_goes(tmp_path):
+    write(tmp_path)
+    batches = iter(stream(tmp_path, skip_corrupt=True))
+    next(batches)
+    damage_all(tmp_path, 'x')
+    # a few epochs have been read ahead
+    assert sum(1 for _ in batches) < 1000
+
+
+def test_pictures_without_what_is_corrupt(tmp_path):
+    write(tmp_path)
+    flip_bytes(tmp_path, 'x-train-00000-of-00004.tfrecord')
+    with pytest.raises(GazeError, match='x-train-00000-of-00004.tfrecord: record 2'):
+        pipeline.fixed_batch(tmp_path, 'x', 'train', SIZE, 3)
+    batch = pipeline.fixed_batch(tmp_path, 'x', 'train', SIZE, 3, skip_corrupt=True)
+    assert numbers([pipeline.Batch(batch.image.numpy(), batch.eyes.numpy())]) == [0, 6, 7]
+    damage_all(tmp_path, 'x')
+    with pytest.raises(GazeError, match='Nothing is left of a domain'):
+        pipeline.fixed_batch(tmp_path, 'x', 'train', SIZE, 3, skip_corrupt=True)
+
+
+def test_contents_are_those_that_were_prepared(tmp_path, capsys):
+    write(tmp_path)
+    pipeline.check_contents(tmp_path, {}, skip_corrupt=False)
+    # as large, and every record can be read
+    (tmp_path / 'x-train-00001-of-00004.tfrecord').write_bytes((tmp_path / 'x-train-00000-of-00004.tfrecord').read_bytes())
+    flip_bytes(tmp_path, 'y-train-00000-of-00003.tfrecord')
+    sizes = {shard.file: shard.bytes for shard in records.read_manifest(tmp_path).shards}
+    path = tmp_path / 'x-train-00001-of-00004.tfrecord'
+    with open(path, 'ab') as file:
+        file.truncate(sizes[path.name])
+    with pytest.raises(GazeError) as error:
+        pipeline.check_contents(tmp_path, {}, skip_corrupt=False)
+    assert str(path) in str(error.value) and 'y-train-00000-of-00003.tfrecord: record 2 of 6 cannot be read' in str(error.value)
+    assert '`gaze-tf prepare` again' in str(error.value) and str(error.value).count('.tfrecord') == 2
+    pipeline.check_contents(tmp_path, {}, skip_corrupt=True)
+    assert '--skip_corrupt takes what can be read' in capsys.readouterr().out
+
+
+def test_a_header_that_claims_gigabytes_costs_nothing(tmp_path):
+    data = bytearray(jpeg(9))
+    start = data.index(b'\xff\xc0') + 5       # height and width, behind a length and a precision
+    data[start:start + 4] = b'\xff\xf0\xff\xf0'
+    write(tmp_path, {('x', 9): bytes(data)})
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = numbers(take(stream(tmp_path, skip_corrupt=True, batch_size=1), 20))
+    assert sorted(found) == [number for number in range(21) if number != 9]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 1e6      # kilobytes

@@ -1,6 +1,7 @@
 """The TFRecord schema and the manifest."""
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_no_manifest(tmp_path):
         records.load_manifest(tmp_path / 'nowhere')
 
 
-@pytest.mark.parametrize('text', ['{"version": 1', '[]', '{"version": 99}', '{"version": 1}'])
+@pytest.mark.parametrize('text', ['{"version": 1', '[]', '{"version": 99}', '{"version": 1}', '[' * 100_000])
 def test_unreadable_manifest(tmp_path, text):
     (tmp_path / 'manifest.json').write_text(text)
     with pytest.raises(GazeError, match='manifest.json cannot be read .*run `gaze-tf prepare` again'):
@@ -111,3 +112,49 @@ def test_missing_and_cut_shards_are_named(folder):
     path.unlink()
     with pytest.raises(GazeError, match=f'{path.name} is missing'):
         records.load_manifest(folder)
+
+
+def edited(folder, change):
+    path = folder / 'manifest.json'
+    values = json.loads(path.read_text())
+    change(values, values['shards'][0])
+    path.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize('change', [
+    lambda values, shard: values.update(img_size='32'), lambda values, shard: values.update(img_size=0),
+    lambda values, shard: values.update(img_size=True), lambda values, shard: values.update(complete='yes'),
+    lambda values, shard: values.update(missing=[]), lambda values, shard: values.update(missing={'x': None}),
+    lambda values, shard: values.update(bad_rows={'x': [1]}), lambda values, shard: values.update(bad_rows='none'),
+    lambda values, shard: values.update(frame_eyes=7), lambda values, shard: values.update(frame_eyes='1,2'),
+    lambda values, shard: values.update(shards={'a': 1}), lambda values, shard: values.update(shards=[1]),
+    lambda values, shard: values['shards'].append(shard), lambda values, shard: shard.update(file='../../etc/passwd'),
+    lambda values, shard: shard.update(file=None), lambda values, shard: shard.update(domain='y'),
+    lambda values, shard: shard.update(count=2.5), lambda values, shard: shard.update(count=-1),
+    lambda values, shard: shard.update(count=10 ** 18), lambda values, shard: shard.update(bytes='much'),
+    lambda values, shard: shard.update(sha256=None), lambda values, shard: shard.update(left_out=[None]),
+    lambda values, shard: shard.update(more=1), lambda values, shard: shard.pop('key')])
+def test_manifests_edited_by_hand(folder, change):
+    edited(folder, change)
+    with pytest.raises(GazeError, match='manifest.json cannot be read .*run `gaze-tf prepare` again') as error:
+        records.load_manifest(folder)
+    assert '\n' not in str(error.value)
+
+
+def test_checksums_are_found_again_only_where_a_file_was_touched(folder, monkeypatch):
+    manifest, known, read = records.load_manifest(folder), {}, []
+    checksum = records.file_sha256
+    monkeypatch.setattr(records, 'file_sha256', lambda path: read.append(path.name) or checksum(path))
+    shard, = manifest.shards
+    path = folder / shard.file
+    for _ in range(2):
+        assert records.changed_shards(folder, manifest, known) == [] and read == [shard.file]
+    # as JSON gives it back
+    known = json.loads(json.dumps(known))
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(path, ns=(0, manifest.shards[0].bytes))
+    for _ in range(2):
+        assert records.changed_shards(folder, manifest, known) == [shard] and len(read) == 2
+    path.write_bytes(content)
+    assert records.changed_shards(folder, manifest, known) == [] and len(read) == 3
