@@ -305,6 +305,26 @@ def test_contents_are_those_that_were_prepared(tmp_path, capsys):
     assert '--skip_corrupt takes what can be read' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize('eyes', [(np.nan, 5, 30, 7), (3, 5, np.inf, 7), (-1e30, 5, 30, 7), (3, 5, 33, 7)])
+def test_eyes_that_are_nowhere(tmp_path, eyes):
+    write(tmp_path)
+    name, (first, *rest) = 'y-train-00000-of-00003.tfrecord', [records.Record(jpeg(i), (i, 5, 30, 7), str(i)) for i in range(6)]
+    records.write_shard(tmp_path / name, [first._replace(eyes=eyes), *rest])
+    with pytest.raises(GazeError, match=f'{name}: record 1 of 6 cannot be read .* its eyes lie outside it'):
+        pipeline.fixed_batch(tmp_path, 'y', 'train', SIZE, 8)
+    assert 0 not in numbers(take(stream(tmp_path, 'y', skip_corrupt=True, batch_size=1), 40))
+
+
+def test_bytes_that_are_no_record_and_no_text(tmp_path):
+    write(tmp_path)
+    name, size = 'x-train-00001-of-00004.tfrecord', (tmp_path / 'x-train-00001-of-00004.tfrecord').stat().st_size
+    with tf.io.TFRecordWriter(str(tmp_path / name)) as writer:
+        # 16 bytes are those of the frame
+        writer.write(b'\xf2' * (size - 16))
+    with pytest.raises(GazeError, match=f'{name}: record 1 of 6 cannot be read'):
+        pipeline.fixed_batch(tmp_path, 'x', 'train', SIZE, 21)
+
+
 def test_a_header_that_claims_gigabytes_costs_nothing(tmp_path):
     data = bytearray(jpeg(9))
     start = data.index(b'\xff\xc0') + 5       # height and width, behind a length and a precision

@@ -17,6 +17,8 @@ from gaze_tf.errors import GazeError
 
 _REPAIR = ('Run `gaze-tf prepare` again, it rewrites only damaged shards, or train with --skip_corrupt, which leaves out what '
            'cannot be read.')
+# what reading raises; the last where TensorFlow's message quotes bytes of the record
+UNREADABLE = tf.errors.DataLossError, tf.errors.InvalidArgumentError, UnicodeDecodeError
 # Shards read in turn, and serialized examples (20 to 40 kB each) held to be drawn from.
 _CYCLE_LENGTH = 8
 _SHUFFLE_BUFFER = 4096
@@ -188,7 +190,7 @@ def fixed_batch(records_dir, domain, split, img_size, count, twins=False, skip_c
              tf.data.TFRecordDataset(paths).map(lambda serialized: _joined(*_decode(serialized, img_size, twins))))
     try:
         return Batch(*faces.take(count).batch(min(count, available)).get_single_element())
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+    except UNREADABLE as error:
         raise explain_corruption(records_dir, error, skip_corrupt) from error
 
 
@@ -208,7 +210,7 @@ def check_contents(records_dir, known, skip_corrupt):
 
 
 def explain_corruption(records_dir, error, skip_corrupt=False):
-    """The GazeError for the `error` (any tf.errors.OpError) that reading a stream raised, or its end with `skip_corrupt`.
+    """The GazeError for the `error`, one of UNREADABLE, that reading a stream raised, or its end with `skip_corrupt`.
 
     TensorFlow does not say in which file it happened, so every shard is read again: the message names
     each damaged shard with its first damaged record and the reason, and what to do.
@@ -219,7 +221,7 @@ def explain_corruption(records_dir, error, skip_corrupt=False):
         return explanation
     found = list(filter(None, (_damage(records_dir, shard, manifest.img_size) for shard in manifest.shards)))
     if not found:
-        return GazeError(f'Reading {records_dir} failed, yet every record can be read now: {error.message}')
+        return GazeError(f'Reading {records_dir} failed, yet every record can be read now: {error}')
     if skip_corrupt:
         return GazeError(f'Nothing is left of a domain with --skip_corrupt: {"; ".join(found)}. Run `gaze-tf prepare` again, '
                          'it rewrites only damaged shards.')
@@ -241,8 +243,8 @@ def _damage(records_dir, shard, img_size):
         return None
     except tf.errors.DataLossError:
         why = 'its checksum is wrong or the file is cut off'
-    except tf.errors.InvalidArgumentError:
-        why = f'its image is not a JPEG of {img_size}x{img_size} pixels'
+    except UNREADABLE:
+        why = f'its image is not a JPEG of {img_size}x{img_size} pixels, or its eyes lie outside it'
     return f'{path}: record {number} of {shard.count} cannot be read ({why})'
     return None
 
@@ -252,7 +254,9 @@ def _decode(serialized, img_size, twins=False):
     eyes [4] float32."""
     record = records.parse(serialized)
     files = (record.image, record.twin) if twins else (record.image,)
-    return tuple(_decode_image(file, img_size) for file in files), record.eyes
+    # (NaN lies nowhere)
+    inside = tf.reduce_all((0 <= record.eyes) & (record.eyes <= img_size))
+    return tuple(_decode_image(tf.where(inside, file, ''), img_size) for file in files), record.eyes
 
 
 def _decode_image(file, img_size):

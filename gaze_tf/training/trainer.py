@@ -106,9 +106,8 @@ def _make_steps(strategy, stage, groups, first):
     def explained(read):
         try:
             return read()
-        # the last three, depending on what waits for the batch: the stream has come to its end
-        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError,
-                tf.errors.OutOfRangeError, StopIteration) as error:
+        # behind them, depending on what waits for the batch: the stream has come to its end
+        except (*pipeline.UNREADABLE, tf.errors.FailedPreconditionError, tf.errors.OutOfRangeError, StopIteration) as error:
             raise pipeline.explain_corruption(data.data_dir, error, data.skip_corrupt) from error
 
     batches = iter(strategy.distribute_datasets_from_function(streams))
