@@ -10,6 +10,7 @@ import sys
 import pytest
 from absl import flags
 
+import tiny
 from gaze_tf import config
 from gaze_tf.cli import main as cli
 
@@ -176,3 +177,26 @@ def test_command_lines_in_headers_parse(path):
     for command, args in lines:
         args = args.replace('--flagfile=flags/', f'--flagfile={FLAGS_DIR}/').split()
         assert cli.parse(command, args)[1] is not None
+
+
+def test_names_that_are_no_text_and_a_terminal_that_knows_few_letters(faces_dir, tmp_path):
+    folder = os.fsencode(tmp_path) + b'/\xff\xc3\xa4'
+    command = [sys.executable, '-m', 'gaze_tf.cli.main', 'prepare', f'--data_dir={faces_dir}', b'--output_dir=' + folder,
+               f'--img_size={tiny.SIZE}', '--test_x=2', '--test_y=2']
+    done = subprocess.run(command, env={**os.environ, 'PYTHONIOENCODING': 'ascii:strict'}, capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0 and 'Traceback' not in done.stderr
+    assert '/\\udcff\\xe4 is complete: 4 shards written' in done.stdout and b'manifest.json' in os.listdir(folder)
+
+
+@pytest.mark.parametrize('command', [['correct', '--output=a.png', '--input'], ['export', '--checkpoint=runs', '--output_dir'],
+                                     ['turn', '--input=a.png', '--output'], ['export', '--checkpoint'],
+                                     ['prepare', '--output_dir=a', '--data_dir']])
+def test_names_that_are_too_long(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    if command == ['export', '--checkpoint']:
+        command = ['export', '--output_dir=a', '--checkpoint']
+    name = 'n' * 300
+    assert cli.main([*command[:-1], f'{command[-1]}={name}']) == 1
+    line, = capsys.readouterr().err.splitlines()
+    assert line.startswith(f'gaze-tf {command[0]}: ') and not list(tmp_path.iterdir())

@@ -1,8 +1,8 @@
 """python tools/fuzz_records.py --cases=200
 
 Damaged records, manifests and checkpoints against `gaze-tf prepare` and the start of `gaze-tf pretrain`, with a tiny model:
-every command must end with status 0, or with status 1 and a message, within --seconds and --megabytes; what `prepare` leaves
-must be what it wrote at first. Each kind gets so many --cases:
+every command must end with status 0, or with status 1 and a message, within --seconds of computing and --megabytes; what
+`prepare` leaves must be what it wrote at first. Each kind gets so many --cases:
 
     manifest     bytes of manifest.json, or values in it, then training starts
     shard        bytes of a shard, then training starts (every second time with --skip_corrupt) and takes a step
@@ -28,6 +28,7 @@ import resource
 import shutil
 import sys
 import tempfile
+import time
 import traceback
 
 from absl import app, flags
@@ -35,7 +36,7 @@ from absl import app, flags
 flags.DEFINE_integer('cases', 200, 'Inputs of each kind.', lower_bound=1)
 flags.DEFINE_list('kinds', ['manifest', 'shard', 'record', 'prepare', 'checkpoint', 'beside'], 'Kinds to try.')
 flags.DEFINE_integer('seed', 0, 'Of all that is drawn.')
-flags.DEFINE_integer('seconds', 20, 'Limit for one command.', lower_bound=1)
+flags.DEFINE_integer('seconds', 20, 'Limit for one command (ten times as long where it only waits).', lower_bound=1)
 flags.DEFINE_integer('megabytes', 2000, 'Limit for what one process allocates beyond its start.', lower_bound=1)
 flags.DEFINE_string('keep', '', 'Folder for the inputs that went wrong.')
 
@@ -85,9 +86,10 @@ def _outcomes(folder, kind, options):
         try:
             assert ours.recv() == 'ready'
             for number in numbers:
-                yield number, ours.recv() if ours.poll(options.seconds) else f'hangs: for {options.seconds} seconds'
-                if not process.is_alive() and not ours.poll():
+                if not _answers(ours, process, options.seconds):
+                    yield number, f'hangs: for {options.seconds} seconds'
                     break
+                yield number, ours.recv()
         except EOFError:
             process.join()
             yield number, f'dies: with status {process.exitcode}'
@@ -95,6 +97,19 @@ def _outcomes(folder, kind, options):
             process.kill()
             process.join()
         number += 1
+
+
+def _answers(pipe, process, seconds):
+    """Whether something comes before the process has computed for so many seconds, or waited for ten times as many."""
+    def computed():
+        fields = pathlib.Path(f'/proc/{process.pid}/stat').read_text(encoding='ascii').rpartition(') ')[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+    start, limit = computed(), time.monotonic() + 10 * seconds
+    while not pipe.poll(1):
+        if computed() - start > seconds or time.monotonic() > limit:
+            return False
+    return True
 
 
 def _run(pipe, folder, kind, numbers, seed, megabytes):

@@ -4,6 +4,7 @@ A checkpoint is written in a folder of its own and moved to its place once it is
 process is killed, the files of earlier checkpoints are untouched, and what has both an index and data was whole.
 """
 import contextlib
+import math
 import os
 import pathlib
 import re
@@ -236,9 +237,13 @@ def _damage(prefix):
     file = index
     try:
         reader = tf.train.load_checkpoint(str(prefix))
-        names = reader.get_variable_to_shape_map()
+        shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
         file = data
-        for name in names:
+        # as much would be asked of memory as a broken index lists
+        listed = sum(math.prod(shape) * types[name].size for name, shape in shapes.items())
+        if os.path.exists(data) and listed > os.path.getsize(data):
+            raise ValueError('its index lists more than it holds')
+        for name in shapes:
             reader.get_tensor(name)
     except _UNREADABLE as error:
         return f'{file} is broken ({_first_line(error)})' if os.path.exists(file) else f'{file} is missing'
