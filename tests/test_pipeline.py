@@ -299,8 +299,9 @@ def test_contents_are_those_that_were_prepared(tmp_path, capsys):
         file.truncate(sizes[path.name])
     with pytest.raises(GazeError) as error:
         pipeline.check_contents(tmp_path, {}, skip_corrupt=False)
-    assert str(path) in str(error.value) and 'y-train-00000-of-00003.tfrecord: record 2 of 6 cannot be read' in str(error.value)
-    assert '`gaze-tf prepare` again' in str(error.value) and str(error.value).count('.tfrecord') == 2
+    message = str(error.value)
+    assert str(path) in message and 'y-train-00000-of-00003.tfrecord: record 2 of 6 cannot be read' in message
+    assert '`gaze-tf prepare` again' in message and message.count('.tfrecord') == 2
     pipeline.check_contents(tmp_path, {}, skip_corrupt=True)
     assert '--skip_corrupt takes what can be read' in capsys.readouterr().out
 
@@ -308,7 +309,8 @@ def test_contents_are_those_that_were_prepared(tmp_path, capsys):
 @pytest.mark.parametrize('eyes', [(np.nan, 5, 30, 7), (3, 5, np.inf, 7), (-1e30, 5, 30, 7), (3, 5, 33, 7)])
 def test_eyes_that_are_nowhere(tmp_path, eyes):
     write(tmp_path)
-    name, (first, *rest) = 'y-train-00000-of-00003.tfrecord', [records.Record(jpeg(i), (i, 5, 30, 7), str(i)) for i in range(6)]
+    name = 'y-train-00000-of-00003.tfrecord'
+    first, *rest = [records.Record(jpeg(i), (i, 5, 30, 7), str(i)) for i in range(6)]
     records.write_shard(tmp_path / name, [first._replace(eyes=eyes), *rest])
     with pytest.raises(GazeError, match=f'{name}: record 1 of 6 cannot be read .* its eyes lie outside it'):
         pipeline.fixed_batch(tmp_path, 'y', 'train', SIZE, 8)

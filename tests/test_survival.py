@@ -3,7 +3,6 @@ import contextlib
 import dataclasses
 import json
 import multiprocessing
-import os
 import random
 import resource
 import shutil

@@ -297,7 +297,8 @@ def _check_twins(paths, skip_corrupt):
     """Raises GazeError where faces have no twins; `gaze-tf prepare` stores those of all or of none."""
     twin = tf.data.TFRecordDataset(paths[:1]).map(lambda serialized: records.parse(serialized).twin).take(1)
     if not all((twin.ignore_errors() if skip_corrupt else twin).as_numpy_iterator()):
-        raise GazeError(f'{os.fsdecode(paths[0])} has no twins, from which --lam_twin learns: run `gaze-tf prepare` with --twins.')
+        raise GazeError(f'{os.fsdecode(paths[0])} has no twins, from which --lam_twin learns: run `gaze-tf prepare` with '
+                        '--twins.')
 
 
 def _derived_seed(*parts):

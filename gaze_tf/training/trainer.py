@@ -44,9 +44,9 @@ def train(make_stage, groups, show):
       0, or the number of the signal that stopped the run early (after saving).
 
     Raises:
-      GazeError: bad data, a run with another model or other data in the folder, no checkpoint of it that can be
-        read, a loss that is not finite, a file that cannot be written, numbers that do not fit (of steps, of
-        devices), another worker that was lost.
+      GazeError: bad data, a run with another model or other data in the folder, one that is still going on there, the
+        folder's removal, no checkpoint of it that can be read, a loss that is not finite, a file that cannot be
+        written, numbers that do not fit (of steps, of devices), another worker that was lost.
     """
     run, data = groups['run'], groups['data']
     if run.deterministic:
@@ -65,8 +65,7 @@ def train(make_stage, groups, show):
         run_folder.check(directory, groups, manifest)
         checksums = run_folder.checksums(directory)
         pipeline.check_contents(data.data_dir, checksums, data.skip_corrupt)
-        fixed = [pipeline.fixed_batch(data.data_dir, domain, split, geometry.img_size, PICTURES,
-                                      skip_corrupt=data.skip_corrupt) for domain, split in _picture_splits(data.data_dir)]
+        fixed = _faces_to_draw(data, geometry.img_size)
         tf.keras.utils.set_random_seed(run.seed)
         with strategy.scope():
             stage = make_stage(xla)
@@ -124,10 +123,11 @@ def _make_deterministic(run):
     tf.config.experimental.enable_op_determinism()
 
 
-def _picture_splits(records_dir):
-    """Pictures show held-out faces, or training faces of a domain that holds none out."""
-    manifest = pipeline.records.load_manifest(records_dir)
-    return [(domain, 'test' if manifest.count(domain, 'test') else 'train') for domain in 'xy']
+def _faces_to_draw(data, img_size):
+    """A Batch of each domain: held-out faces, or training faces of a domain that holds none out."""
+    manifest = pipeline.records.load_manifest(data.data_dir)
+    return [pipeline.fixed_batch(data.data_dir, domain, 'test' if manifest.count(domain, 'test') else 'train', img_size,
+                                 PICTURES, skip_corrupt=data.skip_corrupt) for domain in 'xy']
 
 
 class _Loop:
@@ -239,9 +239,9 @@ class _Loop:
 
     def _check_place(self):
         if self.workers.is_chief and run_folder.place(self.directory) != self.place:
-            raise GazeError(f'Training stopped at step {int(self.step)}: its folder {self.directory} was removed, moved or '
-                            'replaced meanwhile, and with it what it had saved. Put the folder back, and the same command goes '
-                            'on from its last checkpoint; without it, it begins anew.')
+            raise GazeError(f'Training stopped at step {int(self.step)}: its folder {self.directory} was removed, moved '
+                            'or replaced meanwhile, and with it what it had saved. Put the folder back, and the same command '
+                            'goes on from its last checkpoint; without it, it begins anew.')
 
     def _read(self):
         """Reads the terms back from the device; raises GazeError at the first that is not finite."""
