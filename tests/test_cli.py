@@ -200,3 +200,10 @@ def test_names_that_are_too_long(tmp_path, monkeypatch, capsys, command):
     assert cli.main([*command[:-1], f'{command[-1]}={name}']) == 1
     line, = capsys.readouterr().err.splitlines()
     assert line.startswith(f'gaze-tf {command[0]}: ') and not list(tmp_path.iterdir())
+
+
+def test_names_that_tensorflow_cannot_open(monkeypatch, capsys):
+    from gaze_tf.cli import export
+    monkeypatch.setattr(export, 'run', lambda values: values.output_dir.encode())
+    status, _, err = run(capsys, 'export', '--output_dir=' + os.fsdecode(b'runs/\xff'))
+    assert status == 1 and err.startswith("gaze-tf export: 'runs/\\udcff' is not UTF-8")

@@ -96,6 +96,12 @@ def _run(args):
     except GazeError as error:
         print(f'gaze-tf {command}: {error}', file=sys.stderr)
         return 1
+    except UnicodeEncodeError as error:
+        if error.reason != 'surrogates not allowed':
+            raise
+        print(f'gaze-tf {command}: {error.object[:300]!r} is not UTF-8, and TensorFlow opens no such names: choose another.',
+              file=sys.stderr)
+        return 1
     except OSError as error:
         # a name that is too long, a folder that may not be entered: whoever looks at a path may meet it
         if error.filename is None:
