@@ -43,7 +43,7 @@ def run(values):
         if note:
             print(note, file=sys.stderr)
     if sources[0].output.suffix.lower() != '.gif':
-        from gaze_tf.editing.video_files import ffmpeg
+        from gaze_tf.editing.ffmpeg import ffmpeg
         ffmpeg()    # whether it is there should be known at once
 
     # TensorFlow takes seconds to import: after the flags are known to be good
