@@ -1,5 +1,8 @@
 """Video files as streams of upright RGB frames, through the ffmpeg that imageio-ffmpeg carries."""
+import collections
 import contextlib
+import math
+import os
 import pathlib
 import re
 import subprocess
@@ -26,11 +29,11 @@ class VideoReader:
         self._path = pathlib.Path(path)
         self._probed = probe(self._path)
         self.info, self.problem, self.notes = self._probed.info, '', []
-        self._frames = None
+        self._frames, self._reason = None, ''
 
     def __iter__(self):
         self.close()
-        self.problem = ''
+        self.problem, self.notes = '', []
         self._frames = self._read()
         return self._frames
 
@@ -44,39 +47,63 @@ class VideoReader:
         return float((number + sum(gap.frames for gap in self._probed.times.gaps if gap.number <= number)) / self.info.fps)
 
     def _read(self):
-        width, height = self.info.size
-        times = self._probed.times
-        # One ffmpeg makes frames of one size: it begins anew where the pictures change theirs, and forgets the time. Another
-        # makes their times even.
-        decode = ['-loglevel', 'level+info', '-nostdin', *ffmpeg.source(self._path), '-map', '0:V:0', '-vf',
-                  ','.join(self._probed.filters), '-vsync', 'vfr', '-enc_time_base', '-1', '-pix_fmt', 'rgb24',
-                  '-c:v', 'rawvideo', '-f', 'nut', 'pipe:1']
-        # from 0 on, so that no frame is repeated where the sound begins first
-        gaps = ''.join(f'-{float(gap.frames / times.fps):.6f}/TB*gte(T\\,{gap.middle:.6f})' for gap in times.gaps)
-        even = ['-loglevel', 'quiet', '-fpsprobesize', '0', '-analyzeduration', '0', '-copyts', '-f', 'nut', '-i', 'pipe:0',
-                '-vf', f'setpts=PTS-STARTPTS{gaps},fps={times.fps}', '-f', 'rawvideo', 'pipe:1']
-        count = 0
-        with ffmpeg.running(decode, stdout=subprocess.PIPE) as (decoder, said), \
-                ffmpeg.running(even, stdin=decoder.stdout, stdout=subprocess.PIPE) as (process, _):
-            # so that the first one ends with the second
-            decoder.stdout.close()
-            while True:
-                frame = np.empty((height, width, 3), np.uint8)
-                if process.stdout.readinto(memoryview(frame).cast('B')) < frame.nbytes:
-                    break
+        times, first, held, count = self._probed.times, None, None, 0
+        gaps = collections.deque(times.gaps)
+        # twice as many frames as there are packets is what only broken times ask for
+        skipped, most = 0, math.inf if times.frames is None else 2 * times.frames + 100
+        for seconds, frame in self._decoded():
+            first = seconds if first is None else first
+            while gaps and gaps[0].middle <= seconds:
+                skipped += gaps.popleft().frames
+            # the last that comes by the middle of a frame's time, until the next
+            while count < min(math.floor((seconds - first) * times.fps + Fraction(1, 2)) - skipped, most):
+                yield held
                 count += 1
-                yield frame
-            failed = decoder.wait() != 0
-            reason, changes = _heard(said())
-        if not count:
-            raise GazeError(f'--input: no frame of {self._path} can be read ({reason}).')
+            held = frame
+        if held is None:
+            raise GazeError(f'--input: no frame of {self._path} can be read ({self._reason}).')
+        yield held
+        count += 1
+        if self._reason:
+            self.problem = f'ffmpeg found errors in {self._path} ({self._reason}): {count} frames could be read.'
+        elif count < 0.9 * (times.promised or 0) - 2:
+            self.problem = f'{self._path} ends early: {count} frames could be read of about {times.promised}.'
+
+    def _decoded(self):
+        """Yields (seconds of the file, a Fraction; frame) as they are decoded."""
+        width, height = self.info.size
+        with _pipe() as (told, end):
+            # Times do not go through the filters, which ffmpeg makes anew where pictures change: they come beside the frames,
+            # first, and written at once.
+            command = ['-loglevel', 'level+info', '-nostdin', *ffmpeg.source(self._path), '-map', '0:V:0', '-vf',
+                       ','.join(self._probed.filters), '-vsync', '0', '-enc_time_base', '-1', '-pix_fmt', 'rgb24',
+                       '-c:v', 'rawvideo', '-f', 'tee', f'[f=framecrc:flush_packets=1]pipe:{end.fileno()}|[f=rawvideo]pipe:1']
+            with ffmpeg.running(command, stdout=subprocess.PIPE, pass_fds=[end.fileno()]) as (process, said):
+                end.close()
+                for line in told:
+                    if line.startswith(b'#tb 0:'):
+                        base = Fraction(line[6:].decode().strip())
+                    if line.startswith(b'#'):
+                        continue
+                    frame = np.empty((height, width, 3), np.uint8)
+                    if process.stdout.readinto(memoryview(frame).cast('B')) < frame.nbytes:
+                        break
+                    yield int(line.split(b',')[2]) * base, frame
+                failed = process.wait() != 0
+                self._reason, changes = _heard(said())
+                if failed and not self._reason:
+                    self._reason = 'it ended without a word'
         if changes:
             self.notes = [f'Its pictures change, for the first time to {changes[0]}: all are given the first size, '
                           f'{width}x{height}.']
-        if failed or reason:
-            self.problem = f'ffmpeg found errors in {self._path} ({reason}): {count} frames could be read.'
-        elif count < 0.9 * (times.promised or 0) - 2:
-            self.problem = f'{self._path} ends early: {count} frames could be read of about {times.promised}.'
+
+
+@contextlib.contextmanager
+def _pipe():
+    """Both ends of a pipe, for reading and for writing."""
+    read, write = os.pipe()
+    with open(read, 'rb') as told, open(write, 'wb') as end:
+        yield told, end
 
 
 def _heard(lines):
@@ -86,7 +113,8 @@ def _heard(lines):
         change = re.search(r'Reconfiguring filter graph because .*changed to (\w+)\(.*\), (\d+x\d+)', line)
         if change:
             changes.append(f'{change[2]} ({change[1]})')
-        elif re.search(r'\[(error|fatal|panic)\]', line):
+        # the last of them only repeat that nothing went on
+        elif re.search(r'\[(error|fatal|panic)\](?! (Nothing|Conversion|Task|Terminating|Could not open encoder))', line):
             reason = ffmpeg.plain(line)
     return reason, changes
 
@@ -180,7 +208,9 @@ def _write_command(path, temporary, size, fps, audio_from):
     matrix = 'bt709' if is_hd(size) else 'smpte170m'
     chroma = 'yuv444p' if width % 2 or height % 2 else 'yuv420p'
     # -vsync 0: no frame is repeated where the sound begins first
-    video = ['-map', '0:v', '-vsync', '0', '-vf',
+    # B-frames would ask for a start as early as the longest frame lasts; setpts forgets how long the last one does
+    lasting = ['-bf', '0', '-bsf:v', f'setts=pts=PTS:dts=DTS:duration=1/({fps}*TB)'] if gaps else []
+    video = ['-map', '0:v', '-vsync', '0', *lasting, '-vf',
              f'{gaps}scale=out_color_matrix={matrix}:out_range=tv:flags={ffmpeg.SCALE}',
              '-pix_fmt', chroma, '-colorspace', matrix, '-color_primaries', 'bt709', '-color_trc', 'bt709',
              '-color_range', 'tv', '-c:v', 'libx264', '-crf', '17', '-preset', 'fast']

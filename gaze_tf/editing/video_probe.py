@@ -14,8 +14,9 @@ _MOST_SIDE = 16_384
 _MOST_A_SECOND = 2_500_000_000
 _HDR = {'arib-std-b67', 'smpte2084'}
 _WIDE = {'bt2020', 'smpte431', 'smpte432'}
-_TONE_MAP = ('format=gbrpf32le', 'zscale=p=bt709', 'tonemap=mobius:desat=0', 'zscale=t=bt709:m=bt709:r=tv',
-             'format=yuv444p')
+_TONE_MAP = ['zscale=t=linear:npl=203', 'format=gbrpf32le', 'zscale=p=bt709', 'tonemap=mobius:desat=0',
+             'zscale=t=bt709:m=bt709:r=tv', 'format=yuv444p']
+_ORDINARY = ['zscale=p=bt709:m=gbr:r=pc', 'format=gbrp']
 # what ffmpeg makes RGB of; it takes all else for BT.601
 _MATRICES = {'unknown', 'gbr', 'bt709', 'fcc', 'bt470bg', 'smpte170m', 'smpte240m', 'bt2020nc'}
 _TRANSFERS = {'unknown', 'bt709', 'bt470m', 'bt470bg', 'gamma22', 'gamma28', 'smpte170m', 'smpte240m', 'iec61966-2-4',
@@ -154,16 +155,15 @@ def _colour_filters(size, matrix, transfer, primaries):
     notes = []
     # as players do; ffmpeg would take all for BT.601
     usual = 'bt709' if is_hd(size) else 'smpte170m'
+    filters, guess = [], []
     if transfer in _HDR:
-        unknown = ('' if matrix != 'unknown' else ':min=bt2020nc') + ('' if primaries != 'unknown' else ':pin=bt2020')
-        filters, guess = [f'zscale=t=linear:npl=203{unknown}', *_TONE_MAP], []
+        filters = _known(colorspace=(matrix, 'bt2020nc'), color_primaries=(primaries, 'bt2020')) + _TONE_MAP
         notes.append('Its high dynamic range is mapped to the ordinary one.')
     elif primaries in _WIDE:
-        unknown = ('' if matrix != 'unknown' else f':min={usual}') + ('' if transfer != 'unknown' else ':tin=bt709:t=bt709')
-        filters, guess = [f'zscale=p=bt709:m=gbr:r=pc{unknown}', 'format=gbrp'], []
+        filters = _known(colorspace=(matrix, usual), color_trc=(transfer, 'bt709')) + _ORDINARY
         notes.append('Its wide range of colours is mapped to the ordinary one.')
-    else:
-        filters, guess = [], [f'in_color_matrix={usual}'] if matrix == 'unknown' else []
+    elif matrix == 'unknown':
+        guess = [f'in_color_matrix={usual}']
     width, height = size
     # Pictures may change size part-way: those of another shape get bars. Near the first one's, rounding may not make any.
     near = f'lt(abs(dar*{height}/{width}-1),0.02)'
@@ -171,6 +171,12 @@ def _colour_filters(size, matrix, transfer, primaries):
            f"h='if({near},{height},min({height},2*round({width}/dar/2)))'")
     return (*filters, ':'.join([f'scale={fit[0]}', fit[1], *guess, f'flags={ffmpeg.SCALE}']), 'format=rgb24',
             f'pad={width}:{height}:(ow-iw)/2:(oh-ih)/2', 'setsar=1'), notes
+
+
+def _known(**colours):
+    """A list of the filter that sets what is unknown, of {parameter: (what it is, what it is then)}, or of none."""
+    unknown = [f'{name}={usual}' for name, (found, usual) in colours.items() if found == 'unknown']
+    return ['setparams=' + ':'.join(unknown)] if unknown else []
 
 
 def is_hd(size):

@@ -6,6 +6,7 @@ from gaze_tf.editing.video_probe import probe
 
 _NAMES = {'Audio': 'sound track', 'Subtitle': 'subtitle track'}
 _AAC = 'aac', '-b', '192k'
+_SPOKEN = {'aac': 'AAC', 'mov_text': 'plain text', 'srt': 'plain text'}
 
 
 def kept(path, suffix, trial):
@@ -34,7 +35,7 @@ def kept(path, suffix, trial):
             codec = None
         if codec != 'copy':
             what = ', '.join(filter(None, [track.codec, track.language]))
-            end = f'stored as {codec}' if codec else f'left out: ffmpeg cannot write it to {suffix}'
+            end = f'stored as {_SPOKEN[codec]}' if codec else f'left out: ffmpeg cannot write it to {suffix}'
             notes.append(f'{_NAMES[track.kind].capitalize()} {numbers[track.kind]} ({what}) is {end}.')
     if probed.captions:
         notes.append('Closed captions inside its pictures are left out.')
