@@ -208,8 +208,11 @@ def _write_command(path, temporary, size, fps, audio_from):
     matrix = 'bt709' if is_hd(size) else 'smpte170m'
     chroma = 'yuv444p' if width % 2 or height % 2 else 'yuv420p'
     # -vsync 0: no frame is repeated where the sound begins first
-    # B-frames would ask for a start as early as the longest frame lasts; setpts forgets how long the last one does
-    lasting = ['-bf', '0', '-bsf:v', f'setts=pts=PTS:dts=DTS:duration=1/({fps}*TB)'] if gaps else []
+    # B-frames would ask for a start as early as the longest frames last, which .mp4 cannot tell of hours
+    lasting = ['-bf', '0'] if gaps or fps < 1 else []
+    if gaps:
+        # setpts forgets how long the last frame lasts
+        lasting += ['-bsf:v', f'setts=pts=PTS:dts=DTS:duration=1/({fps}*TB)']
     video = ['-map', '0:v', '-vsync', '0', *lasting, '-vf',
              f'{gaps}scale=out_color_matrix={matrix}:out_range=tv:flags={ffmpeg.SCALE}',
              '-pix_fmt', chroma, '-colorspace', matrix, '-color_primaries', 'bt709', '-color_trc', 'bt709',

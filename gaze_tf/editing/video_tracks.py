@@ -66,6 +66,10 @@ def _others(probed):
     first = next(track for track in probed.tracks if track.kind == 'Video' and not track.is_cover)
     # the titles of chapters in .mp4 and .mov
     titles = ('text', 'bin_data') if probed.chapters else ()
-    return [f'{"cover picture" if track.is_cover else "another picture track" if track.kind == "Video" else track.kind.lower()}'
-            f' ({track.codec})' for track in probed.tracks
-            if track.kind not in _NAMES and track != first and track.codec not in titles]
+    found = []
+    for track in probed.tracks:
+        if track.kind not in _NAMES and track != first and track.codec not in titles:
+            name = 'another picture track' if track.kind == 'Video' else track.kind.lower()
+            name = 'cover picture' if track.is_cover else name
+            found.append(f'{name} ({track.codec})' if track.codec != 'unknown' else name)
+    return found
