@@ -1,4 +1,5 @@
 """What is in a video's file beside its pictures, and colours that are not ordinary: kept, or named in a note."""
+import re
 import struct
 
 import numpy as np
@@ -54,7 +55,7 @@ def test_a_sound_track_that_cannot_be_copied(tmp_path, suffix, kept):
     source = unknown_sound(tmp_path / 'source.mov')
     _, _, notes = copied(source, tmp_path / f'copy.{suffix}')
     found = words(tmp_path / f'copy.{suffix}')
-    assert found.count('Audio:') == kept and 'Audio: aac' in found
+    assert len(re.findall('Stream .*Audio:', found)) == kept and 'Audio: aac' in found
     assert notes == [] if kept == 2 else len(notes) == 1 and 'Sound track 2 (apac, fra) is left out' in notes[0]
     assert ffmpeg('-v', 'error', '-i', source, '-map', '0:a:0', '-c', 'copy', '-f', 'md5', '-') == ffmpeg(
         '-v', 'error', '-i', tmp_path / f'copy.{suffix}', '-map', '0:a:0', '-c', 'copy', '-f', 'md5', '-')
@@ -95,8 +96,10 @@ def test_subtitles_chapters_and_dates_stay(tmp_path, talk, suffix):
     found = words(tmp_path / f'copy.{suffix}')
     assert 'A talk' in found and '2024-05-06T07:08:09' in found.partition('Duration')[0]
     assert 'Chapter #0:1: start 0.2' in found and 'Two' in found and 'fra' in found
-    assert ffmpeg('-v', 'error', '-i', tmp_path / f'copy.{suffix}', '-f', 'srt', '-')[1] == (
-        '1\n00:00:00,100 --> 00:00:00,300\nHello\n\n')
+    assert 'Hello' in ffmpeg('-v', 'error', '-i', tmp_path / f'copy.{suffix}', '-f', 'srt', '-')[1]
+    # .mkv begins with the sound, which is a little before the picture
+    pictures, subtitles = (times_of(tmp_path / f'copy.{suffix}', track) for track in ('0:v', '0:s'))
+    assert 0.1 in [pytest.approx(float(time - pictures[0]), abs=0.0015) for time in subtitles]
     assert notes == ([] if suffix != 'mkv' else ['Subtitle track 1 (mov_text, fra) is stored as plain text.'])
 
 
