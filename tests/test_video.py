@@ -150,13 +150,14 @@ def test_a_video_that_is_cut_off(tmp_path, capsys):
 def test_what_is_not_as_it_was_is_said_and_reported(tmp_path, capsys):
     # pictures that stop for a minute, with sound that .mp4 holds but few players play
     make(tmp_path / 'plain.mp4', [frame(60)] * 24)
-    ffmpeg('-i', tmp_path / 'plain.mp4', '-f', 'lavfi', '-i', 'sine=duration=1', '-vf', 'setpts=PTS+60/TB*gte(N\\,12)', '-vsync',
-           '0', '-c:v', 'libx264', '-c:a', 'pcm_s16le', tmp_path / 'in.mkv')
+    ffmpeg('-i', tmp_path / 'plain.mp4', '-f', 'lavfi', '-i', 'sine=duration=1', '-vf', 'setpts=PTS+60/TB*gte(N\\,12)',
+           '-vsync', '0', '-c:v', 'libx264', '-c:a', 'pcm_s16le', tmp_path / 'in.mkv')
     rows = run(tmp_path, input=tmp_path / 'in.mkv')
     said = capsys.readouterr().out.splitlines()
     assert 'one long frame' in said[1] and said[2] == 'Sound track 1 (pcm_s16le) is stored as AAC.'
     assert [row['reason'] for row in rows if not row['frame']] == said[1:]
-    assert len(rows) == 24 + 2 and [float(row['seconds']) for row in rows[11:13]] == pytest.approx([11 / 24, 60 + 12 / 24], abs=0.02)
+    assert len(rows) == 24 + 2
+    assert [float(row['seconds']) for row in rows[11:13]] == pytest.approx([11 / 24, 60 + 12 / 24], abs=0.02)
     assert len(frames_of(tmp_path / 'out.mp4')[1]) == 24
 
 
@@ -262,14 +263,16 @@ def test_animate_to_a_video(tmp_path):
 def test_animations_of_too_many_pixels(tmp_path, capsys, monkeypatch, output, frames, message):
     monkeypatch.setattr(editor_lib, 'MAX_PIXELS', 30_000_000)
     Image.fromarray(np.zeros((150, 200, 3), np.uint8)).save(tmp_path / 'photo.png')
-    assert main(['animate', *tiny.arguments(model='model', input=tmp_path / 'photo.png', output=tmp_path / output, frames=frames,
-                                            eyes='64,60,94,60')]) != 0
+    options = tiny.arguments(model='model', input=tmp_path / 'photo.png', output=tmp_path / output, frames=frames,
+                             eyes='64,60,94,60')
+    assert main(['animate', *options]) != 0
     assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ['photo.png']
 
 
 def test_an_animation_in_which_nothing_changes(tmp_path):
     Image.fromarray(np.zeros((150, 200, 3), np.uint8)).save(tmp_path / 'photo.png')
-    assert main(['animate', *tiny.arguments(model='model', input=tmp_path / 'photo.png', output=tmp_path / 'out.mp4', frames=40,
-                                            eyes='64,60,94,60')]) == 0
+    options = tiny.arguments(model='model', input=tmp_path / 'photo.png', output=tmp_path / 'out.mp4', frames=40,
+                             eyes='64,60,94,60')
+    assert main(['animate', *options]) == 0
     assert len(frames_of(tmp_path / 'out.mp4')[1]) == 78

@@ -43,7 +43,8 @@ def boxed(content, path, box):
 
 def unknown_sound(path):
     """A .mov with a sound track of AAC and one of a codec that ffmpeg does not know, as recent phones write."""
-    two = make(path.with_name('two.mov'), '-map', '0', '-map', '1', '-map', '1', '-metadata:s:a:1', 'language=fra', '-c:a', 'aac')
+    two = make(path.with_name('two.mov'), '-map', '0', '-map', '1', '-map', '1', '-metadata:s:a:1', 'language=fra', '-c:a',
+               'aac')
     content = two.read_bytes()
     second = content.rindex(b'trak')
     path.write_bytes(content[:second] + content[second:].replace(b'mp4a', b'apac').replace(b'esds', b'what'))
@@ -73,7 +74,8 @@ def test_pcm_becomes_aac_in_mp4_alone(tmp_path, codec):
 
 
 def test_each_sound_track_is_kept_as_well_as_it_can_be(tmp_path):
-    source = make(tmp_path / 'source.mkv', '-map', '0', *['-map', '1'] * 3, '-c:a:0', 'wmav2', '-c:a:1', 'aac', '-c:a:2', 'pcm_s24le')
+    source = make(tmp_path / 'source.mkv', '-map', '0', *['-map', '1'] * 3, '-c:a:0', 'wmav2', '-c:a:1', 'aac', '-c:a:2',
+                  'pcm_s24le')
     _, _, notes = copied(source, tmp_path / 'copy.mp4')
     assert words(tmp_path / 'copy.mp4').count('Audio: aac') == 3
     assert [note[:13] for note in notes] == ['Sound track 1', 'Sound track 3']
@@ -85,8 +87,8 @@ def fixture_talk(tmp_path):
     (tmp_path / 'text.srt').write_text('1\n00:00:00,100 --> 00:00:00,300\nHello\n')
     (tmp_path / 'metadata.txt').write_text(METADATA)
     plain = make(tmp_path / 'plain.mov')
-    ffmpeg('-i', plain, '-i', tmp_path / 'text.srt', '-i', tmp_path / 'metadata.txt', '-map', '0', '-map', '1', '-map_metadata',
-           '2', '-c', 'copy', '-c:s', 'mov_text', '-metadata:s:s:0', 'language=fra', tmp_path / 'talk.mov')
+    ffmpeg('-i', plain, '-i', tmp_path / 'text.srt', '-i', tmp_path / 'metadata.txt', '-map', '0', '-map', '1',
+           '-map_metadata', '2', '-c', 'copy', '-c:s', 'mov_text', '-metadata:s:s:0', 'language=fra', tmp_path / 'talk.mov')
     return tmp_path / 'talk.mov'
 
 
@@ -111,13 +113,12 @@ def test_dates_in_the_words_of_phones_stay(tmp_path):
 
 
 def test_what_cannot_be_kept_is_named(tmp_path):
-    """Subtitles that are pictures in .mp4; files that are attached."""
     plain = make(tmp_path / 'plain.mkv', sound=False)
     ffmpeg('-f', 'lavfi', '-i', 'color=size=64x48', '-frames:v', '1', tmp_path / 'cover.png')
     (tmp_path / 'font.ttf').write_bytes(b'no font')
-    (tmp_path / 'text.srt').write_text('1\n00:00:00,100 --> 00:00:00,300\nHello\n')
-    ffmpeg('-i', plain, '-i', plain, '-map', '0', '-map', '1', '-c', 'copy', '-attach', tmp_path / 'font.ttf', '-metadata:s:t:0',
-           'mimetype=application/x-truetype-font', '-attach', tmp_path / 'cover.png', '-metadata:s:t:1', 'mimetype=image/png', tmp_path / 'a.mkv')
+    ffmpeg('-i', plain, '-i', plain, '-map', '0', '-map', '1', '-c', 'copy', '-attach', tmp_path / 'font.ttf',
+           '-metadata:s:t:0', 'mimetype=application/x-truetype-font', '-attach', tmp_path / 'cover.png', '-metadata:s:t:1',
+           'mimetype=image/png', tmp_path / 'a.mkv')
     _, _, notes = copied(tmp_path / 'a.mkv', tmp_path / 'b.mp4')
     assert notes == ['Left out of its file: another picture track (h264), attachment (ttf), cover picture (png).']
 
@@ -126,7 +127,8 @@ def test_subtitles_that_are_pictures(tmp_path):
     (tmp_path / 'text.srt').write_text('1\n00:00:00,100 --> 00:00:00,300\nHello\n')
     # as what no .mp4 can hold nor ffmpeg turn into text: a track of that codec, without contents
     source = make(tmp_path / 'plain.mkv', sound=False)
-    ffmpeg('-i', source, '-i', tmp_path / 'text.srt', '-map', '0', '-map', '1', '-c:v', 'copy', '-c:s', 'srt', tmp_path / 'a.mkv')
+    ffmpeg('-i', source, '-i', tmp_path / 'text.srt', '-map', '0', '-map', '1', '-c:v', 'copy', '-c:s', 'srt',
+           tmp_path / 'a.mkv')
     content = (tmp_path / 'a.mkv').read_bytes()
     (tmp_path / 'a.mkv').write_bytes(content.replace(b'S_TEXT/UTF8', b'S_HDMV/PGS\0'))
     assert 'hdmv_pgs_subtitle' in words(tmp_path / 'a.mkv')

@@ -1,10 +1,10 @@
 """python tools/fuzz_videos.py --inputs=500
 
 Damaged videos through the functions that read and write them: small videos of every container are made with ffmpeg, and
-bytes of them flipped, lengths exaggerated, parts cut off, zeroed, moved or joined, by a fixed seed. Each is read in a process of
-its own, which may die, take 20 seconds and 2 GB, and written with all that is in its file; what was written is read again. Says
-how many of which kind ended how. Exit status 1 if one ended otherwise than written or refused with a sentence; --keep=FOLDER
-keeps those.
+bytes of them flipped, lengths exaggerated, parts cut off, zeroed, moved or joined, by a fixed seed. Each is read in a
+process of its own, which may die, take 20 seconds and 2 GB, and written with all that is in its file; what was written is
+read again. Says how many of which kind ended how. Exit status 1 if one ended otherwise than written or refused with a
+sentence; --keep=FOLDER keeps those.
 """
 import collections
 import concurrent.futures
@@ -38,7 +38,7 @@ GOOD = 'written', 'written, with a sentence on what is missing', 'refused with a
 _SOUND = '-f', 'lavfi', '-i', 'sine'
 # container → ffmpeg's options for it
 CONTAINERS = {
-    'mp4': [*_SOUND, '-c:v', 'libx264', '-pix_fmt', 'yuv420p', '-c:a', 'aac', '-metadata', 'creation_time=2024-05-06T07:08:09Z'],
+    'mp4': [*_SOUND, '-c:v', 'libx264', '-pix_fmt', 'yuv420p', '-c:a', 'aac', '-metadata', 'title=A talk'],
     'mov': [*_SOUND, '-c:v', 'mjpeg', '-pix_fmt', 'yuvj420p', '-c:a', 'pcm_s16le'],
     'mkv': [*_SOUND, '-c:v', 'libx264', '-pix_fmt', 'yuv444p', '-c:a', 'flac'],
     'webm': [*_SOUND, '-c:v', 'libvpx', '-b:v', '200k', '-c:a', 'libvorbis'],
@@ -52,8 +52,8 @@ def make(folder):
     made = {}
     for container, options in CONTAINERS.items():
         path = folder / f'intact.{container}'
-        subprocess.run([ffmpeg(), '-y', '-loglevel', 'error', '-f', 'lavfi', '-i', 'testsrc=size=64x48:rate=25', *options, '-t',
-                        '0.5', path], check=True)
+        subprocess.run([ffmpeg(), '-y', '-loglevel', 'error', '-f', 'lavfi', '-i', 'testsrc=size=64x48:rate=25', *options,
+                        '-t', '0.5', path], check=True)
         made[container] = path.read_bytes()
     return made
 

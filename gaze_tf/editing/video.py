@@ -99,8 +99,8 @@ def _within_memory(size, fps, smoothing, fade):
     if max(smoothing / 2, fade) <= most:
         return smoothing, fade, ''
     return min(smoothing, 2 * most), min(fade, most), (
-        f'As its frames are large or many, positions are smoothed over {min(smoothing, 2 * most):.2g} seconds and changes fade '
-        f'in {min(fade, most):.2g}.')
+        f'As its frames are large or many, positions are smoothed over {min(smoothing, 2 * most):.2g} seconds and changes '
+        f'fade in {min(fade, most):.2g}.')
 
 
 def _found(editor, video, worker, given, faces):
