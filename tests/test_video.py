@@ -147,6 +147,35 @@ def test_a_video_that_is_cut_off(tmp_path, capsys):
     assert 0 < count < 60 and f'{count} frames could be read' in capsys.readouterr().err
 
 
+def test_what_is_not_as_it_was_is_said_and_reported(tmp_path, capsys):
+    # pictures that stop for a minute, with sound that .mp4 holds but few players play
+    make(tmp_path / 'plain.mp4', [frame(60)] * 24)
+    ffmpeg('-i', tmp_path / 'plain.mp4', '-f', 'lavfi', '-i', 'sine=duration=1', '-vf', 'setpts=PTS+60/TB*gte(N\\,12)',
+           '-vsync', '0', '-c:v', 'libx264', '-c:a', 'pcm_s16le', tmp_path / 'in.mkv')
+    rows = run(tmp_path, input=tmp_path / 'in.mkv')
+    said = capsys.readouterr().out.splitlines()
+    assert 'one long frame' in said[1] and said[2] == 'Sound track 1 (pcm_s16le) is stored as AAC.'
+    assert [row['reason'] for row in rows if not row['frame']] == said[1:]
+    assert len(rows) == 24 + 2
+    assert [float(row['seconds']) for row in rows[11:13]] == pytest.approx([11 / 24, 60 + 12 / 24], abs=0.02)
+    assert len(frames_of(tmp_path / 'out.mp4')[1]) == 24
+
+
+def test_large_frames_are_smoothed_over_less_time(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(video, '_WAITING', 10 * 3 * WIDTH * HEIGHT)
+    make(tmp_path / 'in.mp4', [frame(60)] * 30)
+    push, most = video.Tracker.push, [0]
+
+    def counted(self, pixels, found):
+        done = push(self, pixels, found)
+        most[0] = max(most[0], len(self._moments) - self._next)
+        return done
+
+    monkeypatch.setattr(video.Tracker, 'push', counted)
+    run(tmp_path)
+    assert most[0] <= 10 and 'positions are smoothed over 0.53 seconds' in capsys.readouterr().out
+
+
 def test_eyes_given_by_hand(tmp_path, monkeypatch):
     monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector', None)
     make(tmp_path / 'in.mp4', [frame(60)] * 10)
@@ -226,3 +255,24 @@ def test_animate_to_a_video(tmp_path):
     assert info.fps == 25 and len(frames) == 6
     np.testing.assert_allclose([pixels[58:63, 62:67].mean() for pixels in frames],
                                [50, 83, 117, 150, 117, 83], atol=8)
+
+
+@pytest.mark.parametrize('output, frames, message', [
+    ('out.gif', 6000, 'out.gif would have 11998 frames of 200x150 pixels'),
+    ('out.mp4', 9000, '1 faces of 64x64 pixels in 9000 frames are more than'), ('out.mp4', 20_000, 'range [2, 10000]')])
+def test_animations_of_too_many_pixels(tmp_path, capsys, monkeypatch, output, frames, message):
+    monkeypatch.setattr(editor_lib, 'MAX_PIXELS', 30_000_000)
+    Image.fromarray(np.zeros((150, 200, 3), np.uint8)).save(tmp_path / 'photo.png')
+    options = tiny.arguments(model='model', input=tmp_path / 'photo.png', output=tmp_path / output, frames=frames,
+                             eyes='64,60,94,60')
+    assert main(['animate', *options]) != 0
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ['photo.png']
+
+
+def test_an_animation_in_which_nothing_changes(tmp_path):
+    Image.fromarray(np.zeros((150, 200, 3), np.uint8)).save(tmp_path / 'photo.png')
+    options = tiny.arguments(model='model', input=tmp_path / 'photo.png', output=tmp_path / 'out.mp4', frames=40,
+                             eyes='64,60,94,60')
+    assert main(['animate', *options]) == 0
+    assert len(frames_of(tmp_path / 'out.mp4')[1]) == 78

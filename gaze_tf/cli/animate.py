@@ -15,7 +15,8 @@ def define_flags(values):
     faces.define_flags(values)
     flags.DEFINE_list('alpha', ['0', '1'], 'First and last alpha: 0 is the gaze as it was, 1 at the camera.',
                       flag_values=values)
-    flags.DEFINE_integer('frames', 11, 'Frames from the first to the last alpha.', lower_bound=2, flag_values=values)
+    flags.DEFINE_integer('frames', 11, 'Frames from the first to the last alpha.', lower_bound=2, upper_bound=10_000,
+                         flag_values=values)
     flags.DEFINE_float('fps', 10., 'Frames a second.', lower_bound=0.1, upper_bound=240, flag_values=values)
     flags.DEFINE_boolean('ping_pong', True, 'Play them forward and back.', flag_values=values)
     flags.DEFINE_enum('easing', 'smooth', ['smooth', 'linear'], 'smooth: slow at both ends.', flag_values=values)
@@ -43,7 +44,7 @@ def run(values):
         if note:
             print(note, file=sys.stderr)
     if sources[0].output.suffix.lower() != '.gif':
-        from gaze_tf.editing.video_files import ffmpeg
+        from gaze_tf.editing.ffmpeg import ffmpeg
         ffmpeg()    # whether it is there should be known at once
 
     # TensorFlow takes seconds to import: after the flags are known to be good
@@ -71,6 +72,7 @@ def _animate(editor, source, alpha, values):
     from gaze_tf.editing.photo import Photo
     rgb, eyes = animation.reduced(Photo.open(source.path).rgb, source.eyes, values.max_side)
     course = animation.course(*alpha, values.frames, values.easing, values.ping_pong)
+    animation.refuse_too_much(source.output, len(course), rgb.shape[1::-1])
     frames, reports = editor.animate(rgb, course, eyes, values.faces, values.blend)
     faces.refuse_if_none(source.path, reports)
     animation.write(source.output, frames, values.fps)

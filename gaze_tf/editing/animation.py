@@ -5,6 +5,7 @@ import imageio.v3 as iio
 import numpy as np
 from PIL import Image
 
+from gaze_tf.editing.photo import MAX_PIXELS
 from gaze_tf.errors import GazeError
 from gaze_tf.folders import new_file
 
@@ -18,6 +19,13 @@ def course(first, last, frames, easing='smooth', ping_pong=True):
     """
     there = first + (last - first) * EASINGS[easing](np.linspace(0, 1, frames))
     return np.concatenate([there, there[-2:0:-1]]) if ping_pong else there
+
+
+def refuse_too_much(path, frames, size):
+    """Raises GazeError if so many frames of so many pixels (width, height) cannot be held for the file that `path` names."""
+    if pathlib.Path(path).suffix.lower() == '.gif' and frames * size[0] * size[1] > MAX_PIXELS:
+        raise GazeError(f'{path} would have {frames} frames of {size[0]}x{size[1]} pixels, more than '
+                        f'{MAX_PIXELS // 10 ** 6} million pixels in all: lower --frames or --max_side, or write an .mp4.')
 
 
 def write(path, frames, fps):

@@ -48,7 +48,9 @@ def put_back(photo, frame, cut, painted, boxes, blend='feather', strengths=(1., 
              for patch, after, changed in [repainted(photo, frame, cut, painted, box, blend, strength, seed)]]
     result = photo if in_place or not any(changed.any() for *_, changed in edits) else photo.copy()
     for patch, after, changed in edits:
-        patch.of(result)[changed] = after[changed]
+        # where nothing changes, `result` is the photo itself, which may be read-only
+        if changed.any():
+            patch.of(result)[changed] = after[changed]
     return result
 
 

@@ -11,11 +11,13 @@ import numpy as np
 from gaze_tf.align import frame_of
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
 from gaze_tf.editing.network import Network
-from gaze_tf.editing.photo import Photo
+from gaze_tf.editing.photo import MAX_PIXELS, Photo
 from gaze_tf.errors import GazeError
 
 # faces that the network is given at once
 BATCH = 8
+# alphas of a face that it is given at once
+ALPHAS = 16
 
 
 class FaceReport(NamedTuple):
@@ -96,12 +98,20 @@ class GazeEditor:
 
         Returns:
           (iterator of uint8 [H, W, 3], list of FaceReport).
+
+        Raises:
+          GazeError: as `correct`; or the faces of all frames together have too many pixels.
         """
         work = self.prepare(photo, eyes, faces)
         # eyes that move back pass the same alphas again
         alphas, order = np.unique(alphas, return_inverse=True)
-        painted = {index: self.network.animate(cut[None], work.frames[index].eyes[None], alphas)[0]
-                   for index, cut in work.cuts.items()}
+        side = self.network.img_size
+        if len(work.cuts) * len(alphas) * side * side > MAX_PIXELS:
+            raise GazeError(f'--frames: {len(work.cuts)} faces of {side}x{side} pixels in {len(alphas)} frames are more than '
+                            f'{MAX_PIXELS // 10 ** 6} million pixels: ask for fewer frames or faces.')
+        painted = {index: np.concatenate([
+            self.network.animate(cut[None], work.frames[index].eyes[None], alphas[start:start + ALPHAS])[0]
+            for start in range(0, len(alphas), ALPHAS)]) for index, cut in work.cuts.items()}
         frames = (self._put_back(work, {index: frames[k] for index, frames in painted.items()}, blend, (1., 1.)).image
                   for k in order)
         return frames, work.reports

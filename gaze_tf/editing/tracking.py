@@ -11,7 +11,7 @@ from gaze_tf.editing.faces import Face
 # A face goes on where no eye has moved farther than this, in distances between the eyes.
 _REACH = 1.
 # seconds that a detector may miss a face before it counts as lost
-_GAP_S = 0.15
+GAP_S = 0.15
 _BLINK_FADE = 3     # frames
 
 
@@ -60,7 +60,7 @@ class Tracker:
         self._half = round(float(window_s * fps) / 2)
         self._fade = max(round(float(fade_s * fps)), 1)
         self._blink_fade = min(_BLINK_FADE, self._fade)
-        self._gap = round(float(_GAP_S * fps))
+        self._gap = round(float(GAP_S * fps))
         # gaps must be known as such before a fade or a window meets them
         self.delay = max(self._half, self._fade) + self._gap
         self._limits, self._cuts = limits, cuts

@@ -12,13 +12,15 @@ from tqdm import tqdm
 
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
 from gaze_tf.editing.editor import alphas_of_eyes
-from gaze_tf.editing.tracking import Tracker
+from gaze_tf.editing.tracking import GAP_S, Tracker
 from gaze_tf.editing.video_files import open_video, write_video
 from gaze_tf.errors import GazeError
 from gaze_tf.folders import new_file
 
 # frames whose faces go through the network together
 _CHUNK = 8
+# bytes of frames that may wait for those after them, and of a chunk
+_WAITING, _CHUNK_BYTES = 1_200_000_000, 200_000_000
 # side of the smallest faces looked for, as a share of the longer side
 SMALLEST = 0.06
 COLUMNS = ('frame', 'seconds', 'track', 'left_x', 'left_y', 'right_x', 'right_y', 'strength', 'reason')
@@ -26,21 +28,21 @@ COLUMNS = ('frame', 'seconds', 'track', 'left_x', 'left_y', 'right_x', 'right_y'
 
 class Summary(NamedTuple):
     """What was done to a video: its frames, those in which eyes were repainted, how much eyes tremble as they were found
-    and as they were used (pixels, see `stability.jitter`; None without three frames of a face); what reading changed of
-    it, and what was wrong with it, in a sentence for the user, or ''.
+    and as they were used (pixels, see `stability.jitter`; None without three frames of a face); notes: sentences for the
+    user on what is not as it was, but for the eyes; problem: what was wrong with it, in a sentence, or ''.
     """
     frames: int
     repainted: int
     found_jitter: float
     used_jitter: float
-    note: str
+    notes: tuple
     problem: str
 
     def __str__(self):
         line = f'{self.frames} frames, eyes repainted in {self.repainted}'
         if self.found_jitter is not None:
             line += (f'; eye positions jitter by {self.found_jitter:.2f} pixels as found, {self.used_jitter:.2f} as used')
-        return '\n'.join(filter(None, [line, self.note]))
+        return '\n'.join([line, *self.notes])
 
 
 def correct(editor, source, report=None, faces='largest', alpha=1., blend='feather', smoothing=1.2, fade=0.25, cuts=True):
@@ -49,7 +51,8 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
     Args:
       editor: GazeEditor.
       source: inputs.Source; its eyes, if any, are those of every frame.
-      report: path of a CSV with a row for each frame and face (COLUMNS), or None.
+      report: path of a CSV with a row for each frame and face (COLUMNS), then one for each sentence on the video as a
+        whole, of which only `reason` is filled; or None.
       faces: of each frame, 'largest', 'all', or numbers by size.
       alpha, blend: as of `GazeEditor.correct`.
       smoothing, fade: seconds, see `tracking.Tracker`; cuts: whether to look for them.
@@ -65,6 +68,7 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
             concurrent.futures.ThreadPoolExecutor(1) as worker:
         size, fps = video.info.size, video.info.fps
         given = source.eyes and faces_lib.eyes_given(source.eyes, size)
+        smoothing, fade, note = _within_memory(size, fps, smoothing, fade)
         tracker = Tracker(fps, smoothing, fade, lambda face: faces_lib.why_not(face, editor.limits, size), cuts)
         jitters = _Jitters()
         reasons, repainted, number = collections.Counter(), 0, 0
@@ -74,7 +78,7 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
                 for frame, tracked, after in _repainted(editor, complete, alphas, blend, number):
                     out.write(after)
                     for each in tracked:
-                        write_row([number, f'{float(number / fps):.3f}', each.track,
+                        write_row([number, f'{video.seconds(number):.3f}', each.track,
                                    *(f'{value:.2f}' for value in each.face.eyes), f'{each.strength:.3f}', each.reason])
                     jitters.add(tracked)
                     reasons.update(each.reason for each in tracked if each.reason)
@@ -84,16 +88,31 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
             if not repainted:
                 raise GazeError(f'In none of the {number} frames of {source.path} could a face be edited '
                                 f'({max(reasons, key=reasons.get) if reasons else "none was found"}); nothing was written.')
-    return Summary(number, repainted, *jitters.of_all(), video.info.note, video.problem)
+            notes = tuple(filter(None, [video.info.note, *video.notes, *out.notes, note]))
+            for sentence in [*notes, *filter(None, [video.problem])]:
+                write_row([''] * (len(COLUMNS) - 1) + [sentence])
+    return Summary(number, repainted, *jitters.of_all(), notes, video.problem)
+
+
+def _within_memory(size, fps, smoothing, fade):
+    """(smoothing, fade, note): so much of both that the frames that wait for them fit into memory."""
+    most = max(_WAITING / float(3 * size[0] * size[1] * fps) - GAP_S, 0)
+    if max(smoothing / 2, fade) <= most:
+        return smoothing, fade, ''
+    return min(smoothing, 2 * most), min(fade, most), (
+        f'As its frames are large or many, positions are smoothed over {min(smoothing, 2 * most):.2g} seconds and changes '
+        f'fade in {min(fade, most):.2g}.')
 
 
 def _found(editor, video, worker, given, faces):
     """Yields chunks of (frame, its Faces); a chunk is read and looked through while the network has the one before."""
     frames = iter(video)
+    width, height = video.info.size
+    count = max(min(_CHUNK_BYTES // (3 * width * height), _CHUNK), 1)
 
     def look():
         return [(frame, [given] if given else _chosen(editor.find(frame), faces))
-                for frame in itertools.islice(frames, _CHUNK)]
+                for frame in itertools.islice(frames, count)]
 
     ahead = worker.submit(look)
     while True:
@@ -114,7 +133,9 @@ def _chosen(found, which):
 
 def _tracked(editor, chunks, tracker, alphas):
     """Yields chunks of (frame, [Tracked]), `tracker.delay` frames later."""
+    most = 1
     for chunk in chunks:
+        most = max(most, len(chunk))
         codes = itertools.repeat(None)
         if (alphas == 1).all():
             cut = [(editor.frame_of(face, rgb), rgb) for rgb, faces in chunk for face in faces]
@@ -123,8 +144,9 @@ def _tracked(editor, chunks, tracker, alphas):
                                                         np.stack([frame.eyes for frame, _ in cut])))
         yield [done for rgb, faces in chunk for done in tracker.push(rgb, [(face, next(codes)) for face in faces])]
     rest = tracker.finish()
-    for start in range(0, len(rest), _CHUNK):
-        yield rest[start:start + _CHUNK]
+    while rest:
+        yield rest[:most]
+        del rest[:most]
 
 
 def _repainted(editor, chunk, alphas, blend, number):

@@ -1,69 +1,40 @@
 """Video files as streams of upright RGB frames, through the ffmpeg that imageio-ffmpeg carries."""
+import collections
 import contextlib
+import math
 import os
 import pathlib
 import re
 import subprocess
-import tempfile
 from fractions import Fraction
-from typing import NamedTuple, Optional
 
 import numpy as np
 
+from gaze_tf.editing import ffmpeg, video_tracks
+from gaze_tf.editing.video_probe import is_hd, probe
 from gaze_tf.errors import GazeError
 from gaze_tf.folders import new_file
 
 SUFFIXES = '.mp4', '.mov', '.mkv'
-
-# What ffmpeg may take a file for. Left out: text, which it draws letter by letter; playlists, which open other files.
-_FORMATS = ('3gp,3g2,asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp4,mpeg,mpegts,mpegvideo,mxf,nut,ogg,'
-            'rm,webm,yuv4mpegpipe')
-# so that colours survive within a grey level or two
-_SCALE = 'bicubic+accurate_rnd+full_chroma_int+full_chroma_inp'
-# a statically linked ffmpeg dies of the machine's own character tables when it meets names in .ts files
-_ENVIRONMENT = {**os.environ, 'GCONV_PATH': os.devnull}
-_HDR = {'arib-std-b67', 'smpte2084'}
-_TONE_MAP = ('zscale=t=linear:npl=203', 'format=gbrpf32le', 'zscale=p=bt709', 'tonemap=mobius:desat=0',
-             'zscale=t=bt709:m=bt709:r=tv', 'format=yuv444p')
-
-
-class Info(NamedTuple):
-    """What is known of a video before it is read.
-
-    size: (width, height) of its upright frames, in square pixels; fps: frames per second, exactly;
-    frames: how many about, None if unknown; has_audio: whether there is sound beside it;
-    note: what reading changes of it, for the user, '' if nothing.
-    """
-    size: tuple
-    fps: Fraction
-    frames: Optional[int]
-    has_audio: bool
-    note: str = ''
-
-
-class _Stream(NamedTuple):
-    """What only this module needs: start (seconds after that of the file), filters that make frames of it."""
-    info: Info
-    start: float
-    filters: tuple
 
 
 class VideoReader:
     """Iterating gives the frames, uint8 [H, W, 3], one at a time, from the first one each time.
 
     A damaged video ends early where ffmpeg can read no more of it; what is broken before is patched as players do.
-    After the last frame `problem` says so in a sentence for the user, '' if all went well.
+    After the last frame `problem` says so in a sentence for the user, '' if all went well, and so where there are far
+    fewer frames than the video's length promises; `notes` has sentences on what reading changed.
     """
 
     def __init__(self, path):
         self._path = pathlib.Path(path)
-        stream = _probe(self._path)
-        self.info, self._filters, self.problem = stream.info, stream.filters, ''
-        self._frames = None
+        self._probed = probe(self._path)
+        self.info, self.problem, self.notes = self._probed.info, '', []
+        self._frames, self._reason = None, ''
 
     def __iter__(self):
         self.close()
-        self.problem = ''
+        self.problem, self.notes = '', []
         self._frames = self._read()
         return self._frames
 
@@ -72,24 +43,81 @@ class VideoReader:
         if self._frames is not None:
             self._frames.close()
 
+    def seconds(self, number):
+        """When a frame, counted from 0, is shown, in seconds after the first: gaps in the video's times are one frame each."""
+        return float((number + sum(gap.frames for gap in self._probed.times.gaps if gap.number <= number)) / self.info.fps)
+
     def _read(self):
-        width, height = self.info.size
-        command = [ffmpeg(), '-nostdin', '-loglevel', 'error', *_input(self._path), '-map', '0:V:0', '-vf',
-                   ','.join(self._filters), '-pix_fmt', 'rgb24', '-f', 'rawvideo', 'pipe:1']
-        count = 0
-        with _running(command, stdout=subprocess.PIPE) as (process, said):
-            while True:
-                frame = np.empty((height, width, 3), np.uint8)
-                if process.stdout.readinto(memoryview(frame).cast('B')) < frame.nbytes:
-                    break
+        times, first, held, count = self._probed.times, None, None, 0
+        gaps = collections.deque(times.gaps)
+        # twice as many frames as there are packets is what only broken times ask for
+        skipped, most = 0, math.inf if times.frames is None else 2 * times.frames + 100
+        for seconds, frame in self._decoded():
+            first = seconds if first is None else first
+            while gaps and gaps[0].middle <= seconds:
+                skipped += gaps.popleft().frames
+            # the last that comes by the middle of a frame's time, until the next
+            while count < min(math.floor((seconds - first) * times.fps + Fraction(1, 2)) - skipped, most):
+                yield held
                 count += 1
-                yield frame
-            failed = process.wait() != 0
-            reason = said()
-        if not count:
-            raise GazeError(f'--input: no frame of {self._path} can be read ({reason}).')
-        if failed or reason:
-            self.problem = f'ffmpeg found errors in {self._path} ({reason}): {count} frames could be read.'
+            held = frame
+        if held is None:
+            raise GazeError(f'--input: no frame of {self._path} can be read ({self._reason}).')
+        yield held
+        count += 1
+        if self._reason:
+            self.problem = f'ffmpeg found errors in {self._path} ({self._reason}): {count} frames could be read.'
+        elif count < 0.9 * (times.promised or 0) - 2:
+            self.problem = f'{self._path} ends early: {count} frames could be read of about {times.promised}.'
+
+    def _decoded(self):
+        """Yields (seconds of the file, a Fraction; frame) as they are decoded."""
+        width, height = self.info.size
+        with _pipe() as (told, end):
+            # Times do not go through the filters, which ffmpeg makes anew where pictures change: they come beside the frames,
+            # first, and written at once.
+            command = ['-loglevel', 'level+info', '-nostdin', *ffmpeg.source(self._path), '-map', '0:V:0', '-vf',
+                       ','.join(self._probed.filters), '-vsync', '0', '-enc_time_base', '-1', '-pix_fmt', 'rgb24',
+                       '-c:v', 'rawvideo', '-f', 'tee', f'[f=framecrc:flush_packets=1]pipe:{end.fileno()}|[f=rawvideo]pipe:1']
+            with ffmpeg.running(command, stdout=subprocess.PIPE, pass_fds=[end.fileno()]) as (process, said):
+                end.close()
+                for line in told:
+                    if line.startswith(b'#tb 0:'):
+                        base = Fraction(line[6:].decode().strip())
+                    if line.startswith(b'#'):
+                        continue
+                    frame = np.empty((height, width, 3), np.uint8)
+                    if process.stdout.readinto(memoryview(frame).cast('B')) < frame.nbytes:
+                        break
+                    yield int(line.split(b',')[2]) * base, frame
+                failed = process.wait() != 0
+                self._reason, changes = _heard(said())
+                if failed and not self._reason:
+                    self._reason = 'it ended without a word'
+        if changes:
+            self.notes = [f'Its pictures change, for the first time to {changes[0]}: all are given the first size, '
+                          f'{width}x{height}.']
+
+
+@contextlib.contextmanager
+def _pipe():
+    """Both ends of a pipe, for reading and for writing."""
+    read, write = os.pipe()
+    with open(read, 'rb') as told, open(write, 'wb') as end:
+        yield told, end
+
+
+def _heard(lines):
+    """(the last error of a decoder, the changes of pictures that it noticed)."""
+    reason, changes = '', []
+    for line in lines:
+        change = re.search(r'Reconfiguring filter graph because .*changed to (\w+)\(.*\), (\d+x\d+)', line)
+        if change:
+            changes.append(f'{change[2]} ({change[1]})')
+        # the last of them only repeat that nothing went on
+        elif re.search(r'\[(error|fatal|panic)\](?! (Nothing|Conversion|Task|Terminating|Could not open encoder))', line):
+            reason = ffmpeg.plain(line)
+    return reason, changes
 
 
 @contextlib.contextmanager
@@ -103,10 +131,10 @@ def open_video(path):
 
 
 class VideoWriter:
-    """What write_video gives."""
+    """What write_video gives. notes: sentences on what of `audio_from` is not kept as it was."""
 
-    def __init__(self, path, size, process, said):
-        self._path, self._process, self._said = path, process, said
+    def __init__(self, path, size, process, said, notes):
+        self._path, self._process, self._said, self.notes = path, process, said, notes
         self._shape = size[1], size[0], 3
         self._count = 0
 
@@ -130,15 +158,17 @@ class VideoWriter:
 
     def _failure(self):
         self._process.wait()
-        return GazeError(f'--output: {self._path} cannot be written ({self._said() or "no frames"}).')
+        reason = ffmpeg.plain(([''] + list(self._said()))[-1])
+        return GazeError(f'--output: {self._path} cannot be written ({reason or "no frames"}).')
 
 
 @contextlib.contextmanager
 def write_video(path, size, fps, audio_from=None):
     """A context whose `write` takes the frames of an H.264 video in their order; the file is there at its end.
 
-    path: ends in one of SUFFIXES; size: (width, height); fps: a Fraction or whole number; audio_from: a video whose
-    sound is copied, bit by bit where the file's format can hold it (else as AAC), in time with its frames.
+    path: ends in one of SUFFIXES; size: (width, height); fps: a Fraction or whole number; audio_from: a video whose frames
+    come, read by a VideoReader: its sound is copied in time with them, bit by bit where the file's format can hold it and
+    players play it (else as AAC), and so are subtitles, chapters, dates and other metadata; gaps between frames return.
     The file appears whole, or not at all if the block or ffmpeg fails; raises GazeError.
     Frames of odd width or height are stored with full colour resolution, which some players cannot show.
     """
@@ -149,9 +179,9 @@ def write_video(path, size, fps, audio_from=None):
         with _disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = stack.enter_context(new_file(path)).name
-        command = _write_command(path, temporary, size, Fraction(fps), audio_from)
-        with _running(command, stdin=subprocess.PIPE) as (process, said):
-            writer = VideoWriter(path, size, process, said)
+        command, notes = _write_command(path, temporary, size, Fraction(fps), audio_from)
+        with ffmpeg.running(command, stdin=subprocess.PIPE) as (process, said):
+            writer = VideoWriter(path, size, process, said, notes)
             yield writer
             writer._finish()
         with _disk_errors(path):
@@ -159,123 +189,35 @@ def write_video(path, size, fps, audio_from=None):
 
 
 def _write_command(path, temporary, size, fps, audio_from):
+    """(arguments of ffmpeg, notes)."""
     width, height = size
     target = ['-f', {'.mp4': 'mp4', '.mov': 'mov', '.mkv': 'matroska'}[path.suffix.lower()], '-y', f'file:{temporary}']
-    start, sound_file, sound = 0, [], []
+    start, gaps, others, beside, notes = 0., '', [], [], []
     if audio_from is not None:
-        stream = _probe(audio_from)
-        start = stream.start
-        if stream.info.has_audio:
-            # the surest way to learn what a format can hold
-            copied = _call([*_input(audio_from), '-map', '0:a', '-c', 'copy', '-t', '1', *target]).returncode == 0
-            codec = ['copy'] if copied else ['aac', '-b:a', '192k']
-            sound_file, sound = _input(audio_from), ['-map', '1:a', '-c:a', *codec]
+        probed = probe(audio_from)
+        start = probed.start
+        gaps = ''.join(f'+{gap.frames}*gte(N\\,{gap.number})' for gap in probed.times.gaps)
+        gaps = gaps and f'setpts=PTS{gaps},'
+        others = ffmpeg.source(audio_from)
+        beside, notes = video_tracks.kept(audio_from, path.suffix.lower(), target)
+    elif path.suffix.lower() != '.mkv':
+        beside = ['-movflags', '+faststart']
     # players that look at no tags take small videos for BT.601, large ones for BT.709
-    matrix = 'bt709' if _is_hd(size) else 'smpte170m'
+    matrix = 'bt709' if is_hd(size) else 'smpte170m'
     chroma = 'yuv444p' if width % 2 or height % 2 else 'yuv420p'
     # -vsync 0: no frame is repeated where the sound begins first
-    video = ['-map', '0:v', '-vsync', '0', '-vf', f'scale=out_color_matrix={matrix}:out_range=tv:flags={_SCALE}',
+    # B-frames would ask for a start as early as the longest frames last, which .mp4 cannot tell of hours
+    lasting = ['-bf', '0'] if gaps or fps < 1 else []
+    if gaps:
+        # setpts forgets how long the last frame lasts
+        lasting += ['-bsf:v', f'setts=pts=PTS:dts=DTS:duration=1/({fps}*TB)']
+    video = ['-map', '0:v', '-vsync', '0', *lasting, '-vf',
+             f'{gaps}scale=out_color_matrix={matrix}:out_range=tv:flags={ffmpeg.SCALE}',
              '-pix_fmt', chroma, '-colorspace', matrix, '-color_primaries', 'bt709', '-color_trc', 'bt709',
              '-color_range', 'tv', '-c:v', 'libx264', '-crf', '17', '-preset', 'fast']
-    if path.suffix.lower() != '.mkv':
-        video += ['-movflags', '+faststart']
     inputs = ['-itsoffset', f'{start:.6f}', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-video_size', f'{width}x{height}',
               '-framerate', str(fps), '-i', 'pipe:0']
-    return [ffmpeg(), '-loglevel', 'error', *inputs, *sound_file, *video, *sound, *target]
-
-
-def _probe(path):
-    """The _Stream of a file: its first frame is decoded, and ffmpeg tells of it in words."""
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise GazeError(f'--input: there is no file {path}.')
-    if not path.stat().st_size:
-        raise GazeError(f'--input: {path} is empty.')
-    words = _call([*_input(path), '-map', '0:V:0', '-frames:v', '1', '-vf', 'showinfo', '-f', 'null', '-']).stderr
-    if 'matches no streams' in words:
-        raise GazeError(f'--input: there are no moving pictures in {path}.')
-    # showinfo sees the frame upright
-    frame = re.search(r'pts_time:(\S+).* sar:(\d+)/(\d+) s:(\d+)x(\d+)', words)
-    if not frame:
-        raise GazeError(f'--input: {path} is no video that ffmpeg can read, or it is damaged or cut off.')
-    start = float(frame[1]) if frame[1] != 'NOPTS' else 0.
-    across, down, width, height = map(int, frame.groups()[1:])
-    size = width, height
-    if across and down and across != down:
-        size = 2 * max(round(width * across / down / 2), 1), height
-    fps, note = _rate(path, words)
-    matrix, transfer = (re.search(rf'{name}:(\S+)', words)[1] for name in ('color_space', 'color_trc'))
-    # as players do; ffmpeg would take all for BT.601
-    guess = [f'in_color_matrix={"bt709" if _is_hd(size) else "smpte170m"}'] if matrix == 'unknown' else []
-    # from 0 on, so that no frame is repeated where the sound begins first
-    filters = ['setpts=PTS-STARTPTS', f'fps={fps}']
-    if transfer in _HDR:
-        filters += _TONE_MAP
-        note = ' '.join([note, 'Its high dynamic range is mapped to the ordinary one.']).strip()
-    filters += [':'.join([f'scale={size[0]}:{size[1]}', *guess, f'flags={_SCALE}'])]
-    duration = re.search(r'Duration: (\d+):(\d+):([\d.]+)', words)
-    seconds = duration and int(duration[1]) * 3600 + int(duration[2]) * 60 + float(duration[3])
-    frames = round(seconds * fps) if seconds else None
-    has_audio = re.search(r'Stream #0:.*: Audio:', words) is not None
-    return _Stream(Info(size, fps, frames, has_audio, note), start, tuple(filters))
-
-
-def _rate(path, words):
-    """(frames per second, note): the nominal rate where frames come near it, else their mean."""
-    nominal = re.search(r'frame_rate: (\d+)/(\d+)', words)
-    nominal = Fraction(int(nominal[1]), int(nominal[2]) or 1)
-    mean = re.search(r'Video:.* ([\d.]+) fps,', words)
-    if mean and nominal:
-        mean = Fraction(mean[1])
-        if abs(nominal / mean - 1) < Fraction(1, 200):
-            return nominal, ''
-        fps = nominal if abs(nominal / mean - 1) < Fraction(1, 10) else mean
-    else:
-        # recorded by a browser, say: nothing tells but the frames
-        words = _call([*_input(path), '-map', '0:V:0', '-c', 'copy', '-f', 'null', '-']).stderr
-        count = int(re.findall(r'frame= *(\d+)', words)[-1])
-        hours, minutes, seconds = map(float, re.findall(r'time=(\d+):(\d+):([\d.]+)', words)[-1])
-        fps = Fraction(max(round(count / max(hours * 3600 + minutes * 60 + seconds, 1e-3)), 1))
-    return fps, f'Its frames come at varying times: they are read evenly, at {float(fps):g} per second.'
-
-
-def _is_hd(size):
-    return size[0] >= 1280 or size[1] > 576
-
-
-def _input(path):
-    # 'file:', so that no name is taken for an option or an address
-    return ['-format_whitelist', _FORMATS, '-i', f'file:{path}']
-
-
-def _call(arguments):
-    return subprocess.run([ffmpeg(), '-hide_banner', '-nostdin', *arguments], stdout=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, env=_ENVIRONMENT, encoding='utf-8', errors='replace')
-
-
-@contextlib.contextmanager
-def _running(command, **pipes):
-    """(process, what it has said so far: its last line); the process is killed if it outlives the block."""
-    with tempfile.TemporaryFile() as log:
-        def said():
-            log.seek(0)
-            return _last_line(log.read().decode('utf-8', 'replace'))
-
-        pipes = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.DEVNULL, **pipes}
-        with subprocess.Popen(command, stderr=log, env=_ENVIRONMENT, **pipes) as process:
-            try:
-                yield process, said
-            finally:
-                process.kill()
-                # what its pipe still holds cannot be written any more
-                with contextlib.suppress(BrokenPipeError):
-                    if process.stdin:
-                        process.stdin.close()
-
-
-def _last_line(words):
-    lines = words.strip().splitlines() or ['']
-    return re.sub(r'\[[^]]* @ 0x\w+\] ', '', lines[-1]).strip()
+    return ['-loglevel', 'error', *inputs, *others, *video, *beside, *target], notes
 
 
 @contextlib.contextmanager
@@ -284,12 +226,3 @@ def _disk_errors(path):
         yield
     except OSError as error:
         raise GazeError(f'--output: {path} cannot be written ({error.strerror or error}).') from error
-
-
-def ffmpeg():
-    """Path of the program; raises GazeError if it is not installed."""
-    try:
-        import imageio_ffmpeg
-        return imageio_ffmpeg.get_ffmpeg_exe()
-    except (ImportError, RuntimeError) as error:
-        raise GazeError("Videos need ffmpeg: pip install 'gaze_tf[video]'.") from error
