@@ -19,7 +19,7 @@ from PIL import Image
 from gaze_tf.editing.editor import Edited, chosen_faces, opened
 from gaze_tf.editing.faces import Limits
 from gaze_tf.errors import GazeError
-from gaze_tf.serving.checks import MAX_PIXELS, decoded
+from gaze_tf.serving.checks import MAX_PIXELS, checked_files, decoded
 from gaze_tf.serving.remote import RemoteModel, ServerError
 
 
@@ -170,7 +170,8 @@ def _encoded(photo, rgb, eyes):
     if photo:
         # it is of another format, lies on its side, or is broken where Pillow does not mind
         with contextlib.suppress(tf.errors.InvalidArgumentError):
-            if np.array_equal(decoded(tf.constant(photo.data), tf.constant(eyes, tf.float32)), rgb):
+            files, _ = checked_files(tf.constant([photo.data]), tf.constant([eyes], tf.float32))
+            if np.array_equal(decoded(files[0]), rgb):
                 return photo.data
     file = io.BytesIO()
     Image.fromarray(rgb).save(file, 'PNG', compress_level=1)

@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from gaze_tf.data.pipeline import to_float
 from gaze_tf.serving import encoded
-from gaze_tf.serving.checks import checked
+from gaze_tf.serving.checks import checked, checked_frames
 from gaze_tf.serving.painting import animated, corrected
 
 SIGNATURES = 'serving_default', 'correct_encoded', 'correct', 'animate', 'encode', 'paint'
@@ -48,7 +48,7 @@ def serving_module(model):
 
     @tf.function(input_signature=[images, eyes, alphas], autograph=False)
     def animate(images, eyes, alphas):
-        return {'frames': animated(model, *checked(size, images, eyes, alphas=alphas))}
+        return {'frames': animated(model, *checked(size, images, eyes, alphas=checked_frames(size, alphas)))}
 
     @tf.function(input_signature=[images, eyes], autograph=False)
     def encode(images, eyes):
