@@ -7,12 +7,18 @@ The folder holds a sub-folder for each version, whose name is a number. Served a
 those that --labels names. New versions are picked up while it runs; it runs until Ctrl-C or SIGTERM.
 """
 import math
+import os
 import re
+import signal
+import sys
+import threading
 
 from absl import flags
 
 from gaze_tf.cli.main import require
 from gaze_tf.errors import GazeError
+
+LAST_SECONDS = 4    # after which the process ends, whatever it is doing
 
 
 def define_flags(values):
@@ -39,17 +45,22 @@ def run(values):
     # absl's bounds let NaN through
     if not math.isfinite(values.poll_seconds):
         raise GazeError(f'--poll_seconds={values.poll_seconds} must be a number of seconds.')
-    import threading
     try:
         from gaze_tf.serving.server.local import local_server
+        from gaze_tf.serving.server.output import say
     except ImportError as error:
         raise GazeError(f"Serving needs more packages ({error}): pip install 'gaze_tf[serving]'.") from error
     with local_server(values.model, values.name, host=values.host, port=values.port, rest_port=values.rest_port, labels=labels,
                       poll_seconds=values.poll_seconds, max_bytes=values.max_message_mb << 20) as server:
-        print(f'Serving {values.name}, {server.versions}: gRPC on '
-              f'{server.host}:{server.port}, REST on http://{server.host}:{server.rest_port}/v1/models/{values.name}',
-              flush=True)
-        threading.Event().wait()
+        say(f'Serving {values.name}, {server.versions}: gRPC on {server.host}:{server.port}, REST on '
+            f'http://{server.host}:{server.rest_port}/v1/models/{values.name}', sys.stdout)
+        try:
+            threading.Event().wait()
+        finally:
+            # nothing can interrupt a graph that is being computed
+            end = threading.Timer(LAST_SECONDS, os._exit, [128 + signal.SIGTERM])
+            end.daemon = True
+            end.start()
 
 
 def _labels(values):
