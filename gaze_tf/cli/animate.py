@@ -11,11 +11,15 @@ from gaze_tf.cli import faces
 from gaze_tf.errors import GazeError
 
 
+MAX_PIXELS = 200_000_000    # of all frames together: 600 MB
+
+
 def define_flags(values):
     faces.define_flags(values)
     flags.DEFINE_list('alpha', ['0', '1'], 'First and last alpha: 0 is the gaze as it was, 1 at the camera.',
                       flag_values=values)
-    flags.DEFINE_integer('frames', 11, 'Frames from the first to the last alpha.', lower_bound=2, flag_values=values)
+    flags.DEFINE_integer('frames', 11, 'Frames from the first to the last alpha; all that are played may have '
+                                       f'{MAX_PIXELS // 10 ** 6} million pixels together.', lower_bound=2, flag_values=values)
     flags.DEFINE_float('fps', 10., 'Frames a second.', lower_bound=0.1, upper_bound=240, flag_values=values)
     flags.DEFINE_boolean('ping_pong', True, 'Play them forward and back.', flag_values=values)
     flags.DEFINE_enum('easing', 'smooth', ['smooth', 'linear'], 'smooth: slow at both ends.', flag_values=values)
@@ -70,6 +74,11 @@ def _animate(editor, source, alpha, values):
     from gaze_tf.editing import animation
     from gaze_tf.editing.photo import Photo
     rgb, eyes = animation.reduced(Photo.open(source.path).rgb, source.eyes, values.max_side)
+    # the model's own frames take memory, too
+    pixels = max(rgb.shape[0] * rgb.shape[1], editor.network.img_size ** 2)
+    if values.frames * (1 + values.ping_pong) * pixels > MAX_PIXELS:
+        raise GazeError(f'--frames={values.frames}{" --ping_pong" * values.ping_pong} are more than {MAX_PIXELS // 10 ** 6} million '
+                        f'pixels, with {pixels} pixels a frame: ask for fewer, or for smaller ones (--max_side).')
     course = animation.course(*alpha, values.frames, values.easing, values.ping_pong)
     frames, reports = editor.animate(rgb, course, eyes, values.faces, values.blend)
     faces.refuse_if_none(source.path, reports)

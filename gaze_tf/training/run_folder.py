@@ -76,7 +76,7 @@ def _load(path):
         contents = json.loads(path.read_text(encoding='utf-8'))
         _counts(contents), contents['img_size']
         return contents
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise GazeError(f'{path} cannot be read ({error}): remove it if the data is the one that the run began '
                         'with.') from error
 
