@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 
-from gaze_tf.errors import GazeError, first_line
+from gaze_tf.errors import GazeError
 
 SAVED_MODEL_NAME = 'saved_model.pb'
 
@@ -80,4 +80,4 @@ def reason(error):
     if isinstance(error, OSError):
         return error.strerror or str(error)
     # '{{function_node NAME}} PATH; REASON [Op:NAME]', where all but the reason may be absent
-    return first_line(error.message or error).rpartition('}} ')[2].rpartition('; ')[2].partition(' [Op:')[0]
+    return error.message.splitlines()[0].rpartition('}} ')[2].rpartition('; ')[2].partition(' [Op:')[0]

@@ -1,5 +1,6 @@
 """A model's answers over gRPC, by TensorFlow Serving's PredictionService."""
 import json
+import pathlib
 
 import grpc
 import tensorflow as tf
@@ -14,12 +15,18 @@ class GrpcModel:
 
     def __init__(self, remote):
         self._remote = remote
-        self._channel = grpc.insecure_channel(remote.server, options=[
+        self._headers = list(remote.headers.items())
+        options = [
             ('grpc.max_send_message_length', remote.max_message),
             ('grpc.max_receive_message_length', remote.max_message),
             # a request that does not fit is not sent again
             ('grpc.per_rpc_retry_buffer_size', remote.max_message),
-            ('grpc.service_config', json.dumps({'methodConfig': [_method(remote)]}))])
+            ('grpc.service_config', json.dumps({'methodConfig': [_method(remote)]}))]
+        if remote.tls_context():
+            trusted = pathlib.Path(remote.ca).read_bytes() if remote.ca else None
+            self._channel = grpc.secure_channel(remote.server, grpc.ssl_channel_credentials(trusted), options)
+        else:
+            self._channel = grpc.insecure_channel(remote.server, options)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
 
     def correct(self, image, eyes):
@@ -35,7 +42,7 @@ class GrpcModel:
         request.inputs['eyes'].CopyFrom(tf.make_tensor_proto(eyes[None], tf.float32))
         remote.check_size(request.ByteSize())
         try:
-            response = self._stub.Predict(request, timeout=remote.timeout)
+            response = self._stub.Predict(request, timeout=remote.timeout, metadata=self._headers)
         except grpc.RpcError as error:
             raise _explained(remote, error.code(), error.details() or '') from error
         outputs = list(response.outputs.values())
@@ -64,10 +71,14 @@ def _explained(remote, code, details):
         if 'HTTP/2' in details or 'http1' in details:
             return remote_lib.ServerError(f'The server {remote.server} does not speak gRPC: give the gRPC port (TensorFlow '
                                           "Serving's is 8500), or --rest if this is the REST port.")
+        if 'handshake' in details.lower() or 'certificate' in details.lower():
+            return remote.untrusted(details.rpartition('last error: ')[2])
         # its own, for what no server has said; of a name's several addresses only the last is told of
         if any(word in details.lower() for word in ('connect', 'resolv', 'resolution', 'socket', 'goaway')):
             return remote.unreachable(f"{details.rpartition('last error: ')[2]}; if this is a REST port, give --rest")
         return remote.unavailable(details)
+    if code in (StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED):
+        return remote.denied(details)
     if code is StatusCode.DEADLINE_EXCEEDED:
         return remote.too_slow()
     # also said when memory has run out
