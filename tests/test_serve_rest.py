@@ -117,7 +117,8 @@ def test_paths_that_lead_nowhere(client, path, body, method, status, message):
 @pytest.mark.parametrize('body, message', [
     (b'{"instances": ' + b'[' * 33 + b']' * 33 + b'}', 'more than 32 brackets within each other'),
     (b'{"instances": ' + b'[' * 31 + b'1' + b']' * 31 + b'}', 'The shape of input x must be [-1]'),
-    (b'[' * 20_000_000, 'more than 1000000 values'), (b'{"instances": [' + b'1,' * 20_000_000 + b'1]}', 'more than 1000000 values'),
+    (b'[' * 20_000_000, 'more than 1000000 values'),
+    (b'{"instances": [' + b'1,' * 20_000_000 + b'1]}', 'more than 1000000 values'),
     (b'"' * 20_000_000, 'more than 1000000 values'), (b'{"a": ' + b'9' * 5000 + b'}', 'JSON Parse error'),
     # brackets and commas in strings count for nothing
     ({'instances': ['\\"[[,,' * 200_000], 'signature_name': 'echo'}, 'text is too long')],

@@ -18,7 +18,7 @@ from absl import flags
 from gaze_tf.cli.main import require
 from gaze_tf.errors import GazeError
 
-LAST_SECONDS = 4    # after which the process ends, whatever it is doing
+LAST_SECONDS = 2.5  # after which the process ends, whatever it is doing
 
 
 def define_flags(values):

@@ -50,7 +50,7 @@ class RemoteModel(NamedTuple):
             raise GazeError(f'--max_message_mb={self.max_message_mb:g} must be above 0 and below 2048.')
         if self.ca and not self.tls:
             raise GazeError(f'--ca={self.ca} says whom to trust with --tls: give both, or neither.')
-        if self.header is not None and not re.fullmatch(r'[\w-]+:[ \t]*[!-~]([ -~]*[!-~])?', self.header, re.ASCII):
+        if self.header is not None and not re.fullmatch(r'[\w-]+(?<!-bin):[ \t]*[!-~]([ -~]*[!-~])?', self.header, re.ASCII):
             # a secret: not shown
             raise GazeError('--header_file must hold one line, NAME: VALUE, in ASCII, such as Authorization: Bearer TOKEN.')
 

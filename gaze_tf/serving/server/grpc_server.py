@@ -15,7 +15,7 @@ from gaze_tf.serving.server.version import DEFAULT_SIGNATURE
 
 THREADS = 8     # requests that are read, computed or written at once; others wait, unread, at their clients' expense
 IDLE = 10       # seconds after which connections without a request are closed
-GRACE = 3       # seconds that requests have at the end
+GRACE = 2       # seconds that requests have at the end
 
 
 def _answered(method):
