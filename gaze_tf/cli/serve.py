@@ -18,7 +18,8 @@ from absl import flags
 from gaze_tf.cli.main import require
 from gaze_tf.errors import GazeError
 
-LAST_SECONDS = 2.5  # after which the process ends, whatever it is doing
+LAST_SECONDS = 3    # after which the process ends, whatever it is doing
+_TOLD_TO_STOP = 128 + signal.SIGTERM
 
 
 def define_flags(values):
@@ -50,17 +51,20 @@ def run(values):
         from gaze_tf.serving.server.output import say
     except ImportError as error:
         raise GazeError(f"Serving needs more packages ({error}): pip install 'gaze_tf[serving]'.") from error
-    with local_server(values.model, values.name, host=values.host, port=values.port, rest_port=values.rest_port, labels=labels,
-                      poll_seconds=values.poll_seconds, max_bytes=values.max_message_mb << 20) as server:
-        say(f'Serving {values.name}, {server.versions}: gRPC on {server.host}:{server.port}, REST on '
-            f'http://{server.host}:{server.rest_port}/v1/models/{values.name}', sys.stdout)
-        try:
-            threading.Event().wait()
-        finally:
-            # nothing can interrupt a graph that is being computed
-            end = threading.Timer(LAST_SECONDS, os._exit, [128 + signal.SIGTERM])
-            end.daemon = True
-            end.start()
+    try:
+        with local_server(values.model, values.name, host=values.host, port=values.port, rest_port=values.rest_port,
+                          labels=labels, poll_seconds=values.poll_seconds, max_bytes=values.max_message_mb << 20) as server:
+            say(f'Serving {values.name}, {server.versions}: gRPC on {server.host}:{server.port}, REST on '
+                f'http://{server.host}:{server.rest_port}/v1/models/{values.name}', sys.stdout)
+            try:
+                threading.Event().wait()
+            finally:
+                late = threading.Timer(LAST_SECONDS, os._exit, [_TOLD_TO_STOP])
+                late.daemon = True
+                late.start()
+    except (SystemExit, KeyboardInterrupt) as end:
+        # at once: Python would wait for graphs that are still computed, which nothing can interrupt
+        os._exit(getattr(end, 'code', 128 + signal.SIGINT))
 
 
 def _labels(values):
