@@ -36,8 +36,8 @@ def checked_frames(size, alphas):
     count = tf.shape(alphas, tf.int64)
     pixels = tf.reduce_prod(count) * size ** 2
     with tf.control_dependencies([_check(
-            pixels <= MAX_FRAME_PIXELS, f'frames of all rows must have at most {MAX_FRAME_PIXELS // 10 ** 6} million pixels together; rows, '
-            f'alphas of a row and pixels of a frame are', [*tf.unstack(count), size ** 2])]):
+            pixels <= MAX_FRAME_PIXELS, f'all frames of a request must have at most {MAX_FRAME_PIXELS // 10 ** 6} million pixels '
+            'together; rows, alphas of each and pixels of a frame are', [*tf.unstack(count), size ** 2])]):
         return tf.identity(alphas)
 
 
@@ -82,8 +82,8 @@ def _pixels(file, eyes):
                      f'image must have at most {MAX_PIXELS // 10 ** 6} million pixels; its width and height are', [width, height]),
               _check(scans <= MAX_SCANS, f'image must have at most {MAX_SCANS} scans, if it is a JPEG; its bytes are',
                      tf.strings.length(file)),
-              _check(texts <= MAX_PACKED_TEXTS, f'image must have at most {MAX_PACKED_TEXTS} zTXt and iTXt chunks, if it is a PNG; '
-                     'its bytes are', tf.strings.length(file)),
+              _check(texts <= MAX_PACKED_TEXTS, f'image must have at most {MAX_PACKED_TEXTS} zTXt and iTXt chunks, if it is a '
+                     'PNG; its bytes are', tf.strings.length(file)),
               *_eyes_inside(eyes[None], [width, height])]
     with tf.control_dependencies(checks):
         return tf.identity(pixels)
@@ -91,7 +91,7 @@ def _pixels(file, eyes):
 
 def _occurrences(file, part, most):
     """How often a part is in a file; not counted far beyond `most`."""
-    return tf.size(tf.strings.split(file, part, most + 1)) - 1
+    return tf.size(tf.raw_ops.StringSplitV2(input=[file], sep=part, maxsplit=most + 1).values) - 1
 
 
 def _png_shape(file):
