@@ -4,6 +4,7 @@ import pathlib
 import socket
 import threading
 import time
+from concurrent import futures
 
 import grpc
 import numpy as np
@@ -148,6 +149,20 @@ def test_answers_that_are_no_json_of_ours(status, body):
     with answering(answer) as server, GazeClient(server, rest=True) as client:
         with pytest.raises(GazeError, match='no photo' if status == 200 else 'no word of TensorFlow Serving'):
             client.correct(np.array(photos.portrait()), EYES)
+
+
+def test_an_answer_that_is_no_message(capfd):
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler('tensorflow.serving.PredictionService', {
+        'Predict': grpc.unary_unary_rpc_method_handler(lambda request, context: b'\xff' * 50)})])
+    port = server.add_insecure_port('127.0.0.1:0')
+    server.start()
+    try:
+        with GazeClient(f'127.0.0.1:{port}') as client, pytest.raises(GazeError, match='answers what is no photo'):
+            client.correct(np.array(photos.portrait()), EYES)
+    finally:
+        server.stop(None)
+    assert 'Traceback' not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize('code', ['INVALID_ARGUMENT', 'NOT_FOUND', 'INTERNAL', 'UNAVAILABLE'])

@@ -182,3 +182,10 @@ def test_a_few_bytes_do_not_ask_for_much_memory(client):
                           (tf.float32, {'float_val': [1]})):
         proto = tensor_pb2.TensorProto(dtype=dtype.as_datatype_enum, tensor_shape={'dim': [{'size': 500_000}]}, **values)
         assert client.refused({'x': proto}) == ('INVALID_ARGUMENT', 'tensor parsing error: x')
+
+
+def test_a_message_that_is_none(client, capfd):
+    with pytest.raises(grpc.RpcError):
+        client.channel.unary_unary('/tensorflow.serving.PredictionService/Predict')(b'\xff' * 50)
+    assert client.doubled({'instances': [1.]}) == (200, {'predictions': [5]})
+    assert capfd.readouterr().err == ''

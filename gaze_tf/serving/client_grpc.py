@@ -4,8 +4,9 @@ import pathlib
 
 import grpc
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from grpc import StatusCode
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import predict_pb2
 
 from gaze_tf.serving import remote as remote_lib
 
@@ -27,7 +28,8 @@ class GrpcModel:
             self._channel = grpc.secure_channel(remote.server, grpc.ssl_channel_credentials(trusted), options)
         else:
             self._channel = grpc.insecure_channel(remote.server, options)
-        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        # bytes in, bytes out: of an answer that is no message gRPC would print a traceback
+        self._predict = self._channel.unary_unary('/tensorflow.serving.PredictionService/Predict')
 
     def correct(self, image, eyes):
         """image: bytes of a JPEG or PNG; eyes: float32 [4] in its pixels → bytes of a PNG. Raises GazeError."""
@@ -42,9 +44,12 @@ class GrpcModel:
         request.inputs['eyes'].CopyFrom(tf.make_tensor_proto(eyes[None], tf.float32))
         remote.check_size(request.ByteSize())
         try:
-            response = self._stub.Predict(request, timeout=remote.timeout, metadata=self._headers)
+            answer = self._predict(request.SerializeToString(), timeout=remote.timeout, metadata=self._headers)
+            response = predict_pb2.PredictResponse.FromString(answer)
         except grpc.RpcError as error:
             raise _explained(remote, error.code(), error.details() or '') from error
+        except DecodeError as error:
+            raise remote.rubbish(error) from error
         outputs = list(response.outputs.values())
         if len(outputs) != 1 or len(outputs[0].string_val) != 1:
             raise remote.rubbish(f'outputs: {", ".join(sorted(response.outputs)) or "none"}')

@@ -1,6 +1,7 @@
 """TensorFlow Serving's PredictionService and ModelService over gRPC."""
 import contextlib
 import functools
+import logging
 import socket
 from concurrent import futures
 
@@ -97,6 +98,8 @@ def listening(flag, host, port):
 @contextlib.contextmanager
 def running(versions, host, port, max_bytes):
     """Serves for as long as the block lasts; yields the real port. Raises GazeError if the port cannot be had."""
+    # it prints a traceback of each message that is none
+    logging.getLogger('grpc').setLevel(logging.CRITICAL)
     # without SO_REUSEPORT: otherwise a second server on the same port gets half of the requests, silently
     server = grpc.server(futures.ThreadPoolExecutor(THREADS, 'grpc'), options=[
         ('grpc.max_receive_message_length', max_bytes), ('grpc.so_reuseport', 0),
