@@ -74,7 +74,8 @@ def test_more_faces_and_frames_than_a_model_takes_at_once(saved_model, monkeypat
     images, eyes = rng.integers(0, 256, (70, tiny.SIZE, tiny.SIZE, 3), np.uint8), tiny.eyes_of(rng, 70)
     alphas = np.linspace(0, 1, 40)
     found = Network(saved_model)
-    corrected, frames, codes = found.correct(images, eyes), found.animate(images[:2], eyes[:2], alphas), found.encode(images, eyes)
+    corrected, codes = found.correct(images, eyes), found.encode(images, eyes)
+    frames = found.animate(images[:2], eyes[:2], alphas)
     assert corrected.shape == images.shape and frames.shape == (2, 40, *images.shape[1:]) and len(codes['content']) == 70
     monkeypatch.setattr(network_lib, '_ROWS', 7)
     monkeypatch.setattr(network_lib, '_ALPHAS', 3)
@@ -96,7 +97,7 @@ def test_mediapipe_that_cannot_be_imported(monkeypatch, why, remedy):
             if name.startswith('mediapipe'):
                 raise ImportError(why)
 
-    monkeypatch.setattr('sys.meta_path', [Finder])
+    monkeypatch.setattr(sys, 'meta_path', [Finder, *sys.meta_path])
     for name in [name for name in list(sys.modules) if name.startswith('mediapipe')]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(GazeError) as caught:

@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import numpy as np
@@ -97,6 +98,8 @@ def make_files(folder):
     (folder / 'checkpoint').mkdir()
     checkpoints.write_first(folder / 'checkpoint', tf.train.Checkpoint(model=checkpoints.serving_networks(model)),
                             model=model.config)
+    (folder / 'config').mkdir()
+    config.save(folder / 'config' / config.CONFIG_NAME, model=model.config)
     (folder / 'manifest').mkdir()
     shards = []
     for domain in records.DOMAINS:
@@ -104,7 +107,8 @@ def make_files(folder):
             name = records.shard_name(domain, split, 0, 1)
             found = records.write_shard(folder / 'manifest' / name, [records.Record(photo('JPEG'), EYES, f'{domain}{split}')])
             shards.append(records.Shard(name, domain, split, *found, key='0'))
-    records.save_manifest(folder / 'manifest', records.Manifest(SIZE, True, {'x': 0, 'y': 0}, {'x': (), 'y': ()}, tuple(shards)))
+    records.save_manifest(folder / 'manifest', records.Manifest(
+        SIZE, True, {'x': 0, 'y': 0}, {'x': (), 'y': ()}, tuple(shards)))
 
 
 def photo(format):
@@ -203,8 +207,9 @@ def rest_inputs(rng):
         path = '/v1/models/gaze:predict' if rng.random() < 0.8 else rng.choice((
             '/v1/models/gaze', '/v1/models/gaze/metadata', f'/v1/models/gaze/versions/{"9" * rng.choice((1, 19, 5000))}',
             '/v1/models/gaze/labels/%00%ff:predict', '/' * 3000, '/v1/models/' + 'a' * 9000))
-        head = f'{rng.choice(("POST", "POST", "POST", "GET", "PUT"))} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n'
-        request = f'{head}Connection: close\r\n\r\n'.encode() + body
+        method = rng.choice(('POST', 'POST', 'POST', 'GET', 'PUT'))
+        request = (f'{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n'.encode()
+                   + body)
         yield {'request': mutated(rng, request[:300]) + request[300:] if rng.random() < 0.2 else request}
 
 
@@ -256,7 +261,8 @@ class Server:
         self._rest, self._grpc = re.search(r'http://[\d.]+:(\d+)/', line)[1], re.search(r'gRPC on (\S+),', line)[1]
 
     def run(self, files):
-        ended = watched(self._process, lambda: (self._over_rest if self._kind == 'rest' else self._over_grpc)(files['request']))
+        ask = self._over_rest if self._kind == 'rest' else self._over_grpc
+        ended = watched(self._process, lambda: ask(files['request']))
         if self._process.poll() is not None:
             return 'FAILED: the process died'
         self._said.seek(0)
@@ -301,7 +307,6 @@ class Server:
 def watched(process, ask):
     """What `ask` returns, or what was wrong with the process meanwhile, which is then killed."""
     end, found = time.monotonic() + flags.FLAGS.seconds, []
-    import threading
     asking = threading.Thread(target=lambda: found.append(ask()), daemon=True)
     asking.start()
     wrong = ''
@@ -324,7 +329,7 @@ def watched(process, ask):
 def fuzz(kind, folder, output):
     """Counter of how the inputs of a kind ended."""
     values, rng, counts = flags.FLAGS, random.Random(f'{flags.FLAGS.seed} {kind}'), collections.Counter()
-    source = {'rest': folder / 'saved_model', 'grpc': folder / 'saved_model', 'config': folder / 'checkpoint',
+    source = {'rest': folder / 'saved_model', 'grpc': folder / 'saved_model',
               'saved_model': folder / 'saved_model' / '1'}.get(kind, folder / kind)
     inputs = {'rest': rest_inputs, 'grpc': grpc_inputs}.get(kind, lambda rng: file_inputs(rng, kind, source))(rng)
     runner = (Server if kind in ('rest', 'grpc') else Loader)(kind, source)

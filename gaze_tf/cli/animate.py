@@ -77,8 +77,9 @@ def _animate(editor, source, alpha, values):
     # the model's own frames take memory, too
     pixels = max(rgb.shape[0] * rgb.shape[1], editor.network.img_size ** 2)
     if values.frames * (1 + values.ping_pong) * pixels > MAX_PIXELS:
-        raise GazeError(f'--frames={values.frames}{" --ping_pong" * values.ping_pong} are more than {MAX_PIXELS // 10 ** 6} million '
-                        f'pixels, with {pixels} pixels a frame: ask for fewer, or for smaller ones (--max_side).')
+        played = f'--frames={values.frames}' + ', forward and back,' * values.ping_pong
+        raise GazeError(f'{played} are more than {MAX_PIXELS // 10 ** 6} million pixels, with {pixels} pixels a frame: ask for '
+                        'fewer, or for smaller ones (--max_side).')
     course = animation.course(*alpha, values.frames, values.easing, values.ping_pong)
     frames, reports = editor.animate(rgb, course, eyes, values.faces, values.blend)
     faces.refuse_if_none(source.path, reports)

@@ -22,8 +22,9 @@ _AGREE = 0.2        # of an eye's width: how far apart two views may see an eye.
 # the mesh's vertices for outer and inner corner, middle of the upper and lower eyelid, and iris, of both eyes
 _VERTICES = np.array([[33, 133, 159, 145, 468], [263, 362, 386, 374, 473]])
 # Debian's packages with libraries that mediapipe and its OpenCV need of the system, by the start of their names
-_PACKAGES = {'libGLES': 'libgles2', 'libGL': 'libgl1', 'libEGL': 'libegl1', 'libgthread': 'libglib2.0-0', 'libglib': 'libglib2.0-0',
-             'libSM': 'libsm6', 'libICE': 'libice6', 'libXext': 'libxext6', 'libXrender': 'libxrender1', 'libX11': 'libx11-6'}
+_PACKAGES = {'libGLES': 'libgles2', 'libGL': 'libgl1', 'libEGL': 'libegl1', 'libgthread': 'libglib2.0-0',
+             'libglib': 'libglib2.0-0', 'libSM': 'libsm6', 'libICE': 'libice6', 'libXext': 'libxext6',
+             'libXrender': 'libxrender1', 'libX11': 'libx11-6'}
 
 
 class _Found(NamedTuple):

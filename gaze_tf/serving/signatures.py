@@ -1,7 +1,7 @@
 """The signatures of a SavedModel: networks and geometry in one graph, with images in and out.
 
 Eyes are rows (left_x, left_y, right_x, right_y) in pixels of the image, left being the eye with the smaller x; the middle
-of an image's first pixel is 0.5. S is the side of the model's frame in pixels, B any number of images but 0.
+of an image's first pixel is 0.5. S is the side of the model's frame in pixels, B the number of images, 1 to 32.
 
     correct_encoded  image string [B]: JPEG or PNG files, of any sizes; eyes float32 [B, 4]
                      → image_bytes string [B]: PNG files (RGB, 8 bits) of the same sizes
