@@ -274,7 +274,10 @@ class Server:
         with socket.create_connection(('127.0.0.1', int(self._rest)), timeout=flags.FLAGS.seconds) as connection:
             try:
                 connection.sendall(request)
-                connection.shutdown(socket.SHUT_WR)
+                head, _, body = request.partition(b'\r\n\r\n')
+                if f'Content-Length: {len(body)}\r\n'.encode() not in head:
+                    # otherwise more is waited for
+                    connection.shutdown(socket.SHUT_WR)
                 response = http.client.HTTPResponse(connection)
                 response.begin()
                 response.read()
