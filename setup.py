@@ -7,7 +7,7 @@ EXTRAS = {
     # Finding faces and eyes in photos; the last mediapipe releases that carry their models.
     'faces': ['mediapipe>=0.10.14,<0.10.22', 'jax<=0.4.34', 'jaxlib<=0.4.34', 'opencv-contrib-python<4.12'],
     'video': ['imageio-ffmpeg>=0.4.9,<0.7'],
-    'serving': ['tensorflow-serving-api>=2.15.1,<2.16', 'urllib3>=2,<3', 'flask>=3,<4', 'waitress>=3,<4'],
+    'serving': ['tensorflow-serving-api>=2.15.1,<2.16', 'werkzeug>=3,<4', 'waitress>=3,<4'],
     # onnx 1.19 needs a newer ml_dtypes than TensorFlow 2.15 allows
     'onnx': ['tf2onnx>=1.17,<1.18', 'onnx>=1.16,<1.18', 'onnxruntime>=1.17,<2'],
     # the report of gaze-tf evaluate

@@ -306,5 +306,5 @@ def load(path):
     try:
         groups = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
         return {name: GROUPS[name](**values) for name, values in groups.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, GazeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, GazeError) as error:
         raise GazeError(f'{path} is not a configuration of this version: {error}') from error

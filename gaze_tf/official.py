@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from gaze_tf.config import EncoderConfig, ModelConfig
-from gaze_tf.errors import GazeError
+from gaze_tf.errors import GazeError, first_line
 
 CONTENT_ENCODER = 'Gr'
 SERVING = ('encode', 'Gx', 'Gy')       # with E_c, all that correction and animation need
@@ -47,7 +47,7 @@ class Checkpoint:
 
     def error(self, problem, cause=None):
         """A GazeError that names the flag and the file."""
-        return GazeError(f'{self._flag}: {self.prefix} {problem}' + (f' ({str(cause).splitlines()[0]}).' if cause else '.'))
+        return GazeError(f'{self._flag}: {self.prefix} {problem}' + (f' ({first_line(cause)}).' if cause else '.'))
 
     def value(self, name, shape):
         """The values of variable `name`, float32; raises GazeError if it is missing, odd or of another shape."""

@@ -5,6 +5,7 @@ import contextlib
 import http.server
 import io
 import json
+import ssl
 import threading
 
 import grpc
@@ -17,7 +18,8 @@ GREY = 150
 # gRPC's code and REST's status for the same
 STATUS = {grpc.StatusCode.UNAVAILABLE: 503, grpc.StatusCode.NOT_FOUND: 404, grpc.StatusCode.INVALID_ARGUMENT: 400,
           grpc.StatusCode.DEADLINE_EXCEEDED: 504, grpc.StatusCode.INTERNAL: 500, grpc.StatusCode.FAILED_PRECONDITION: 412,
-          grpc.StatusCode.RESOURCE_EXHAUSTED: 413}
+          grpc.StatusCode.RESOURCE_EXHAUSTED: 413, grpc.StatusCode.UNAUTHENTICATED: 401,
+          grpc.StatusCode.PERMISSION_DENIED: 403}
 
 
 def boxes(eyes, shape):
@@ -43,6 +45,7 @@ class Model:
 
     def __init__(self):
         self.requests, self.refusals, self.answer, self.wait = [], [], None, lambda pixels: None
+        self.headers = {}       # of the last request
 
     def __call__(self, where, image, eyes):
         self.requests.append((where, image, eyes))
@@ -62,6 +65,7 @@ class Servicer(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def Predict(self, request, context):
         spec = request.model_spec
+        self.model.headers = dict(context.invocation_metadata())
         version = spec.version.value if spec.HasField('version') else spec.version_label or None
         image, = tf.make_ndarray(request.inputs['image'])
         assert request.inputs['eyes'].dtype == tf.float32.as_datatype_enum
@@ -81,6 +85,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
         instance, = request['instances']
+        self.server.model.headers = {name.lower(): value for name, value in self.headers.items()}
         try:
             answer = self.server.model((self.path, request['signature_name']), base64.b64decode(instance['image']['b64']),
                                        np.float32(instance['eyes']))
@@ -98,14 +103,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def running():
-    """Yields {rest: (port, Model)} of both."""
+def running(certificate=None):
+    """Yields {rest: (port, Model)} of both; certificate: PEM file with it and its key, for TLS."""
     models = Model(), Model()
     rpc = grpc.server(concurrent.futures.ThreadPoolExecutor(8), options=[('grpc.max_receive_message_length', 2 ** 20)])
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Servicer(models[0]), rpc)
-    port = rpc.add_insecure_port('127.0.0.1:0')
+    if certificate:
+        pem = certificate.read_bytes()
+        port = rpc.add_secure_port('127.0.0.1:0', grpc.ssl_server_credentials([(pem, pem)]))
+    else:
+        port = rpc.add_insecure_port('127.0.0.1:0')
     rpc.start()
     web = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        web.socket = context.wrap_socket(web.socket, server_side=True)
     web.daemon_threads, web.model = True, models[1]
     web.handle_error = lambda *_: None      # it would print that clients have gone
     threading.Thread(target=web.serve_forever, daemon=True).start()

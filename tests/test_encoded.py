@@ -202,7 +202,13 @@ BAD = {
     'too few eyes': ([GOOD, GOOD], EYES, 'a row for each image'),
     'too many eyes': ([GOOD], [EYES, EYES], 'a row for each image'),
     'nobody': ([], np.zeros([0, 4]), 'the batch is empty'),
-    'one of two': ([GOOD, b'text'], [EYES, EYES], 'JPEG or PNG')}
+    'one of two': ([GOOD, b'text'], [EYES, EYES], 'JPEG or PNG'),
+    'too many': ([GOOD] * 33, [EYES] * 33, 'at most 32 rows'),
+    # nothing is decoded here, either
+    'large ones': ([png_header(8000, 7000) + bytes(50)] * 4, [EYES] * 4, 'at most 192 million pixels together'),
+    # each takes as long as the picture is large, or is unpacked and kept
+    'many scans': ([JPEG[:-2] + b'\xff\xda' * 101 + JPEG[-2:]], EYES, 'at most 100 scans'),
+    'many texts': ([GOOD + b'zTXt' * 9 + b'iTXt' * 8], EYES, 'at most 16 zTXt and iTXt chunks')}
 
 
 @pytest.mark.parametrize('files, eyes, sentence', BAD.values(), ids=BAD)
@@ -236,6 +242,8 @@ CODES = np.zeros([2, 2 * tiny.MODEL.code_size], np.float32)
     ('animate', {'alphas': np.zeros([3, 1], np.float32)}, 'alphas must have a row for each image'),
     ('animate', {'alphas': np.float32([[0, np.inf]] * 2)}, 'alphas must be finite'),
     ('animate', {'alphas': np.zeros([2, 0], np.float32)}, 'alphas must have at least one number'),
+    ('animate', {'alphas': np.zeros([2, 9_766], np.float32)}, 'at most 20 million pixels together'),
+    ('correct', {'images': IMAGES[[0] * 33], 'eyes': PLACES[[0] * 33]}, 'at most 32 rows'),
     ('paint', {'content': CODES * np.nan}, 'content must be finite'),
     ('paint', {'content': CODES[:1]}, 'content must have a row for each image')])
 def test_what_is_refused_of_faces(faces, name, changes, sentence):

@@ -277,6 +277,14 @@ def test_animations_of_a_folder(tmp_path, capsys):
         assert image.n_frames == 4
 
 
+@pytest.mark.parametrize('frames', [10 ** 9, 31_000])
+def test_animations_of_too_many_frames(tmp_path, capsys, frames):
+    path = write(tmp_path, 'a.png')
+    options = tiny.arguments(model='model', input=path, output=tmp_path / 'out.gif', frames=frames, eyes='20,30,40,30')
+    assert main(['animate', *options]) == 1
+    assert f'--frames={frames}' in (err := capsys.readouterr().err) and '--max_side' in err and err.count('\n') == 1
+
+
 # --- training sets -----------------------------------------------------------------------------------------
 
 def test_make_dataset(tmp_path, capsys):

@@ -102,7 +102,7 @@ def test_nothing_imports_tools_or_tests():
     ('gaze_tf.cli.animate', ['tensorflow']), ('gaze_tf.cli.import_official', ['tensorflow']),
     ('gaze_tf.cli.evaluate', ['tensorflow', 'matplotlib', 'skimage']),
     ('gaze_tf.cli.turn', ['tensorflow', 'numpy']), ('gaze_tf.cli.turn_dataset', ['tensorflow', 'numpy']),
-    ('gaze_tf.cli.client', ['tensorflow', 'grpc', 'urllib3']), ('gaze_tf.cli.serve', ['tensorflow', 'grpc', 'flask']),
+    ('gaze_tf.cli.client', ['tensorflow', 'grpc']), ('gaze_tf.cli.serve', ['tensorflow', 'grpc', 'werkzeug']),
     ('gaze_tf.serving.server.local', ['gaze_tf.models', 'gaze_tf.training', 'gaze_tf.editing', 'tensorflow_addons']),
     ('gaze_tf.editing.editor', ['gaze_tf.models', 'gaze_tf.pretrained', 'gaze_tf.serving', 'tensorflow_addons'])])
 def test_imports_at_start(module, unwanted):

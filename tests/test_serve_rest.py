@@ -1,6 +1,7 @@
 """The local server's REST interface: TensorFlow Serving's paths, JSON forms and errors."""
 import base64
 import json
+import time
 
 import numpy as np
 import pytest
@@ -111,3 +112,25 @@ def test_refusals_over_rest(client, body, message):
 def test_paths_that_lead_nowhere(client, path, body, method, status, message):
     found, answer = client.json(path, body, method)
     assert found == status and message in answer['error']
+
+
+@pytest.mark.parametrize('body, message', [
+    (b'{"instances": ' + b'[' * 33 + b']' * 33 + b'}', 'more than 32 brackets within each other'),
+    (b'{"instances": ' + b'[' * 31 + b'1' + b']' * 31 + b'}', 'The shape of input x must be [-1]'),
+    (b'[' * 20_000_000, 'more than 1000000 values'),
+    (b'{"instances": [' + b'1,' * 20_000_000 + b'1]}', 'more than 1000000 values'),
+    (b'"' * 20_000_000, 'more than 1000000 values'), (b'{"a": ' + b'9' * 5000 + b'}', 'JSON Parse error'),
+    # brackets and commas in strings count for nothing
+    ({'instances': ['\\"[[,,' * 200_000], 'signature_name': 'echo'}, 'text is too long')],
+    ids=['deep', 'as deep as may be', 'brackets', 'numbers', 'quotes', 'digits', 'a string'])
+def test_requests_that_ask_for_too_much(client, body, message):
+    start = time.monotonic()
+    status, answer = client.doubled(body)
+    assert status == 400 and message in answer['error'] and time.monotonic() - start < 20
+    assert client.doubled({'instances': [1]}) == (200, {'predictions': [5]})
+
+
+@pytest.mark.parametrize('digits', [19, 5000])
+def test_versions_of_many_digits(client, digits):
+    status, answer = client.json(f'/v1/models/gaze/versions/{"9" * digits}')
+    assert status == 400 and answer['error'].startswith('Failed to convert version: 999')

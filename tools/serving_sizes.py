@@ -17,7 +17,8 @@ import gaze_tf  # noqa: F401 (before TensorFlow, as it says how that is to start
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
-PHOTOS = (1024, 1024, 1), (1024, 1024, 8), (4000, 3000, 1), (8000, 8000, 1)     # width, height, how many
+# width, height, how many; the last are as many pixels as a request may have
+PHOTOS = (1024, 1024, 1), (1024, 1024, 8), (4000, 3000, 1), (8000, 8000, 1), (8000, 8000, 3)
 FRAMES = 10
 
 
@@ -48,18 +49,19 @@ def main(_):
     if not os.path.isfile(os.path.join(flags.FLAGS.model, 'saved_model.pb')):
         sys.exit(f'--model: there is no SavedModel in {flags.FLAGS.model}: name a version, such as runs/saved_model/1.')
     import tensorflow as tf
+    from gaze_tf.serving import checks
     print(f'{"":44} {"GB":>6} {"seconds":>8}')
     row('TensorFlow in Python')
     loaded = tf.saved_model.load(flags.FLAGS.model)
     run = loaded.signatures
     row('SavedModel loaded')
     size = run['correct'].structured_input_signature[1]['images'].shape[1]
-    for count in (1, 8):
+    for count, frames in ((1, FRAMES), (8, FRAMES), (checks.MAX_ROWS, checks.MAX_FRAME_PIXELS // checks.MAX_ROWS // size ** 2)):
         faces = {'images': tf.fill([count, size, size, 3], tf.constant(100, tf.uint8)),
                  'eyes': tf.tile([[.3 * size, .4 * size, .7 * size, .4 * size]], [count, 1])}
-        alphas = tf.tile([tf.linspace(0., 1., FRAMES)], [count, 1])
+        alphas = tf.tile([tf.linspace(0., 1., frames)], [count, 1])
         row(f'correct, faces: {count}', lambda: run['correct'](**faces))
-        row(f'animate, {FRAMES} frames, faces: {count}', lambda: run['animate'](alphas=alphas, **faces))
+        row(f'animate, {frames} frames, faces: {count}', lambda: run['animate'](alphas=alphas, **faces))
     for width, height, count in PHOTOS:
         files = tf.constant([jpeg(width, height)] * count)
         eyes = tf.tile([[.4 * width, .4 * height, .55 * width, .4 * height]], [count, 1])

@@ -6,6 +6,7 @@ also be a folder or a quoted pattern of photos, several of which are then with t
 says what was done, and the same command goes on where it was interrupted. The model's strength and blending are the server's.
 """
 import contextlib
+import pathlib
 import sys
 
 from absl import flags
@@ -24,7 +25,14 @@ def define_flags(values):
     flags.DEFINE_integer('version', None, 'Version of the model; not given: the newest, or that of --label.',
                          lower_bound=0, flag_values=values)
     flags.DEFINE_string('label', '', 'Label of a version, such as stable or canary.', flag_values=values)
-    flags.DEFINE_float('timeout', 30., 'Seconds that a request may take.', lower_bound=0.001, flag_values=values)
+    flags.DEFINE_boolean('tls', False, 'Encrypt the connection, as a proxy in front of the server may want it.',
+                         flag_values=values)
+    flags.DEFINE_string('ca', '', 'With --tls: PEM file of the certificates that vouch for the server; not given: those that '
+                                  'vouch for public servers.', flag_values=values)
+    flags.DEFINE_string('header_file', '', 'File with a header that is sent with each request, such as Authorization: Bearer '
+                                           'TOKEN; without --tls anybody on the way can read it.', flag_values=values)
+    flags.DEFINE_float('timeout', 30., 'Seconds that a request may take, with its retries.', lower_bound=0.001,
+                       flag_values=values)
     flags.DEFINE_integer('retries', 3, 'How often a server that is not available is asked again, with growing waits '
                                        'between.', lower_bound=0, upper_bound=4, flag_values=values)
     flags.DEFINE_integer('concurrency', 4, 'Of several photos: how many are with the server at a time.', lower_bound=1,
@@ -60,15 +68,24 @@ def _client(values):
         from gaze_tf.serving.client import GazeClient
         client = GazeClient(values.server, values.rest, values.model_name, values.version, values.label or None,
                             timeout=values.timeout, retries=values.retries, max_message_mb=values.max_message_mb,
-                            limits=faces.limits(values))
+                            limits=faces.limits(values), tls=values.tls, ca=values.ca or None,
+                            header=_header(values.header_file))
     except ImportError as error:
-        raise GazeError(f"The client needs tensorflow-serving-api and urllib3 ({error}): pip install 'gaze_tf[serving]'."
-                        ) from error
+        raise GazeError(f"The client needs tensorflow-serving-api ({error}): pip install 'gaze_tf[serving]'.") from error
     import tensorflow as tf
     # the GPU's memory belongs to the server, which may run on this machine
     with contextlib.suppress(RuntimeError):     # said where this process uses it already
         tf.config.set_visible_devices([], 'GPU')
     return client
+
+
+def _header(path):
+    """What stands in --header_file, or None; raises GazeError."""
+    try:
+        return pathlib.Path(path).read_text(encoding='ascii').strip() if path else None
+    except (OSError, ValueError) as error:
+        why = getattr(error, 'strerror', None) or 'it is not ASCII'
+        raise GazeError(f'--header_file={path} cannot be read: {why}.') from error
 
 
 def _one(client, source, values):

@@ -7,12 +7,19 @@ The folder holds a sub-folder for each version, whose name is a number. Served a
 those that --labels names. New versions are picked up while it runs; it runs until Ctrl-C or SIGTERM.
 """
 import math
+import os
 import re
+import signal
+import sys
+import threading
 
 from absl import flags
 
 from gaze_tf.cli.main import require
 from gaze_tf.errors import GazeError
+
+LAST_SECONDS = 3    # after which the process ends, whatever it is doing
+_TOLD_TO_STOP = 128 + signal.SIGTERM
 
 
 def define_flags(values):
@@ -39,17 +46,25 @@ def run(values):
     # absl's bounds let NaN through
     if not math.isfinite(values.poll_seconds):
         raise GazeError(f'--poll_seconds={values.poll_seconds} must be a number of seconds.')
-    import threading
     try:
         from gaze_tf.serving.server.local import local_server
+        from gaze_tf.serving.server.output import say
     except ImportError as error:
         raise GazeError(f"Serving needs more packages ({error}): pip install 'gaze_tf[serving]'.") from error
-    with local_server(values.model, values.name, host=values.host, port=values.port, rest_port=values.rest_port, labels=labels,
-                      poll_seconds=values.poll_seconds, max_bytes=values.max_message_mb << 20) as server:
-        print(f'Serving {values.name}, {server.versions}: gRPC on '
-              f'{server.host}:{server.port}, REST on http://{server.host}:{server.rest_port}/v1/models/{values.name}',
-              flush=True)
-        threading.Event().wait()
+    try:
+        with local_server(values.model, values.name, host=values.host, port=values.port, rest_port=values.rest_port,
+                          labels=labels, poll_seconds=values.poll_seconds, max_bytes=values.max_message_mb << 20) as server:
+            say(f'Serving {values.name}, {server.versions}: gRPC on {server.host}:{server.port}, REST on '
+                f'http://{server.host}:{server.rest_port}/v1/models/{values.name}', sys.stdout)
+            try:
+                threading.Event().wait()
+            finally:
+                late = threading.Timer(LAST_SECONDS, os._exit, [_TOLD_TO_STOP])
+                late.daemon = True
+                late.start()
+    except (SystemExit, KeyboardInterrupt) as end:
+        # at once: Python would wait for graphs that are still computed, which nothing can interrupt
+        os._exit(getattr(end, 'code', 128 + signal.SIGINT))
 
 
 def _labels(values):

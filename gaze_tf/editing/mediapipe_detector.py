@@ -3,6 +3,7 @@ import cmath
 import contextlib
 import math
 import os
+import re
 import sys
 from typing import NamedTuple
 
@@ -20,6 +21,10 @@ _CUT_PX = 256       # with these two, positions in a mirrored picture are those 
 _AGREE = 0.2        # of an eye's width: how far apart two views may see an eye. Faces: up to 0.08; lamps: from 0.27
 # the mesh's vertices for outer and inner corner, middle of the upper and lower eyelid, and iris, of both eyes
 _VERTICES = np.array([[33, 133, 159, 145, 468], [263, 362, 386, 374, 473]])
+# Debian's packages with libraries that mediapipe and its OpenCV need of the system, by the start of their names
+_PACKAGES = {'libGLES': 'libgles2', 'libGL': 'libgl1', 'libEGL': 'libegl1', 'libgthread': 'libglib2.0-0',
+             'libglib': 'libglib2.0-0', 'libSM': 'libsm6', 'libICE': 'libice6', 'libXext': 'libxext6',
+             'libXrender': 'libxrender1', 'libX11': 'libx11-6'}
 
 
 class _Found(NamedTuple):
@@ -46,8 +51,8 @@ class MediapipeDetector:
             try:
                 from mediapipe.python.solutions import face_detection, face_mesh    # takes seconds
             except ImportError as error:
-                raise GazeError(f"Finding faces needs mediapipe ({error}): pip install 'gaze_tf[faces]', or give the "
-                                'eyes by --eyes.') from error
+                raise GazeError(f'Finding faces needs mediapipe ({error}): {_remedy(str(error))}, or give the eyes by '
+                                '--eyes.') from error
             self._finder = face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5)
             self._mesh = face_mesh.FaceMesh(static_image_mode=True, refine_landmarks=True)
             for part in (self._finder, self._mesh):
@@ -132,6 +137,16 @@ class MediapipeDetector:
         its height, z (depth) of its width; None if there is no face."""
         meshes = self._mesh.process(np.ascontiguousarray(cut)).multi_face_landmarks
         return np.array([(point.x, point.y, point.z) for point in meshes[0].landmark]) if meshes else None
+
+
+def _remedy(why):
+    """What to do about a failed import: mediapipe may be there, but libraries of the system missing that it draws with."""
+    library = re.search(r'(\S+)\.so\S*: cannot open shared object file', why)
+    if not library:
+        return "pip install 'gaze_tf[faces]'"
+    package = next((package for start, package in _PACKAGES.items() if library[1].startswith(start)), None)
+    return (f'apt-get install {package} (Debian, Ubuntu), or the package of your system with {library[1]}' if package else
+            f'install the package of your system with {library[1]}')
 
 
 def _face(marks, found, zoom):

@@ -10,8 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from gaze_tf import config as config_lib
-from gaze_tf.errors import GazeError
+from gaze_tf.errors import GazeError, first_line
 from gaze_tf.folders import SAVED_MODEL_NAME, reason, versions
+
+
+# faces, and alphas of each, that a model is given at once: memory is bounded, and served models take no more than they must
+_ROWS, _ALPHAS = 32, 32
 
 
 class _Loaded(NamedTuple):
@@ -45,21 +49,19 @@ class Network:
 
     def correct(self, images, eyes):
         """→ uint8 [B, S, S, 3], looking at the camera."""
-        return self._correct(images=tf.constant(images), eyes=tf.constant(eyes, tf.float32))['images'].numpy()
+        return _in_parts(self._correct, images=images, eyes=eyes)['images']
 
     def animate(self, images, eyes, alphas):
         """With K alphas → frames uint8 [B, K, S, S, 3]: alpha 0 as it was, 1 at the camera."""
-        alphas = np.tile(np.asarray(alphas, np.float32), [len(images), 1])
-        return self._animate(images=tf.constant(images), eyes=tf.constant(eyes, tf.float32),
-                             alphas=tf.constant(alphas))['frames'].numpy()
+        alphas = np.asarray(alphas, np.float32)
+        return np.concatenate([
+            _in_parts(self._animate, images=images, eyes=eyes, alphas=np.tile(part, [len(images), 1]))['frames']
+            for part in np.split(alphas, range(_ALPHAS, len(alphas), _ALPHAS))], axis=1)
 
     def encode(self, images, eyes):
         """→ {name: codes [B, n]}: the `content` of both eyes, their `palette` where the model has palettes, and `angle`; nothing
         from a model that does not tell them."""
-        if not self._encode:
-            return {}
-        found = self._encode(images=tf.constant(images), eyes=tf.constant(eyes, tf.float32))
-        return {name: codes.numpy() for name, codes in found.items()}
+        return _in_parts(self._encode, images=images, eyes=eyes) if self._encode else {}
 
     def paint_codes(self, images, eyes):
         """→ [B, n]: all codes that `paint` takes in a row, or a None for each face from a model that does not tell them."""
@@ -73,14 +75,21 @@ class Network:
         if any(code is None for code in codes):
             return self.correct(images, eyes)
         parts = np.split(np.stack(codes), np.cumsum(list(self._codes.values()))[:-1], axis=1)
-        return self._paint(images=tf.constant(images), eyes=tf.constant(eyes, tf.float32),
-                           **{name: tf.constant(part) for name, part in zip(self._codes, parts)})['images'].numpy()
+        return _in_parts(self._paint, images=images, eyes=eyes, **dict(zip(self._codes, parts)))['images']
 
     def boxes(self, eyes):
         """The two boxes that are painted for eyes [4] of a face: whole pixels (x0, y0, x1, y1), half-open."""
         centres = np.reshape(eyes, (2, 2))
         edges = np.concatenate([centres - self._crop / 2, centres + self._crop / 2], axis=1)
         return np.clip(np.floor(edges), 0, self.img_size).astype(int)
+
+
+def _in_parts(function, images, **others):
+    """{name: array} of what a signature gives for images uint8 [B, S, S, 3] and arrays of as many rows of numbers."""
+    inputs = {'images': np.asarray(images), **{name: np.asarray(rows, np.float32) for name, rows in others.items()}}
+    parts = [function(**{name: tf.constant(rows[start:start + _ROWS]) for name, rows in inputs.items()})
+             for start in range(0, max(len(images), 1), _ROWS)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _codes_of(paint):
@@ -95,15 +104,36 @@ def _codes_of(paint):
 def _saved_model(path):
     """The _Loaded of a SavedModel; raises GazeError."""
     try:
-        config = config_lib.load(path / config_lib.CONFIG_NAME)['model']
+        config = config_lib.load(path / config_lib.CONFIG_NAME).get('model')
+        if not config:
+            raise GazeError(f'{config_lib.CONFIG_NAME} is not that of a model')
         module = tf.saved_model.load(str(path))
+        size = module.signatures['correct'].structured_input_signature[1]['images'].shape[1]
+        if size != config.img_size:
+            raise GazeError(f'its graph takes images of {size} pixels, and {config_lib.CONFIG_NAME} says {config.img_size}')
         # both are in every model
         return _Loaded(path, config, {'correct': module.signatures['correct'], 'animate': module.signatures['animate'],
                                       **module.signatures}, module)
-    except (OSError, KeyError, ValueError, GazeError, tf.errors.OpError) as error:
+    # a SavedModel that is cut short, or edited, raises nearly anything
+    except Exception as error:
         # some of TensorFlow's messages show paths as Python does bytes
-        why = re.sub(r"b'([^']*)'", r'\1', str(error).splitlines()[0])
-        raise GazeError(f'--model: {path} cannot be used ({why}): name another version or export it again.') from error
+        why = re.sub(r"b'([^']*)'", r'\1', first_line(error))
+        file = path if isinstance(error, GazeError) else _culprit(path)
+        raise GazeError(f'--model: {file} cannot be used ({why}): name another version or export it again.') from error
+
+
+def _culprit(path):
+    """The file because of which a SavedModel in a folder cannot be loaded."""
+    prefix = path / 'variables' / 'variables'
+    file = f'{prefix}.index'
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        file = f'{prefix}.data-00000-of-00001'
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except Exception:
+        return file
+    return path / SAVED_MODEL_NAME
 
 
 def _shipped():

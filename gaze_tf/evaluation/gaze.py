@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
-from gaze_tf.errors import GazeError
+from gaze_tf.errors import GazeError, first_line
 
 FORMAT = 1
 CROP = (72 / 256, 48 / 256)     # of an eye, width and height as a share of the image's side: its box and a margin
@@ -48,7 +48,7 @@ class GazeEstimator:
                 raise ValueError(f'it has format {about["format"]}, not {FORMAT}')
             return cls(weights, about['error'], about['recipe'], hashlib.sha256(content).hexdigest())
         except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-            why = getattr(error, 'strerror', None) or str(error).splitlines()[0] if str(error) else 'it is empty'
+            why = getattr(error, 'strerror', None) or first_line(error)
             raise GazeError(f'{path} cannot be used as a gaze estimator ({why}): '
                             '`python tools/train_gaze_estimator.py --output=FILE` makes one.') from error
 

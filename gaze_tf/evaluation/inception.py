@@ -8,7 +8,7 @@ import pathlib
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from gaze_tf.errors import GazeError
+from gaze_tf.errors import GazeError, first_line
 
 # name: (where it is, its SHA-256, which is not found)
 WEIGHTS = {
@@ -38,7 +38,7 @@ class Inception:
                 self._features, = tf.graph_util.import_graph_def(definition, {f'{INPUT}:0': self._images},
                                                                  [f'{OUTPUT}:0'], name='')
             except (ValueError, TypeError, tf.errors.OpError) as error:
-                raise _wrong(path, str(error).splitlines()[0]) from error
+                raise _wrong(path, first_line(error)) from error
         if self._features.shape.as_list()[1:] != [1, 1, SIZE]:
             raise _wrong(path, f'it gives {self._features.shape}, not {SIZE} numbers an image')
         self._session = tf.compat.v1.Session(graph=graph)

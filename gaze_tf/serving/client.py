@@ -19,7 +19,7 @@ from PIL import Image
 from gaze_tf.editing.editor import Edited, chosen_faces, opened
 from gaze_tf.editing.faces import Limits
 from gaze_tf.errors import GazeError
-from gaze_tf.serving.checks import MAX_PIXELS, decoded
+from gaze_tf.serving.checks import MAX_PIXELS, checked_files, decoded
 from gaze_tf.serving.remote import RemoteModel, ServerError
 
 
@@ -31,7 +31,7 @@ class GazeClient:
     """
 
     def __init__(self, server, rest=False, model='gaze', version=None, label=None, signature='correct_encoded', timeout=30.,
-                 retries=3, max_message_mb=64, limits=Limits(), detector=None):
+                 retries=3, max_message_mb=64, limits=Limits(), detector=None, tls=False, ca=None, header=None):
         """Raises GazeError for what no server could be asked with; whether there is one shows with the first photo.
 
         Args:
@@ -40,13 +40,16 @@ class GazeClient:
           model: the model's name there.
           version, label: which version of it, one of the two at most; the newest if none is given.
           signature: takes `image` and `eyes` and gives a PNG of the same size.
-          timeout: seconds that a request may take; over gRPC with its retries.
+          timeout: seconds that a request may take, with its retries.
           retries: how often a server that is not available is asked again, with growing waits between; 0 to 4.
           max_message_mb: the largest request and answer in MiB (over REST photos grow by a third).
           limits: faces_lib.Limits beyond which a face is left alone.
           detector: uint8 [H, W, 3] → list of Face, the largest first; mediapipe's, loaded when first needed, if None.
+          tls: whether the connection is encrypted.
+          ca: PEM file of the certificates that vouch for the server; if None, those that vouch for public servers.
+          header: 'Name: value' that is sent with each request, such as 'Authorization: Bearer TOKEN'.
         """
-        remote = RemoteModel(server, model, version, label, signature, timeout, retries, max_message_mb)
+        remote = RemoteModel(server, model, version, label, signature, timeout, retries, max_message_mb, tls, ca, header)
         remote.check()
         self._remote, self._limits, self._detector = remote, limits, detector
         self._detecting = threading.Lock()
@@ -170,7 +173,8 @@ def _encoded(photo, rgb, eyes):
     if photo:
         # it is of another format, lies on its side, or is broken where Pillow does not mind
         with contextlib.suppress(tf.errors.InvalidArgumentError):
-            if np.array_equal(decoded(tf.constant(photo.data), tf.constant(eyes, tf.float32)), rgb):
+            files, _ = checked_files(tf.constant([photo.data]), tf.constant([eyes], tf.float32))
+            if np.array_equal(decoded(files[0]), rgb):
                 return photo.data
     file = io.BytesIO()
     Image.fromarray(rgb).save(file, 'PNG', compress_level=1)

@@ -1,10 +1,12 @@
 """A model's answers over gRPC, by TensorFlow Serving's PredictionService."""
 import json
+import pathlib
 
 import grpc
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from grpc import StatusCode
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import predict_pb2
 
 from gaze_tf.serving import remote as remote_lib
 
@@ -14,13 +16,20 @@ class GrpcModel:
 
     def __init__(self, remote):
         self._remote = remote
-        self._channel = grpc.insecure_channel(remote.server, options=[
+        self._headers = list(remote.headers.items())
+        options = [
             ('grpc.max_send_message_length', remote.max_message),
             ('grpc.max_receive_message_length', remote.max_message),
             # a request that does not fit is not sent again
             ('grpc.per_rpc_retry_buffer_size', remote.max_message),
-            ('grpc.service_config', json.dumps({'methodConfig': [_method(remote)]}))])
-        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+            ('grpc.service_config', json.dumps({'methodConfig': [_method(remote)]}))]
+        if remote.tls_context():
+            trusted = pathlib.Path(remote.ca).read_bytes() if remote.ca else None
+            self._channel = grpc.secure_channel(remote.server, grpc.ssl_channel_credentials(trusted), options)
+        else:
+            self._channel = grpc.insecure_channel(remote.server, options)
+        # bytes in, bytes out: of an answer that is no message gRPC would print a traceback
+        self._predict = self._channel.unary_unary('/tensorflow.serving.PredictionService/Predict')
 
     def correct(self, image, eyes):
         """image: bytes of a JPEG or PNG; eyes: float32 [4] in its pixels → bytes of a PNG. Raises GazeError."""
@@ -35,9 +44,12 @@ class GrpcModel:
         request.inputs['eyes'].CopyFrom(tf.make_tensor_proto(eyes[None], tf.float32))
         remote.check_size(request.ByteSize())
         try:
-            response = self._stub.Predict(request, timeout=remote.timeout)
+            answer = self._predict(request.SerializeToString(), timeout=remote.timeout, metadata=self._headers)
+            response = predict_pb2.PredictResponse.FromString(answer)
         except grpc.RpcError as error:
             raise _explained(remote, error.code(), error.details() or '') from error
+        except DecodeError as error:
+            raise remote.rubbish(error) from error
         outputs = list(response.outputs.values())
         if len(outputs) != 1 or len(outputs[0].string_val) != 1:
             raise remote.rubbish(f'outputs: {", ".join(sorted(response.outputs)) or "none"}')
@@ -64,10 +76,14 @@ def _explained(remote, code, details):
         if 'HTTP/2' in details or 'http1' in details:
             return remote_lib.ServerError(f'The server {remote.server} does not speak gRPC: give the gRPC port (TensorFlow '
                                           "Serving's is 8500), or --rest if this is the REST port.")
+        if 'handshake' in details.lower() or 'certificate' in details.lower():
+            return remote.untrusted(details.rpartition('last error: ')[2])
         # its own, for what no server has said; of a name's several addresses only the last is told of
         if any(word in details.lower() for word in ('connect', 'resolv', 'resolution', 'socket', 'goaway')):
             return remote.unreachable(f"{details.rpartition('last error: ')[2]}; if this is a REST port, give --rest")
         return remote.unavailable(details)
+    if code in (StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED):
+        return remote.denied(details)
     if code is StatusCode.DEADLINE_EXCEEDED:
         return remote.too_slow()
     # also said when memory has run out

@@ -27,7 +27,7 @@ def correct(model, files, eyes):
 def _corrected_file(model, file, eyes):
     # decoders are there for CPUs only, and so are the pixels then
     with tf.device('CPU:0'):
-        photo = decoded(file, eyes)
+        photo = decoded(file)
         frame = frame_of(eyes, size_of(photo), model.config.img_size, model.config.eye_shares)
         cut = frame.cut(photo)
     painted = corrected(model, cut[None], frame.eyes[None])[0]

@@ -84,7 +84,7 @@ for surveillance or for judging attention, and not for identifying people or for
 
 _SIGNATURES = '''## Signatures
 
-Every batch size B, and every number K of alphas.
+Up to 32 rows (B), and as many alphas (K) as give 20 million pixels of frames in all; docs/serving.md has all limits.
 
 | signature | inputs | outputs |
 |---|---|---|

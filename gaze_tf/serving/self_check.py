@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from gaze_tf.data.pipeline import to_float
-from gaze_tf.errors import GazeError
+from gaze_tf.errors import GazeError, first_line
 from gaze_tf.serving.examples import ALPHAS, examples
 
 # Largest difference of two grey levels, share of grey levels that differ, difference of floats relative to the largest (or
@@ -36,7 +36,7 @@ def check(loaded, model, functions, precision='float32'):
                 if function not in computed:
                     computed[function] = function.python_function(**tensors)
             except tf.errors.OpError as error:
-                raise _refusal(f'{name!r} fails ({error.message.splitlines()[0]})') from error
+                raise _refusal(f'{name!r} fails ({first_line(error)})') from error
             for key, expected in computed[function].items():
                 _compare(f'{key!r} of {name!r}', found[key], expected, *TOLERANCE[precision])
 

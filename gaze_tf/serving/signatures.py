@@ -1,7 +1,7 @@
 """The signatures of a SavedModel: networks and geometry in one graph, with images in and out.
 
 Eyes are rows (left_x, left_y, right_x, right_y) in pixels of the image, left being the eye with the smaller x; the middle
-of an image's first pixel is 0.5. S is the side of the model's frame in pixels, B any number of images but 0.
+of an image's first pixel is 0.5. S is the side of the model's frame in pixels, B the number of images, 1 to 32.
 
     correct_encoded  image string [B]: JPEG or PNG files, of any sizes; eyes float32 [B, 4]
                      → image_bytes string [B]: PNG files (RGB, 8 bits) of the same sizes
@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from gaze_tf.data.pipeline import to_float
 from gaze_tf.serving import encoded
-from gaze_tf.serving.checks import checked
+from gaze_tf.serving.checks import checked, checked_frames
 from gaze_tf.serving.painting import animated, corrected
 
 SIGNATURES = 'serving_default', 'correct_encoded', 'correct', 'animate', 'encode', 'paint'
@@ -48,7 +48,7 @@ def serving_module(model):
 
     @tf.function(input_signature=[images, eyes, alphas], autograph=False)
     def animate(images, eyes, alphas):
-        return {'frames': animated(model, *checked(size, images, eyes, alphas=alphas))}
+        return {'frames': animated(model, *checked(size, images, eyes, alphas=checked_frames(size, alphas)))}
 
     @tf.function(input_signature=[images, eyes], autograph=False)
     def encode(images, eyes):

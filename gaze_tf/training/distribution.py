@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from gaze_tf.errors import GazeError
+from gaze_tf.errors import GazeError, first_line
 
 _EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError,
@@ -64,7 +64,7 @@ def read_cluster(text):
         raise wrong('is not set')
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise wrong(f'is not JSON ({error})') from error
     jobs = values.get('cluster') if isinstance(values, dict) else None
     if not isinstance(jobs, dict) or not jobs or not set(jobs) <= {'chief', 'worker'}:
@@ -113,7 +113,7 @@ def _connect(cluster):
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
         raise GazeError(f'--strategy=multi_worker: {cluster.own} cannot start at {cluster.addresses[cluster.own]}: '
-                        f'{str(error).splitlines()[0]}') from error
+                        f'{first_line(error)}') from error
 
 
 class Workers:
@@ -145,7 +145,7 @@ class Workers:
         except _LOST as error:
             if not self._several:
                 raise
-            reason = (error.message.partition('aborted by: ')[2] or error.message).splitlines()[0]
+            reason = first_line(error.message.partition('aborted by: ')[2] or error)
             raise GazeError('Another worker was lost, or failed: see its own message. The same command on all workers '
                             f'goes on from the last checkpoint. (TensorFlow: {reason})') from error
 

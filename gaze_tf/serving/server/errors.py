@@ -1,7 +1,11 @@
 """Answers to requests that cannot be served: the status codes and sentences of TensorFlow Serving."""
 import re
+import sys
 
 import grpc
+
+from gaze_tf.errors import first_line
+from gaze_tf.serving.server.output import say
 
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 LONGEST = 2000      # characters; gRPC carries messages in a header, which may have 8 KB in all
@@ -22,6 +26,13 @@ def invalid(message):
 
 def not_found(message):
     return RequestError(grpc.StatusCode.NOT_FOUND, message)
+
+
+def unforeseen(error):
+    """An error that is nobody's answer as RequestError; it is said in the server's terminal, too."""
+    what = f'{type(error).__name__}: {first_line(error)}'
+    say(f'gaze-tf serve: a request failed with {what}', sys.stderr)
+    return RequestError(grpc.StatusCode.INTERNAL, what)
 
 
 def of_tensorflow(error):

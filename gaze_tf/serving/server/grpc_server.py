@@ -1,6 +1,7 @@
 """TensorFlow Serving's PredictionService and ModelService over gRPC."""
 import contextlib
 import functools
+import logging
 import socket
 from concurrent import futures
 
@@ -8,24 +9,27 @@ import grpc
 from tensorflow_serving.apis import (get_model_metadata_pb2, get_model_status_pb2, model_service_pb2_grpc, predict_pb2,
                                      prediction_service_pb2_grpc)
 
-from gaze_tf.errors import GazeError
+from gaze_tf.errors import GazeError, printable
 from gaze_tf.serving.server import tensors
-from gaze_tf.serving.server.errors import RequestError, invalid
+from gaze_tf.serving.server.errors import RequestError, invalid, unforeseen
 from gaze_tf.serving.server.version import DEFAULT_SIGNATURE
 
 THREADS = 8     # requests that are read, computed or written at once; others wait, unread, at their clients' expense
+IDLE = 10       # seconds after which connections without a request are closed
+GRACE = 2       # seconds that requests have at the end
 
 
 def _answered(method):
-    """Turns RequestError into the status of a call."""
+    """Turns RequestError, and any other error, into the status of a call."""
     @functools.wraps(method)
     def answer(self, request, context):
         try:
             if not request.HasField('model_spec'):
                 raise invalid('Missing ModelSpec')
             return method(self, request, context)
-        except RequestError as error:
-            return context.abort(error.code, error.message)
+        except Exception as error:
+            refusal = error if isinstance(error, RequestError) else unforeseen(error)
+            return context.abort(refusal.code, printable(refusal.message))
     return answer
 
 
@@ -49,13 +53,14 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def Predict(self, request, context):
         spec = request.model_spec
         version = self._versions.find(spec)
-        inputs = {name: tensors.to_numpy(name, proto, self._max_bytes) for name, proto in request.inputs.items()}
-        outputs = self._versions.run(version, spec.signature_name, inputs, tuple(request.output_filter), context.is_active)
+        with self._versions.turn(context.is_active):
+            inputs = {name: tensors.to_numpy(name, proto, self._max_bytes) for name, proto in request.inputs.items()}
+            outputs = version.run(spec.signature_name, inputs, tuple(request.output_filter))
         response = predict_pb2.PredictResponse()
         response.model_spec.name = spec.name
         response.model_spec.version.value = version.number
         response.model_spec.signature_name = spec.signature_name or DEFAULT_SIGNATURE
-        for name, array in (outputs or {}).items():
+        for name, array in outputs.items():
             response.outputs[name].CopyFrom(tensors.to_proto(array))
         return response
 
@@ -93,9 +98,12 @@ def listening(flag, host, port):
 @contextlib.contextmanager
 def running(versions, host, port, max_bytes):
     """Serves for as long as the block lasts; yields the real port. Raises GazeError if the port cannot be had."""
+    # it prints a traceback of each message that is none
+    logging.getLogger('grpc').setLevel(logging.CRITICAL)
     # without SO_REUSEPORT: otherwise a second server on the same port gets half of the requests, silently
     server = grpc.server(futures.ThreadPoolExecutor(THREADS, 'grpc'), options=[
-        ('grpc.max_receive_message_length', max_bytes), ('grpc.so_reuseport', 0)])
+        ('grpc.max_receive_message_length', max_bytes), ('grpc.so_reuseport', 0),
+        ('grpc.max_connection_idle_ms', IDLE * 1000)])
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(versions, max_bytes), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(versions), server)
     try:
@@ -108,4 +116,4 @@ def running(versions, host, port, max_bytes):
     try:
         yield port
     finally:
-        server.stop(grace=5).wait()
+        server.stop(GRACE).wait()

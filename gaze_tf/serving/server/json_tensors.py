@@ -6,8 +6,10 @@ are written byte by byte as they are, which is no UTF-8 if they are not.
 """
 import base64
 import binascii
+import itertools
 import json
 import math
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +17,9 @@ import tensorflow as tf
 from gaze_tf.serving.server.errors import RequestError, invalid
 from gaze_tf.serving.server.version import dtype_name
 
+# of a request: brackets within each other, and values, which take a hundred times their bytes (5 faces of 256 pixels)
+MAX_DEPTH = 32
+MAX_VALUES = 1_000_000
 JSON_TYPES = {type(None): 'Null', dict: 'Object', list: 'Array', str: 'String', int: 'Number', float: 'Number'}
 
 
@@ -22,6 +27,7 @@ def parse(body):
     """The object in a request's body; raises RequestError."""
     if not body:
         raise invalid('JSON Parse error: The document is empty')
+    _check_size(body)
     try:
         # bytes that are no UTF-8 reach the model as they are
         document = json.loads(body.decode('utf-8', 'surrogateescape'))
@@ -34,6 +40,19 @@ def parse(body):
     if not isinstance(document.get('signature_name', ''), str):
         raise invalid(f"JSON Value: {_shown(document)} not formatted correctly. 'signature_name' key must be a string value.")
     return document
+
+
+def _check_size(body):
+    """Raises RequestError for what must not even be parsed."""
+    many = invalid(f'JSON Parse error: The document has more than {MAX_VALUES} values: send fewer rows, or files as b64.')
+    if body.count(b'"') > 4 * MAX_VALUES:
+        raise many
+    outside = b''.join(body.replace(b'\\\\', b'').replace(b'\\"', b'').split(b'"')[::2])     # of strings
+    if max(map(outside.count, (b',', b'[', b']', b'{', b'}'))) >= MAX_VALUES:
+        raise many
+    steps = (1 if bracket in b'[{' else -1 for bracket in re.findall(rb'[][{}]', outside))
+    if max(itertools.accumulate(steps), default=0) > MAX_DEPTH:
+        raise invalid(f'JSON Parse error: The document has more than {MAX_DEPTH} brackets within each other.')
 
 
 def read(document, infos):

@@ -20,7 +20,7 @@ def local_server(folder, name='gaze', *, host='127.0.0.1', port=0, rest_port=0, 
     """Serves the model in `folder` for as long as the block lasts; yields what is Running.
 
     port, rest_port: 0 for any that is free. labels: {label: version}. max_bytes: the largest request. Requests that run at
-    the end of the block are answered if they take no longer than 5 seconds. Raises GazeError if there is nothing to serve or
+    the end of the block are answered if they take no longer than 2 seconds. Raises GazeError if there is nothing to serve or
     a port cannot be had.
     """
     versions = Versions(folder, name, labels or {})

@@ -13,13 +13,15 @@ FIELDS = {tf.float32: 'float_val', tf.float64: 'double_val', tf.string: 'string_
 
 
 def to_numpy(name, proto, largest):
-    """The array of an input; raises RequestError if there is none in it, or one of more than `largest` elements.
+    """The array of an input; raises RequestError if there is none in it, or one of more than `largest` bytes.
 
     A TensorProto may state one value for all elements: a few bytes may ask for any amount of memory.
     """
     sizes = [dim.size for dim in proto.tensor_shape.dim]
     try:
-        if proto.tensor_shape.unknown_rank or min(sizes, default=0) < 0 or math.prod(sizes) > largest:
+        count, given = math.prod(sizes), [len(value) for value in proto.string_val] or [0]
+        size = count * (tf.as_dtype(proto.dtype).size or 24) + sum(given) + (count - len(given)) * given[-1]
+        if proto.tensor_shape.unknown_rank or min(sizes, default=0) < 0 or size > largest:
             raise ValueError(f'a tensor of {sizes} cannot be taken')
         return tf.make_ndarray(proto)
     except (ValueError, TypeError, OverflowError, IndexError) as error:

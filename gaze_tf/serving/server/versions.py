@@ -2,8 +2,8 @@
 
 Served are the newest version that can be loaded and those that labels name. The folder is polled: a new version takes over
 once it is wholly loaded, the one before is then dropped; if the newest folder vanishes, the one before it takes over. A
-version that cannot be loaded is reported once, and tried again when its files change. Names that are no numbers (those of
-folders that are being written) are left alone, and an empty folder leaves what is loaded.
+version that cannot be loaded is reported, and tried again when its files change and every minute. Names that are no numbers
+(those of folders that are being written) and files are left alone, and an empty folder leaves what is loaded.
 """
 import contextlib
 import os
@@ -11,21 +11,25 @@ import pathlib
 import re
 import sys
 import threading
+import time
 
 import grpc
 from tensorflow_serving.apis import get_model_status_pb2
 
-from gaze_tf.errors import GazeError
+from gaze_tf.errors import GazeError, first_line
 from gaze_tf.serving.server import errors
+from gaze_tf.serving.server.output import say
 from gaze_tf.serving.server.version import Version
 
 Status = get_model_status_pb2.ModelVersionStatus
+RETRY = 60      # seconds after which a version is tried again whose files look as they did: disks come back
+PATIENCE = 30   # seconds that a request waits for its turn
 
 
 class Versions:
     """The versions of the model `name` in `folder`. labels: {label: number}. Threads may call it at once.
 
-    As many models run at once as there are processor cores, so that memory does not grow with the number of clients.
+    As many requests are worked on at once as there are processor cores, so that memory does not grow with that of clients.
     """
 
     def __init__(self, folder, name, labels):
@@ -45,10 +49,10 @@ class Versions:
             raise GazeError(f'--model: no version in {folder} can be loaded.')
 
     def _present(self):
-        """{number: path} of the sub-folders that are versions."""
+        """{number: path} of the sub-folders that are versions, those that cannot be read (links to nothing) among them."""
         with contextlib.suppress(OSError):
             return {int(path.name): path for path in self._folder.iterdir()
-                    if re.fullmatch('[0-9]{1,18}', path.name) and path.is_dir()}
+                    if re.fullmatch('[0-9]{1,18}', path.name) and not os.path.isfile(path)}
         return {}
 
     def _why_empty(self):
@@ -75,18 +79,18 @@ class Versions:
         """Whether a version is loaded, after trying to."""
         if number in self._loaded:
             return True
-        files = _files(path)
-        if self._failed.get(number) == files:
+        files, (earlier, reason, when) = _files(path), self._failed.get(number, (None, None, 0))
+        if files == earlier and time.monotonic() < when + RETRY:
             return False
         self._note(number, Status.LOADING)
         try:
             version = Version(number, path)
         # whatever is wrong with one folder, the others are served
         except Exception as error:
-            self._failed[number] = files
-            self._note(number, Status.END, getattr(error, 'error_code', grpc.StatusCode.UNKNOWN.value[0]), str(error))
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            print(f'gaze-tf serve: {path} cannot be loaded: {reason}', file=sys.stderr, flush=True)
+            self._failed[number] = files, first_line(error), time.monotonic()
+            self._note(number, Status.END, getattr(error, 'error_code', grpc.StatusCode.UNKNOWN.value[0]), first_line(error))
+            if (files, first_line(error)) != (earlier, reason):
+                say(f'gaze-tf serve: {path} cannot be loaded: {first_line(error)}', sys.stderr)
             return False
         self._failed.pop(number, None)
         # a new dictionary, as others may be reading this one
@@ -106,9 +110,13 @@ class Versions:
         def poll():
             while not over.wait(seconds):
                 before = self.numbers()
-                self.refresh()
+                try:
+                    self.refresh()
+                # whatever went wrong this time, it is looked again
+                except Exception as error:
+                    say(f'gaze-tf serve: looking for versions in {self._folder} failed: {first_line(error)}', sys.stderr)
                 if self.numbers() != before:
-                    print(f'Serving {self.name} now: {self}', flush=True)
+                    say(f'Serving {self.name} now: {self}', sys.stdout)
 
         thread = threading.Thread(target=poll, name='versions')
         thread.start()
@@ -156,15 +164,31 @@ class Versions:
             raise errors.not_found(f'Could not find version {number} of model {spec.name}')
         return [statuses[known] for known in sorted(statuses, reverse=True) if number in (None, known)]
 
-    def run(self, version, signature_name, inputs, wanted=(), still_wanted=lambda: True):
-        """`Version.run` when it is its turn; None if nobody waits for the answer any longer."""
-        with self._turn:
-            return version.run(signature_name, inputs, wanted) if still_wanted() else None
+    @contextlib.contextmanager
+    def turn(self, still_wanted):
+        """For as long as the block lasts, a request is worked on; raises RequestError if it had to wait too long, or if
+        nobody waits for its answer any longer."""
+        if not self._turn.acquire(timeout=PATIENCE):
+            raise errors.RequestError(grpc.StatusCode.UNAVAILABLE, f'The server was busy for {PATIENCE} seconds.')
+        try:
+            if not still_wanted():
+                raise errors.RequestError(grpc.StatusCode.CANCELLED, 'The client has left.')
+            yield
+        finally:
+            self._turn.release()
 
 
 def _files(folder):
-    """What tells whether files of a folder changed; None if that cannot be told."""
+    """What tells whether anything about a folder has changed; never None."""
     try:
-        return sorted((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob('*'))
-    except OSError:
-        return None
+        return [(str(path), _state(path)) for path in (folder, *sorted(folder.rglob('*')))]
+    except OSError as error:
+        return str(error)
+
+
+def _state(path):
+    try:
+        found = path.stat()
+        return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    except OSError as error:
+        return error.errno

@@ -1,0 +1,105 @@
+"""Files of a model that are cut short, edited by hand or hostile: one sentence that names the file; and what errors say."""
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tiny
+from gaze_tf import config, official
+from gaze_tf.editing import mediapipe_detector, network as network_lib
+from gaze_tf.editing.network import Network
+from gaze_tf.errors import GazeError, first_line
+
+DATA = 'variables/variables.data-00000-of-00001'
+
+
+@pytest.fixture
+def version(saved_model, tmp_path):
+    return shutil.copytree(saved_model, tmp_path / '1')
+
+
+def edited(**changes):
+    """A change to config.json."""
+    return lambda text: json.dumps({'model': {**json.loads(text)['model'], **changes}})
+
+
+@pytest.mark.parametrize('name, change', [
+    ('saved_model.pb', lambda content: content[:len(content) // 2]), ('saved_model.pb', lambda content: b''),
+    ('variables/variables.index', lambda content: content[:-9]), (DATA, lambda content: content[:-9]),
+    (DATA, lambda content: b''), ('config.json', lambda content: b'[' * 100_000),
+    ('config.json', lambda content: b'{"model": ' * 5_000), ('config.json', lambda content: b'{"model": null}'),
+    ('config.json', lambda content: b'{}'), ('config.json', lambda content: b'\xff'),
+    ('config.json', lambda content: b'{"model": {"img_size": %s}}' % (b'9' * 5000)),
+    ('config.json', lambda content: edited(img_size=64)(content).encode()),
+    ('config.json', lambda content: edited(**{'\x1b[31m': 1})(content).encode())])
+def test_a_saved_model_that_is_damaged(version, name, change):
+    path = version / name
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(GazeError) as caught:
+        Network(version)
+    text = str(caught.value)
+    assert name in text and text.isprintable() and 'name another version or export it again' in text
+
+
+def test_what_somebody_raises_without_a_word(tmp_path, version, monkeypatch):
+    assert first_line(ValueError()) == 'ValueError' and first_line(ValueError('\n a\nb')) == 'a'
+
+    def silent(*_):
+        raise ValueError
+
+    (tmp_path / 'x.index').touch()
+    monkeypatch.setattr(tf.train, 'load_checkpoint', silent)
+    with pytest.raises(GazeError, match='ValueError'):
+        official.Checkpoint(tmp_path / 'x', '--checkpoint')
+    monkeypatch.setattr(tf.saved_model, 'load', silent)
+    with pytest.raises(GazeError, match='cannot be used .ValueError'):
+        Network(version)
+
+
+def test_a_message_does_nothing_to_a_terminal():
+    assert str(GazeError('no \x1b[31m\u202e\udcff\nfile')) == 'no \\x1b[31m\\u202e\\udcff\nfile'
+
+
+def test_a_configuration_that_is_nested_deeply(tmp_path):
+    (tmp_path / 'config.json').write_text('[' * 100_000)
+    with pytest.raises(GazeError, match='config.json is not a configuration'):
+        config.load(tmp_path / 'config.json')
+
+
+def test_more_faces_and_frames_than_a_model_takes_at_once(saved_model, monkeypatch):
+    rng = np.random.default_rng(1)
+    images, eyes = rng.integers(0, 256, (70, tiny.SIZE, tiny.SIZE, 3), np.uint8), tiny.eyes_of(rng, 70)
+    alphas = np.linspace(0, 1, 40)
+    found = Network(saved_model)
+    corrected, codes = found.correct(images, eyes), found.encode(images, eyes)
+    frames = found.animate(images[:2], eyes[:2], alphas)
+    assert corrected.shape == images.shape and frames.shape == (2, 40, *images.shape[1:]) and len(codes['content']) == 70
+    monkeypatch.setattr(network_lib, '_ROWS', 7)
+    monkeypatch.setattr(network_lib, '_ALPHAS', 3)
+    assert tiny.same_pixels(found.correct(images, eyes), corrected)
+    assert tiny.same_pixels(found.animate(images[:2], eyes[:2], alphas), frames)
+    np.testing.assert_allclose(found.encode(images, eyes)['content'], codes['content'], atol=1e-5)
+
+
+@pytest.mark.parametrize('why, remedy', [
+    ('libGL.so.1: cannot open shared object file: No such file or directory', 'apt-get install libgl1 '),
+    ('libGLESv2.so.2: cannot open shared object file: No such file or directory', 'apt-get install libgles2 '),
+    ('libgthread-2.0.so.0: cannot open shared object file', 'apt-get install libglib2.0-0 '),
+    ('libnew.so.1: cannot open shared object file', 'package of your system with libnew'),
+    ("No module named 'mediapipe'", "pip install 'gaze_tf[faces]'")])
+def test_mediapipe_that_cannot_be_imported(monkeypatch, why, remedy):
+    class Finder:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name.startswith('mediapipe'):
+                raise ImportError(why)
+
+    monkeypatch.setattr(sys, 'meta_path', [Finder, *sys.meta_path])
+    for name in [name for name in list(sys.modules) if name.startswith('mediapipe')]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(GazeError) as caught:
+        mediapipe_detector.MediapipeDetector()
+    assert why in str(caught.value) and remedy in str(caught.value) and '--eyes' in str(caught.value)
