@@ -29,8 +29,6 @@ def stored_pixels(image, data):
     if image.format == 'TIFF':
         _check_tiff(image)
     image.load()
-    if image.format == 'MPO' or 'mp' in image.info:
-        notes.append('Of the pictures in the file (MPO: also a preview or a depth map) only the first stays.')
     if image.mode.startswith('I;16'):
         return np.array(image).astype(np.uint16)[..., None], notes
     if image.mode == '1':
@@ -46,6 +44,16 @@ def _check_tiff(image):
     # Pillow reads 16-bit colour as 8, does not scale 12 bits and does not invert 16-bit grey from white to black
     if bits > 8 and not (image.mode.startswith('I;16') and bits == 16 and grey == 1):
         raise UnsupportedMode(f'pixels of {bits} bits (TIFF, {image.mode})')
+
+
+def bare(pixels):
+    """Stored pixels without what their file says beside them, of which encoders would take what they know."""
+    if isinstance(pixels, np.ndarray):
+        return pixels
+    # (a copy of the image, not of its pixels)
+    plain = pixels._new(pixels.im)
+    plain.info = {name: value for name, value in pixels.info.items() if name == 'transparency'}
+    return plain
 
 
 def shape(pixels):
@@ -78,7 +86,10 @@ def rgb_rows(pixels, top, bottom):
     if isinstance(pixels, np.ndarray):
         rows = eight_bits(pixels[top:bottom])
         return rows[..., :3] if rows.shape[-1] >= 3 else rows[..., :1].repeat(3, axis=-1)
-    return np.asarray(pixels.crop((0, top, pixels.width, bottom)).convert('RGB'))
+    rows = pixels.crop((0, top, pixels.width, bottom))
+    # of palettes Pillow would say that transparency is lost, which stays in the file
+    rows.info.pop('transparency', None)
+    return np.asarray(rows.convert('RGB'))
 
 
 def repaint(pixels, top, changed, old, new):
