@@ -1,4 +1,5 @@
 """Photographs in files: read as upright RGB, and written back so that only what was changed changes."""
+import contextlib
 import pathlib
 
 import numpy as np
@@ -8,6 +9,7 @@ from gaze_tf.errors import GazeError
 
 SUFFIXES = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.png': 'PNG', '.tif': 'TIFF', '.tiff': 'TIFF', '.webp': 'WEBP',
             '.bmp': 'BMP'}
+MAX_BYTES = 4 << 30
 # rows that are compared and repainted at a time, so that no second copy of a large picture is needed
 _STRIP = 64
 
@@ -19,24 +21,24 @@ class Photo:
     rgb: uint8 [H, W, 3], read-only; upright (EXIF orientation applied), values as stored: no colour profile is
         applied, transparency is left out, 16-bit values are rounded to 8.
     data: the file's bytes.
-    notes: sentences on what will not be kept as it was if the photo is changed; empty for nearly every photo.
+    notes: sentences on what will not be kept as it was if the photo is changed, or was not when it was saved; empty for
+        nearly every photo.
     """
 
     def __init__(self, path, data):
         """Reads the photo of a file's bytes; raises GazeError. `Photo.open` is the usual way."""
         self.path, self.data = pathlib.Path(path), data
-        image, pixels, notes = self._decode()
-        self.notes = tuple(notes)
-        self._format = image.format
+        with self._told():
+            image, pixels, notes = photo_reading.read(data)
+            self.notes, self._format, self._orientation = tuple(notes), image.format, image.info['orientation']
+            height, width = photo_modes.shape(pixels)
+            self.rgb = np.empty([width, height, 3] if self._orientation >= 5 else [height, width, 3], np.uint8)
+            stored = photo_modes.as_stored(self.rgb, self._orientation)
+            for top in range(0, height, _STRIP):
+                stored[top:top + _STRIP] = photo_modes.rgb_rows(pixels, top, min(top + _STRIP, height))
+        self.rgb.flags.writeable = False
         if SUFFIXES.get(self.path.suffix.lower(), self._format) != self._format:
             self.notes += (f'{self.path} is a {self._format} in spite of its name: under that name it is encoded anew.',)
-        self._orientation = image.info['orientation']
-        height, width = photo_modes.shape(pixels)
-        self.rgb = np.empty([width, height, 3] if self._orientation >= 5 else [height, width, 3], np.uint8)
-        stored = photo_modes.as_stored(self.rgb, self._orientation)
-        for top in range(0, height, _STRIP):
-            stored[top:top + _STRIP] = photo_modes.rgb_rows(pixels, top, min(top + _STRIP, height))
-        self.rgb.flags.writeable = False
 
     @classmethod
     def open(cls, path):
@@ -45,11 +47,15 @@ class Photo:
         if path.is_dir():
             raise GazeError(f'--input: {path} is a folder: name a photo in it.')
         try:
+            if path.stat().st_size > MAX_BYTES:
+                raise GazeError(f'--input: {path} is larger than {MAX_BYTES >> 30} GB: make it smaller.')
             data = path.read_bytes()
         except FileNotFoundError as error:
             raise GazeError(f'--input: there is no file {path}.') from error
         except OSError as error:
             raise GazeError(f'--input: {path} cannot be read ({error.strerror or error}).') from error
+        except MemoryError as error:
+            raise GazeError(f'--input: {path} takes more memory than there is: make it smaller.') from error
         if not data:
             raise GazeError(f'--input: {path} is empty (0 bytes): copy it again from where it came.')
         return cls(path, data)
@@ -78,8 +84,12 @@ class Photo:
         if not changes and target == self._format:
             _write(path, lambda file: file.write(self.data))
             return
+        notes = []
+
         def fill(file):
-            image, pixels, _ = self._decode()
+            with self._told():
+                image, pixels, _ = photo_reading.read(self.data)
+            pixels = pixels.copy() if isinstance(pixels, np.ndarray) else pixels
             for top, changed in changes:
                 rows = slice(top, top + len(changed))
                 photo_modes.repaint(pixels, top, changed, before[rows][changed], after[rows][changed])
@@ -87,23 +97,24 @@ class Photo:
                 photo_files.write_alike(file, self.data, image, pixels)
             else:
                 pixels = photo_modes.turned(pixels, self._orientation)
-                photo_files.write_as(file, target, self.data, image, pixels)
+                notes.extend(photo_files.write_as(file, target, self.data, image, pixels))
 
         _write(path, fill, lambda data: self._check(data, target))
+        self.notes += tuple(note for note in notes if note not in self.notes)
 
     def _check(self, data, target):
         """Opens what was written, before it takes its place; raises Exception."""
         image, pixels, notes = photo_reading.read(data)
         upright = photo_modes.shape(pixels)[::-1 if image.info['orientation'] >= 5 else 1]
-        new = [note for note in notes if note not in self.notes]
-        if image.format != target or upright != self.rgb.shape[:2] or new:
-            raise ValueError(' '.join(['it does not open as it should', *new]))
+        if image.format != target or upright != self.rgb.shape[:2] or notes:
+            raise ValueError(' '.join(['it does not open as it should', *notes]))
 
-    def _decode(self):
-        """The photo_reading.Read of the file; raises GazeError."""
+    @contextlib.contextmanager
+    def _told(self):
+        """What reading the file raises becomes a GazeError."""
         # decoders raise nearly anything on broken files
         try:
-            return photo_reading.read(self.data)
+            yield
         except photo_reading.Unknown as error:
             hint = ('HEIC photos must be exported as JPEG first' if self.data[4:10] in (b'ftyphe', b'ftypmi') else
                     'JPEG, PNG, TIFF, WebP, BMP and still GIF are')

@@ -14,12 +14,14 @@ from PIL import Image, JpegImagePlugin
 
 from gaze_tf.editing import photo_modes, tiff_tags
 from gaze_tf.editing.jpeg_parts import segment, segments as _jpeg_segments
-from gaze_tf.editing.png_parts import SIGNATURE as _PNG_SIGNATURE, chunks as _png_chunks
+from gaze_tf.editing.png_parts import SIGNATURE as _PNG_SIGNATURE, chunks as _png_chunks, write_deep
 
 _MODES = {'JPEG': ('L', 'RGB', 'CMYK'), 'PNG': ('L', 'LA', 'P', 'RGB', 'RGBA', 'I;16'),
           'TIFF': (*photo_modes.MODES, 'I;16'), 'WEBP': ('RGB', 'RGBA'), 'BMP': ('L', 'P', 'RGB')}
 _PREDICTOR = 317
 _EXIF = b'Exif\0\0'
+# bytes of it in a segment of JPEG, after its length and name
+_JPEG_EXIF = 65535 - 2 - len(_EXIF)
 _TIFF_LOSSLESS = ('raw', 'packbits', 'tiff_lzw', 'tiff_adobe_deflate', 'tiff_deflate', 'lzma', 'zstd')
 # chunks of PNG that are about colours, which stay what they were; others say themselves if they may be copied
 _PNG_COLOURS = (b'cHRM', b'gAMA', b'iCCP', b'sBIT', b'sRGB', b'cICP', b'mDCV', b'cLLI')
@@ -48,13 +50,15 @@ def write_alike(file, data, image, pixels):
 
 
 def write_as(file, target, data, image, pixels):
-    """The same for another format than the source's, with upright pixels."""
+    """The same for another format than the source's, with upright pixels; list of notes on what that cannot hold."""
     pixels = _fitted(pixels, target)
     exif, profile, dpi = (image.info.get(name) for name in ('exif', 'icc_profile', 'dpi'))
     # a profile describes the channels of one colour space
     space = {'L': b'GRAY', 'LA': b'GRAY', 'I;16': b'GRAY', 'CMYK': b'CMYK', 'LAB': b'Lab '}
     fits = profile and profile[16:20] == space.get(getattr(pixels, 'mode', 'RGB'), b'RGB ')
-    exif = exif and tiff_tags.upright(exif.removeprefix(_EXIF))
+    exif, notes = exif and tiff_tags.upright(exif.removeprefix(_EXIF)), []
+    if target == 'JPEG' and exif and len(exif) > _JPEG_EXIF:
+        exif, notes = None, [f'{len(exif)} bytes of EXIF are left out: a JPEG can hold {_JPEG_EXIF}.']
     if target == 'TIFF':
         tags = {**(tiff_tags.of_resolution(dpi) if dpi else {}), **tiff_tags.read_exif(exif or b'')}
         tags.update({tiff_tags.ICC: tiff_tags.Tag(tiff_tags.UNDEFINED, len(profile), profile)} if fits else {})
@@ -63,6 +67,7 @@ def write_as(file, target, data, image, pixels):
         options = {'exif': exif and _EXIF + exif, 'icc_profile': fits and profile, 'dpi': dpi}
         options = {name: value for name, value in options.items() if value}
     _encode(file, target, pixels, **options, **_new_options(target, data, image))
+    return notes
 
 
 def _fitted(pixels, target):
@@ -83,9 +88,8 @@ def _fitted(pixels, target):
 
 def _encode(file, target, pixels, **options):
     """Pixels to a file, in their mode."""
-    if isinstance(pixels, np.ndarray) and pixels.shape[-1] > 1:
-        import tensorflow as tf
-        file.write(tf.io.encode_png(pixels).numpy())
+    if isinstance(pixels, np.ndarray) and target == 'PNG':
+        write_deep(file, pixels)
         return
     if isinstance(pixels, np.ndarray):
         size = pixels.shape[1], pixels.shape[0]

@@ -18,12 +18,13 @@ class UnsupportedMode(Exception):
 
 
 def stored_pixels(image, data):
-    """(stored pixels, notes) of an image opened from the bytes `data`; raises UnsupportedMode."""
+    """(stored pixels, notes) of an image opened from the bytes `data`; an array is read-only. Raises UnsupportedMode."""
     notes = []
     if image.format == 'PNG' and data[24] == 16:
         # Pillow reads 16-bit colour as 8
         import tensorflow as tf
-        return tf.io.decode_png(data, dtype=tf.uint16).numpy(), notes
+        # (.numpy() would copy it)
+        return np.asarray(tf.io.decode_png(data, dtype=tf.uint16)), notes
     if image.mode not in (*MODES, '1', 'PA') and not image.mode.startswith('I;16'):
         raise UnsupportedMode(f'pixels of the mode {image.mode}')
     if image.format == 'TIFF':

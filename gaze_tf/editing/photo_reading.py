@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, JpegImagePlugin, PngImagePlugin
 from gaze_tf.editing import jpeg_parts, photo_modes, png_parts, tiff_parts, tiff_tags
 
 MAX_PIXELS = 200_000_000
-# TODO
+# of 16 bits, which take twice the memory
 MAX_DEEP_PIXELS = 100_000_000
 _OTHERS = ('WEBP', 'BMP', 'GIF', 'AVIF', 'JPEG2000')
 _TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')

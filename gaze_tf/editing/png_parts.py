@@ -4,9 +4,13 @@ import struct
 import zlib
 from typing import NamedTuple, Optional
 
+import numpy as np
+
 SIGNATURE = b'\x89PNG\r\n\x1a\n'
 # to what a compressed text or profile may unpack; the largest colour profiles of printers have 10 MB
 _UNPACKED = 32 << 20
+# that are packed at a time
+_ROWS = 64
 _PALETTE = 3
 _XMP, _RAW_EXIF = b'XML:com.adobe.xmp', b'Raw profile type exif'
 # bytes of a tRNS chunk by colour type, but for palettes
@@ -74,6 +78,22 @@ def parts(data):
     return Parts(b''.join([SIGNATURE, *(_chunk(*pair) for pair in needed.items()), *pixels, _chunk(b'IEND', b'')]), notes,
                  bytes(found[b'eXIf'][0]) if b'eXIf' in found else _raw_profile(texts.get(_RAW_EXIF, b'')),
                  _profile(found), texts.get(_XMP, b''), max(2, frames) if b'fdAT' in found else 1)
+
+
+def write_deep(file, values):
+    """Writes a PNG of uint16 [H, W, C] to a binary file, a few rows at a time, so that no second copy is in memory."""
+    height, width, channels = values.shape
+    file.write(SIGNATURE + _chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels],
+                                                       0, 0, 0)))
+    packer = zlib.compressobj()
+    for top in range(0, height, _ROWS):
+        rows = values[top:top + _ROWS].astype('>u2').view(np.uint8).reshape(-1, 2 * width * channels)
+        # what is stored is the difference to the pixel on the left, as the number before each row says
+        filtered = np.ones((len(rows), rows.shape[1] + 1), np.uint8)
+        filtered[:, 1:] = rows
+        filtered[:, 1 + 2 * channels:] -= rows[:, :-2 * channels]
+        file.write(_chunk(b'IDAT', packer.compress(filtered.tobytes())))
+    file.write(_chunk(b'IDAT', packer.flush()) + _chunk(b'IEND', b''))
 
 
 def _chunk(name, content):
