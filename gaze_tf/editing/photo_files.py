@@ -42,7 +42,8 @@ def write_alike(file, data, image, pixels):
     elif image.format == 'TIFF':
         compression = image.info.get('compression', 'raw')
         compression = compression if compression in _TIFF_LOSSLESS else 'tiff_adobe_deflate'
-        predictor = {_PREDICTOR: image.tag_v2[_PREDICTOR]} if _PREDICTOR in image.tag_v2 and compression != 'raw' else {}
+        # the one that whole numbers have
+        predictor = {_PREDICTOR: 2} if image.tag_v2.get(_PREDICTOR) == 2 and compression != 'raw' else {}
         _encode(file, 'TIFF', pixels, tags=image.info['tags'], compression=compression, tiffinfo=predictor)
     else:
         options = {key: image.info[key] for key in ('icc_profile', 'exif', 'xmp', 'dpi') if image.info.get(key)}
@@ -56,7 +57,7 @@ def write_as(file, target, data, image, pixels):
     # a profile describes the channels of one colour space
     space = {'L': b'GRAY', 'LA': b'GRAY', 'I;16': b'GRAY', 'CMYK': b'CMYK', 'LAB': b'Lab '}
     fits = profile and profile[16:20] == space.get(getattr(pixels, 'mode', 'RGB'), b'RGB ')
-    exif, notes = exif and tiff_tags.upright(exif.removeprefix(_EXIF)), []
+    exif, notes = exif and tiff_tags.without_misfits(tiff_tags.upright(exif.removeprefix(_EXIF))), []
     if target == 'JPEG' and exif and len(exif) > _JPEG_EXIF:
         exif, notes = None, [f'{len(exif)} bytes of EXIF are left out: a JPEG can hold {_JPEG_EXIF}.']
     if target == 'TIFF':
@@ -196,6 +197,8 @@ def _splice_jpeg(file, data, encoded):
     file.write(b'\xff\xd8')
     for marker, content in _jpeg_segments(io.BytesIO(data)):
         if _is_metadata(marker, content):
+            if marker == 0xe1 and content.startswith(_EXIF):
+                content = _EXIF + tiff_tags.without_misfits(content[len(_EXIF):])
             file.write(segment(marker, content))
     for marker, content in _jpeg_segments(encoded):
         if not 0xe0 <= marker <= 0xef and marker != 0xfe or content.startswith(b'Adobe'):

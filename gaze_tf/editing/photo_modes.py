@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image
 from scipy.spatial import cKDTree
 
+from gaze_tf.folders import reason
+
 MODES = ('L', 'LA', 'P', 'RGB', 'RGBA', 'CMYK', 'LAB')
 # by EXIF orientation: what makes stored pixels upright
 _TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -23,13 +25,18 @@ def stored_pixels(image, data):
     if image.format == 'PNG' and data[24] == 16:
         # Pillow reads 16-bit colour as 8
         import tensorflow as tf
-        # (.numpy() would copy it)
-        return np.asarray(tf.io.decode_png(data, dtype=tf.uint16)), notes
+        try:
+            # (.numpy() would copy it)
+            return np.asarray(tf.io.decode_png(data, dtype=tf.uint16)), notes
+        except tf.errors.OpError as error:
+            raise ValueError(reason(error)) from error
     if image.mode not in (*MODES, '1', 'PA') and not image.mode.startswith('I;16'):
         raise UnsupportedMode(f'pixels of the mode {image.mode}')
     if image.format == 'TIFF':
         _check_tiff(image)
     image.load()
+    if image.mode in ('P', 'PA') and not image.getpalette():
+        raise ValueError('its palette is missing')
     if image.mode.startswith('I;16'):
         return np.array(image).astype(np.uint16)[..., None], notes
     if image.mode == '1':

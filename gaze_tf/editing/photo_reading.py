@@ -74,6 +74,8 @@ def _jpeg(data):
         notes.append('Its end marker is missing; all pixels are there.')
     if metadata.several:
         notes.append('Of the pictures in the file (MPO: also a preview or a depth map) only the first stays.')
+    if tiff_tags.without_misfits(metadata.exif) != metadata.exif:
+        notes.append('The resolution in its EXIF is no number and will be left out.')
     _add(image, metadata)
     image.info['qtables'] = coding.tables
     return Read(image, pixels, notes)
@@ -94,6 +96,7 @@ def _png(data):
     parts = png_parts.parts(data)
     image = PngImagePlugin.PngImageFile(io.BytesIO(parts.decodable))
     _check(image, parts.frames, deep=data[24] == 16)
+    png_parts.check_rows(parts.decodable)
     pixels, notes = photo_modes.stored_pixels(image, parts.decodable)
     _add(image, parts)
     return Read(image, pixels, parts.notes + notes)

@@ -11,6 +11,11 @@ SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _UNPACKED = 32 << 20
 # that are packed at a time
 _ROWS = 64
+_LENGTHS = {b'cHRM': 32, b'gAMA': 4, b'sRGB': 1, b'pHYs': 9, b'tIME': 7, b'cICP': 4, b'mDCV': 24, b'cLLI': 8}
+# channels by colour type; of interlaced pixels, the first in each pass (x, y) and steps to the next
+_CHANNELS = {2: 3, 4: 2, 6: 4}
+_INTERLACED = (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
+_AT_ONCE = 1 << 20
 _PALETTE = 3
 _XMP, _RAW_EXIF = b'XML:com.adobe.xmp', b'Raw profile type exif'
 # bytes of a tRNS chunk by colour type, but for palettes
@@ -44,9 +49,14 @@ def chunks(source, passed_over=b''):
 
 
 def sound(chunk):
-    """Whether it is whole and has its checksum."""
-    return (len(chunk) == 12 + int.from_bytes(chunk[:4], 'big') and bytes(chunk[4:8]).isalpha()
-            and zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], 'big'))
+    """Whether it is whole, has its checksum, and the size that such a chunk must have."""
+    size, name = int.from_bytes(chunk[:4], 'big'), bytes(chunk[4:8])
+    if len(chunk) != 12 + size or not name.isalpha() or zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], 'big'):
+        return False
+    if name in (b'iCCP', b'zTXt'):
+        # a name of up to 79 bytes, and a zero for the one way of packing
+        return 0 < bytes(chunk[8:88]).find(b'\0\0') < min(size - 1, 80)
+    return size == _LENGTHS.get(name, size)
 
 
 def parts(data):
@@ -62,10 +72,13 @@ def parts(data):
             if name in found and name in (b'IHDR', b'PLTE'):
                 raise ValueError(f'it has two chunks {name.decode()}')
             found.setdefault(name, []).append(chunk[8:-4])
-        elif not name[0] & 32:
-            raise ValueError(f'its chunk {name.decode("latin-1")!r} is broken')
-        else:
+        elif name[0] & 32:
             broken.append(name.decode('latin-1'))
+        elif pixels:
+            name = b''
+            break
+        else:
+            raise ValueError(f'its chunk {name.decode("latin-1")!r} is broken')
     notes = [f'Its damaged chunks {", ".join(map(repr, dict.fromkeys(broken)))} will be left out.'] if broken else []
     if name != b'IEND':
         notes.append('Its end marker is missing; all pixels are there.')
@@ -115,8 +128,27 @@ def _check(needed):
         most = colours // 3 if header[9] == _PALETTE else _TRANSPARENT.get(header[9], 0)
         if len(transparent) > most or header[9] != _PALETTE and len(transparent) != most:
             raise ValueError(f'its transparency has {len(transparent)} bytes, not {most}')
-    if len(needed.get(b'pHYs', bytes(9))) != 9:
-        del needed[b'pHYs']
+
+
+def check_rows(decodable):
+    """Raises ValueError if rows are missing in the IDAT chunks of Parts.decodable, of which decoders say nothing."""
+    width, height, bits, kind, interlaced = struct.unpack('>IIBBxxB', decodable[16:29])
+    bits *= _CHANNELS.get(kind, 1)
+    passes = _INTERLACED if interlaced else ((0, 0, 1, 1),)
+    sizes = [(-(-(width - x) // across), -(-(height - y) // down)) for x, y, across, down in passes]
+    # each row after a byte for its filter
+    missing = sum(rows * (1 + (columns * bits + 7) // 8) for columns, rows in sizes if columns > 0 and rows > 0)
+    unpack, view, at = zlib.decompressobj(), memoryview(decodable), len(SIGNATURE)
+    while missing > 0 and at < len(decodable):
+        size, name = struct.unpack_from('>I4s', decodable, at)
+        packed, at = view[at + 8:at + 8 + size] if name == b'IDAT' else b'', at + 12 + size
+        while packed and missing > 0 and not unpack.eof:
+            missing -= len(unpack.decompress(packed, _AT_ONCE))
+            packed = unpack.unconsumed_tail
+    while missing > 0 and (rest := unpack.decompress(b'', _AT_ONCE)):
+        missing -= len(rest)
+    if missing > 0:
+        raise ValueError('its last rows are missing')
 
 
 def _unpacked(content):

@@ -20,6 +20,8 @@ _IDLE = (254, 255, 263, 264, 265, 280, 281, 288, 289, 290, 291, 297, 301, 326, 3
 _MOST = 1 << 26
 # by compression, in Pillow's words
 _FAX = {2: 'tiff_ccitt', 3: 'group3', 4: 'group4'}
+# bytes of the longest end marker
+_END = 9
 _REVERSED = bytes(int(f'{byte:08b}'[::-1], 2) for byte in range(256))
 
 
@@ -51,8 +53,10 @@ def opened(data):
     layout = {number: _for_decoder(number, tag, reader.big) for number, tag in tags.items()
               if number in _LAYOUT or number in _LAYOUT_OF}
     known = {*_LAYOUT, *_LAYOUT_OF, *_IDLE}
-    if missing := [number for number in bad if number in known]:
+    if missing := [number for number in bad if number in _LAYOUT or number in _LAYOUT_OF]:
         raise ValueError(f'its TIFF tag {missing[0]} cannot be read')
+    if 262 in layout and integers(layout[262]) == (3,) and 320 not in layout:
+        raise ValueError('its palette is missing')
     if all(tag in layout for tag in _TILES):
         width, height = (integers(layout[tag])[0] for tag in _TILES)
         if width * height > _MOST:
@@ -64,7 +68,7 @@ def opened(data):
     clean = io.BytesIO(b''.join([data[:head], struct.pack(reader.order + word, directory),
                                  memoryview(data)[head + struct.calcsize(word):], bytes(len(data) % 2), more]))
     reduced = 254 in tags and sum(integers(tags[254])) & 1 == 1
-    return Parts(File(clean), kept, dropped + bad, 1 + _following(reader, following), reduced)
+    return Parts(File(clean), kept, dropped + [number for number in bad if number not in known], 1 + _following(reader, following), reduced)
 
 
 def _for_decoder(number, tag, big):
@@ -72,7 +76,7 @@ def _for_decoder(number, tag, big):
     if number in _LAYOUT_OF:
         if tag.kind in _LAYOUT_OF[number]:
             return tag
-    elif values := integers(tag):
+    elif (values := integers(tag)) and (big or max(values) < 1 << 32):
         return tiff_tags.of_integers(values, big)
     raise ValueError(f'its TIFF tag {number} has a value of another type')
 
@@ -106,12 +110,12 @@ def check_fax(image, data):
         strip = image.crop((0, top, image.width, min(top + rows, image.height)))
         strip, file = ImageChops.invert(strip) if tags.get(262) == 0 else strip, io.BytesIO()
         strip.save(file, 'TIFF', compression=name, strip_size=1 << 30)
-        written, found = file.getvalue(), data[start:start + size]
+        written, found = _strip(file.getvalue()), data[start:start + size]
         if tags.get(266) == 2:
             found = found.translate(_REVERSED)
-        # the last bytes may hold an end marker, which is not everywhere
-        expected = _strip(written)[:-4]
-        if found[:len(expected)] != expected:
+        # the last bytes may hold an end marker, which is not everywhere, or zeros behind it
+        same = max(len(written) - 4, 0)
+        if found[:same] != written[:same] or len(found.rstrip(b'\0')) > len(written) + _END:
             raise ValueError(f'rows from {top} are not in its fax compression')
     if len(offsets) * rows < image.height:
         raise ValueError('rows are missing in its fax compression')

@@ -10,7 +10,7 @@ import numpy as np
 ORIENTATION, EXIF, GPS = 274, 34665, 34853
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, XMP, IPTC, PHOTOSHOP, ICC = 282, 283, 296, 700, 33723, 34377, 34675
 SHORT, LONG, UNDEFINED = 3, 4, 7
-_BYTE, _ASCII, _RATIONAL, _LONG8 = 1, 2, 5, 16
+_BYTE, _ASCII, _RATIONAL, _SIGNED_RATIONAL, _LONG8 = 1, 2, 5, 10, 16
 # bytes of a value of each type, and of the numbers in it
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _WORDS = {**_SIZES, 5: 4, 10: 4}
@@ -136,15 +136,20 @@ def write(tags, at, order='<', big=False):
             inner, start = write(tag, at + len(body), order, big)
             put(inner)
             tag = Tag(LONG, 1, struct.pack('<I', start))
-        content = tag.content
-        if tag.order != order:
-            content = np.frombuffer(content, f'u{_WORDS[tag.kind]}').byteswap().tobytes()
+        content = _in_order(tag, order)
         if len(content) > room:
             content = struct.pack(order + _WORD[room], put(content))
         entries.append(struct.pack(order + 'HH' + _WORD[room], number, tag.kind, tag.count) + content.ljust(room, b'\0'))
     # no directory follows
     start = put(struct.pack(order + ('Q' if big else 'H'), len(entries)) + b''.join(entries) + bytes(room))
     return bytes(body), start
+
+
+def _in_order(tag, order):
+    """The bytes of a Tag in a byte order."""
+    if tag.order == order:
+        return tag.content
+    return np.frombuffer(tag.content, f'u{_WORDS[tag.kind]}').byteswap().tobytes()
 
 
 def checked(tags):
@@ -211,16 +216,36 @@ def exif_of(tags):
 
 def upright(block):
     """EXIF's bytes with the orientation 1, all else in its place; as they are if they do not say one."""
+    value = of_integers((1,))
+    return _edited(block, lambda number, tag: value if number == ORIENTATION else tag)
+
+
+def without_misfits(block):
+    """EXIF's bytes without a resolution that is no fraction, for which Pillow refuses the whole file."""
+    return _edited(block, lambda number, tag: None if number in (X_RESOLUTION, Y_RESOLUTION) and tag.kind not in (
+        _RATIONAL, _SIGNED_RATIONAL) else tag)
+
+
+def _edited(block, change):
+    """EXIF's bytes with what change(number, Tag), which fits into 4 bytes or is None, says of each tag that is no directory;
+    all others stay where they are."""
     try:
         reader = Reader(block)
         tags, _, _ = reader.read(reader.first)
     except ValueError:
         return block
-    if ORIENTATION not in tags or reader.big:
+    changes = {number: new for number, tag in tags.items() if isinstance(tag, Tag) and (new := change(number, tag)) != tag}
+    if reader.big or not changes:
         return block
-    count, = struct.unpack_from(f'{reader.order}H', block, reader.first)
-    block, value = bytearray(block), struct.pack(f'{reader.order}HHIHH', ORIENTATION, SHORT, 1, 1, 0)
-    for at in range(reader.first + 2, reader.first + 2 + 12 * count, 12):
-        if struct.unpack_from(f'{reader.order}H', block, at)[0] == ORIENTATION:
-            block[at:at + 12] = value
-    return bytes(block)
+    start, order = reader.first, reader.order
+    count, = struct.unpack_from(f'{order}H', block, start)
+    entries = []
+    for at in range(start + 2, start + 2 + 12 * count, 12):
+        number, = struct.unpack_from(f'{order}H', block, at)
+        new = changes.get(number, block[at:at + 12])
+        if isinstance(new, Tag):
+            new = struct.pack(f'{order}HHI', number, new.kind, new.count) + _in_order(new, order).ljust(4, b'\0')
+        entries += [new] if new else []
+    end = start + 2 + 12 * count
+    directory = struct.pack(f'{order}H', len(entries)) + b''.join(entries) + block[end:end + 4]
+    return block[:start] + directory.ljust(end + 4 - start, b'\0')[:len(block) - start] + block[end + 4:]
