@@ -126,7 +126,7 @@ def _other(data):
     for name in _OTHERS:
         opener, accepts = Image.OPEN.get(name, (None, lambda start: False))
         # (a text says that there is no decoder)
-        if accepts(data[:16]) in (True, 1):
+        if accepts(data[:16]) is True:
             image = opener(io.BytesIO(data), '')
             _check(image, getattr(image, 'n_frames', 1))
             return Read(image, *photo_modes.stored_pixels(image, data))
