@@ -339,15 +339,15 @@ SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12:
                                     34665, 34675, 34853, 65000])
 def test_tiff_tags_of_any_type(tmp_path, number, compression):
     """None reaches an encoder, which would take numbers for addresses: it opens, or is not kept and there is a note."""
+    count = 1 if compression == 1 else 3
     for kind, size in SIZES.items():
-        for count in 1, 3:
-            data = tiff((number, kind, count, (b'\x42\0\x41\0\x01\0\0\0' * 3)[:size * count]), compression=compression)
-            photo = opened(tmp_path, 'a.tif', data)
-            for suffix in ('tif', 'png')[:count]:
-                photo.save(tmp_path / f'b.{suffix}', changed(photo))
-                assert stored(tmp_path / f'b.{suffix}')[0] == 'L'
-            with Image.open(tmp_path / 'b.tif') as image:
-                assert (number in image.tag_v2) != any(str(number) in note for note in photo.notes)
+        data = tiff((number, kind, count, (b'\x42\0\x41\0\x01\0\0\0' * 3)[:size * count]), compression=compression)
+        photo = opened(tmp_path, 'a.tif', data)
+        for suffix in ('tif', 'png')[:count]:
+            photo.save(tmp_path / f'b.{suffix}', changed(photo))
+            assert stored(tmp_path / f'b.{suffix}')[0] == 'L'
+        with Image.open(tmp_path / 'b.tif') as image:
+            assert (number in image.tag_v2) != any(str(number) in note for note in photo.notes)
     assert photo.notes       # of a DOUBLE as of LONG8, whatever it is
 
 
