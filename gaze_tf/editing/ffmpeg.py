@@ -38,10 +38,14 @@ def named(path):
     return ['-format_whitelist', _FORMATS, '-i', f'file:{path}']
 
 
-def call(arguments):
-    """Runs ffmpeg to its end: a CompletedProcess, whose stderr has what it said."""
-    return subprocess.run([ffmpeg(), '-hide_banner', '-nostdin', *arguments], stdout=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, env=_ENVIRONMENT, encoding='utf-8', errors='replace')
+def call(arguments, seconds=None):
+    """Runs ffmpeg to its end: a CompletedProcess, whose stderr has what it said; one that takes longer is killed and fails."""
+    command = [ffmpeg(), '-hide_banner', '-nostdin', *arguments]
+    try:
+        return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_ENVIRONMENT,
+                              encoding='utf-8', errors='replace', timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, -1, '', '')
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ from gaze_tf.editing.video_probe import probe
 
 _NAMES = {'Audio': 'sound track', 'Subtitle': 'subtitle track'}
 _AAC = 'aac', '-b', '192k'
+# some damaged tracks keep ffmpeg busy for ever
+_TRIAL_S = 15
 _SPOKEN = {'aac': 'AAC', 'mov_text': 'plain text', 'srt': 'plain text'}
 
 
@@ -26,7 +28,7 @@ def kept(path, suffix, trial):
         for codec, *options in codecs:
             # the surest way to learn what a format can hold and what ffmpeg can decode
             if not ffmpeg.call([*ffmpeg.source(path), '-map', f'0:{track.number}', '-c', codec, *options, '-t', '1',
-                                *trial]).returncode:
+                                *trial], _TRIAL_S).returncode:
                 count += 1
                 arguments += ['-map', f'1:{track.number}', f'-c:{count}', codec]
                 arguments += [f'{options[0]}:{count}', options[1]] if options else []
