@@ -23,7 +23,7 @@ import threading
 import time
 
 import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 from PIL import Image
 
 import gaze_tf  # noqa: F401 (before TensorFlow, as it says how that is to start)
@@ -359,6 +359,7 @@ def main(_):
     if values.worker:
         work(values.worker)
         return 0
+    logging.set_verbosity(logging.ERROR)    # TensorFlow tells how it names what it saves
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         make_files(pathlib.Path(folder))
