@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin
 from gaze_tf.editing import photo_files, photo_reading
 from gaze_tf.editing.photo import Photo
 from gaze_tf.errors import GazeError
-from photos import BOX, HEIGHT, SRGB, WIDTH, changed, in_mode, outside, png, portrait, stored
+from photos import HEIGHT, SRGB, WIDTH, changed, in_mode, png, portrait, stored
 
 
 def encoded(image, kind, **options):
