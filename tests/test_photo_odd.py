@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin
 from gaze_tf.editing import photo_files, photo_reading
 from gaze_tf.editing.photo import Photo
 from gaze_tf.errors import GazeError
-from photos import BOX, HEIGHT, SRGB, WIDTH, changed, in_mode, outside, png, portrait, stored
+from photos import HEIGHT, SRGB, WIDTH, changed, in_mode, png, portrait, stored
 
 
 def encoded(image, kind, **options):
@@ -335,8 +335,8 @@ SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12:
 
 
 @pytest.mark.parametrize('compression', [1, 8])
-@pytest.mark.parametrize('number', [269, 270, 271, 272, 274, 282, 283, 285, 296, 305, 306, 315, 316, 330, 700, 33432, 33723, 34377,
-                                    34665, 34675, 34853, 65000])
+@pytest.mark.parametrize('number', [269, 270, 271, 272, 274, 282, 283, 285, 296, 305, 306, 315, 316, 330, 700, 33432,
+                                    33723, 34377, 34665, 34675, 34853, 65000])
 def test_tiff_tags_of_any_type(tmp_path, number, compression):
     """None reaches an encoder, which would take numbers for addresses: it opens, or is not kept and there is a note."""
     count = 1 if compression == 1 else 3
@@ -368,7 +368,8 @@ def test_iptc_is_kept_byte_by_byte(tmp_path, order, kind):
 @pytest.mark.parametrize('order', ['<', '>'])
 def test_values_of_tiff_tags(tmp_path, order):
     pair = struct.pack(order + '2I', 3001, 10)
-    tags = [(270, 2, 7, b'A face\0'), (274, 1, 1, b'\6'), (282, 5, 1, pair), (283, 5, 1, pair), (296, 4, 1, struct.pack(order + 'I', 3))]
+    tags = [(270, 2, 7, b'A face\0'), (274, 1, 1, b'\6'), (282, 5, 1, pair), (283, 5, 1, pair),
+            (296, 4, 1, struct.pack(order + 'I', 3))]
     photo = opened(tmp_path, 'a.tif', tiff(*tags, order=order, compression=8))
     assert photo.rgb.shape == (WIDTH, HEIGHT, 3) and photo.notes == ()
     for suffix in 'tif', 'png', 'jpg':
@@ -382,7 +383,8 @@ def test_values_of_tiff_tags(tmp_path, order):
 
 
 @pytest.mark.parametrize('changes', [{'t317': (2, 1, b'A')}, {'t256': (2, 3, b'40\0')}, {'t262': (11, 1, bytes(4))},
-                                     {'t273': (5, 1, bytes(8))}, {'t322': (4, 1, b'\xff\xff\0\0'), 't323': (4, 1, b'\xff\xff\0\0')}])
+                                     {'t273': (5, 1, bytes(8))},
+                                     {'t322': (4, 1, b'\xff\xff\0\0'), 't323': (4, 1, b'\xff\xff\0\0')}])
 def test_tiffs_whose_layout_is_odd(tmp_path, changes):
     data = tiff(compression=8, **changes)
     if 't273' in changes:
@@ -416,7 +418,8 @@ def test_faxes(tmp_path, compression, grey, fill):
 def test_reading_and_writing_touch_nothing_of_the_process(tmp_path, monkeypatch):
     """In several threads, with pictures beyond a limit of Pillow's that somebody else has set."""
     big = portrait((120, 90))
-    for suffix, options in ('png', {}), ('jpg', {'exif': b'Exif\0\0II*\0\x08\0\0\0\x09\0'}), ('tif', {'compression': 'tiff_lzw'}):
+    exif = b'Exif\0\0II*\0\x08\0\0\0\x09\0'
+    for suffix, options in ('png', {}), ('jpg', {'exif': exif}), ('tif', {'compression': 'tiff_lzw'}):
         big.save(tmp_path / f'a.{suffix}', **options)
     big.quantize(64).save(tmp_path / 'p.png', transparency=bytes(range(64)))
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 10_000)

@@ -287,7 +287,8 @@ def worker(values):
             pathlib.Path('/proc/self/clear_refs').write_text('5')
             others = sorted(set(SUFFIXES) - {'.jpeg', '.tiff'})
             try:
-                result, wrong = outcome(data, name.split()[0], others[number // len(seeds()) % len(others)], pathlib.Path(folder))
+                other = others[number // len(seeds()) % len(others)]
+                result, wrong = outcome(data, name.split()[0], other, pathlib.Path(folder))
             except Exception as error:      # whatever it is, it is what is looked for
                 result, wrong = 'exception', f'{type(error).__name__}: {error}'
             peak = int(re.search(r'VmHWM:\s*(\d+)', pathlib.Path('/proc/self/status').read_text())[1]) << 10

@@ -68,7 +68,8 @@ def opened(data):
     clean = io.BytesIO(b''.join([data[:head], struct.pack(reader.order + word, directory),
                                  memoryview(data)[head + struct.calcsize(word):], bytes(len(data) % 2), more]))
     reduced = 254 in tags and sum(integers(tags[254])) & 1 == 1
-    return Parts(File(clean), kept, dropped + [number for number in bad if number not in known], 1 + _following(reader, following), reduced)
+    dropped += [number for number in bad if number not in known]
+    return Parts(File(clean), kept, dropped, 1 + _following(reader, following), reduced)
 
 
 def _for_decoder(number, tag, big):
