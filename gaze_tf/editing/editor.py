@@ -37,11 +37,11 @@ class Edited(NamedTuple):
     faces: list
     photo: Optional[Photo] = None
 
-    def save(self, path):
-        """Writes it as the file that it came from was (see `Photo.save`); raises GazeError."""
+    def save(self, path, mark=False):
+        """Writes it as the file that it came from was (see `Photo.save`, for mark, too); raises GazeError."""
         if self.photo is None:
             raise GazeError('An edited array has no file whose format and metadata could be kept: write .image.')
-        self.photo.save(path, self.image)
+        self.photo.save(path, self.image, mark)
 
 
 class Work(NamedTuple):

@@ -7,13 +7,13 @@ import warnings
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from gaze_tf.editing import photo_files, photo_modes
+from gaze_tf.editing import formats, left_out, metadata, photo_files, photo_modes, xmp
+from gaze_tf.editing.previews import Picture
 from gaze_tf.errors import GazeError
 
 MAX_PIXELS = 200_000_000
-SUFFIXES = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.png': 'PNG', '.tif': 'TIFF', '.tiff': 'TIFF', '.webp': 'WEBP',
-            '.bmp': 'BMP'}
-_READ = ('JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP', 'BMP', 'GIF', 'AVIF', 'JPEG2000')
+SUFFIXES = formats.WRITTEN
+_READ = ('JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP', 'BMP', 'GIF', 'AVIF', 'JPEG2000', 'HEIF')
 # rows that are compared and repainted at a time, so that no second copy of a large picture is needed
 _STRIP = 64
 
@@ -32,7 +32,7 @@ class Photo:
         """Reads the photo of a file's bytes; raises GazeError. `Photo.open` is the usual way."""
         self.path, self.data = pathlib.Path(path), data
         image, pixels, notes = self._decode()
-        self.notes = tuple(notes)
+        self.notes = (*notes, *left_out.notes(image, data))
         self._format = 'JPEG' if image.format == 'MPO' else image.format
         if SUFFIXES.get(self.path.suffix.lower(), self._format) != self._format:
             self.notes += (f'{self.path} is a {self._format} in spite of its name: under that name it is encoded anew.',)
@@ -61,7 +61,7 @@ class Photo:
             raise GazeError(f'--input: {path} is empty (0 bytes): copy it again from where it came.')
         return cls(path, data)
 
-    def save(self, path, rgb):
+    def save(self, path, rgb, mark=False):
         """Writes the photo with the pixels of rgb, uint8 [H, W, 3], upright; whole or not at all.
 
         Only pixels that differ from `self.rgb` are changed in the stored picture, in its own mode, with all its bits:
@@ -70,8 +70,10 @@ class Photo:
         changes is copied byte by byte. A JPEG is encoded once, with the source's quantization tables and chroma
         subsampling; a lossy WebP with quality 95; a TIFF compressed lossily is written losslessly. Into another format
         go EXIF, ICC profile and resolution, where it has them, and the pixels upright: JPEG with quality 95 and full
-        chroma, WebP losslessly unless the source was lossy; 16-bit colour becomes 8-bit outside PNG. A small preview
-        inside EXIF stays the old one. Missing folders are made. Raises GazeError if it cannot be written.
+        chroma, WebP losslessly unless the source was lossy; 16-bit colour becomes 8-bit outside PNG. Previews inside
+        metadata are made anew, and what would be false of the changed picture is left out (see `notes`). mark: whether
+        XMP is to say that it was repainted (IPTC digital source type); BMP cannot. Missing folders are made. Raises
+        GazeError if it cannot be written.
         """
         path = pathlib.Path(path)
         target = SUFFIXES.get(path.suffix.lower())
@@ -85,16 +87,27 @@ class Photo:
         if not changes and target == self._format:
             _write(path, lambda file: file.write(self.data))
             return
+        formats.check_written(target)
         image, pixels, _ = self._decode()
+        picture = Picture(rgb, self._orientation if target == self._format else 1)
+        # of what is only converted, nothing was made by a model
+        mark = mark and bool(changes)
+        metadata.renew(image, picture, mark)
         for top, changed in changes:
             rows = slice(top, top + len(changed))
             photo_modes.repaint(pixels, top, changed, before[rows][changed], after[rows][changed])
-        with _quietly():
+        if target != self._format:
+            pixels = photo_modes.turned(pixels, self._orientation)
+
+        def fill(file):
             if target == self._format:
-                _write(path, lambda file: photo_files.write_alike(file, self.data, image, pixels))
+                photo_files.write_alike(file, self.data, image, pixels)
             else:
-                pixels = photo_modes.turned(pixels, self._orientation)
-                _write(path, lambda file: photo_files.write_as(file, target, self.data, image, pixels))
+                photo_files.write_as(file, target, self.data, image, pixels, xmp.renewed(None, mark).packet)
+            metadata.renew_file(file, target, picture, mark)
+
+        with _quietly():
+            _write(path, fill)
 
     def _decode(self):
         """(the Pillow image with its metadata, the stored pixels as photo_modes has them, notes); raises GazeError."""
@@ -112,8 +125,9 @@ class Photo:
         except (GazeError, MemoryError):
             raise
         except UnidentifiedImageError as error:
-            hint = ('HEIC photos must be exported as JPEG first' if self.data[4:10] in (b'ftyphe', b'ftypmi') else
-                    'JPEG, PNG, TIFF, WebP, BMP and still GIF are')
+            heif = formats.is_heif(self.data) and not formats.add_heif()
+            hint = ("HEIC needs a package: pip install 'gaze_tf[heif]'" if heif else
+                    'JPEG, PNG, TIFF, WebP, AVIF, BMP and still GIF are')
             raise GazeError(f'--input: {self.path} is not a photo in a format that can be read: {hint}.') from error
         except photo_modes.UnsupportedMode as error:
             raise GazeError(f'--input: {self.path} has {error}, which cannot be edited: convert it to a 16-bit PNG or '
@@ -125,6 +139,7 @@ class Photo:
 
 def _known_formats():
     Image.init()
+    formats.add_heif()
     return [name for name in _READ if name in Image.OPEN]
 
 

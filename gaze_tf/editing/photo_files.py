@@ -14,8 +14,8 @@ from PIL import Image, JpegImagePlugin, TiffImagePlugin
 from gaze_tf.editing import photo_modes
 
 _MODES = {'JPEG': ('L', 'RGB', 'CMYK'), 'PNG': ('L', 'LA', 'P', 'RGB', 'RGBA', 'I;16'),
-          'TIFF': (*photo_modes.MODES, 'I;16'), 'WEBP': ('RGB', 'RGBA'), 'BMP': ('L', 'P', 'RGB')}
-_ORIENTATION, _PREDICTOR = 274, 317
+          'TIFF': (*photo_modes.MODES, 'I;16'), 'WEBP': ('RGB', 'RGBA'), 'AVIF': ('RGB', 'RGBA'), 'BMP': ('L', 'P', 'RGB')}
+_ORIENTATION, _PREDICTOR, _XMP = 274, 317, 700
 # tags that describe a TIFF's content, not how its pixels are laid out: names, texts, dates, EXIF, GPS
 _TIFF_TAGS = (269, 270, 271, 272, _ORIENTATION, 285, 305, 306, 315, 316, 33432, 34665, 34853)
 _TIFF_DIRECTORIES = (34665, 34853)
@@ -59,11 +59,13 @@ def write_alike(file, data, image, pixels):
         _encode(file, image.format, pixels, **options, **_new_options(image.format, data, image))
 
 
-def write_as(file, target, data, image, pixels):
-    """The same for another format than the source's, with upright pixels."""
+def write_as(file, target, data, image, pixels, xmp=None):
+    """The same for another format than the source's, with upright pixels; xmp: for formats that Pillow writes XMP of."""
     pixels = _fitted(pixels, target)
     options = {'dpi': image.info['dpi']} if 'dpi' in image.info else {}
     options.update(_new_options(target, data, image))
+    if xmp and target in ('WEBP', 'AVIF', 'TIFF'):
+        options.update({'tags': {_XMP: xmp}} if target == 'TIFF' else {'xmp': xmp})
     profile = image.info.get('icc_profile')
     # a profile describes the channels of one colour space
     space = {'L': b'GRAY', 'LA': b'GRAY', 'I;16': b'GRAY', 'CMYK': b'CMYK', 'LAB': b'Lab '}
@@ -196,13 +198,15 @@ def _new_options(target, data, image):
     if target == 'JPEG':
         return {'quality': 95, 'subsampling': 0}
     if target == 'WEBP':
-        lossy = {'JPEG', 'MPO', 'AVIF', 'JPEG2000'}
-        lossless = b'VP8L' in _webp_chunks(data) if image.format == 'WEBP' else image.format not in lossy
+        lossy = {'JPEG', 'MPO', 'AVIF', 'HEIF', 'JPEG2000'}
+        lossless = b'VP8L' in webp_chunks(data) if image.format == 'WEBP' else image.format not in lossy
         return {'lossless': True, 'exact': True} if lossless else {'quality': 95, 'exact': True}
+    if target == 'AVIF':
+        return {'quality': 90, 'subsampling': '4:4:4'}
     return {'compression': 'tiff_adobe_deflate'} if target == 'TIFF' else {}
 
 
-def _webp_chunks(data):
+def webp_chunks(data):
     names, at = set(), 12
     while at + 8 <= len(data):
         name, size = struct.unpack_from('<4sI', data, at)

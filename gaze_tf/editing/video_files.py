@@ -10,6 +10,7 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
+from gaze_tf.editing import marks
 from gaze_tf.errors import GazeError
 
 SUFFIXES = '.mp4', '.mov', '.mkv'
@@ -133,11 +134,12 @@ class VideoWriter:
 
 
 @contextlib.contextmanager
-def write_video(path, size, fps, audio_from=None):
+def write_video(path, size, fps, audio_from=None, mark=False):
     """A context whose `write` takes the frames of an H.264 video in their order; the file is there at its end.
 
     path: ends in one of SUFFIXES; size: (width, height); fps: a Fraction or whole number; audio_from: a video whose
-    sound is copied, bit by bit where the file's format can hold it (else as AAC), in time with its frames.
+    sound is copied, bit by bit where the file's format can hold it (else as AAC), in time with its frames; mark: whether
+    XMP is to say that a trained model made parts of it (.mkv has no place for it).
     The file appears whole, or not at all if the block or ffmpeg fails; raises GazeError.
     Frames of odd width or height are stored with full colour resolution, which some players cannot show.
     """
@@ -148,19 +150,21 @@ def write_video(path, size, fps, audio_from=None):
     try:
         with _disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        command = _write_command(path, temporary, size, Fraction(fps), audio_from)
+        command = _write_command(path, temporary, size, Fraction(fps), audio_from, mark)
         with _running(command, stdin=subprocess.PIPE) as (process, said):
             writer = VideoWriter(path, size, process, said)
             yield writer
             writer._finish()
         with _disk_errors(path):
+            if mark and path.suffix.lower() == '.mp4':
+                marks.mark_mp4(temporary)
             temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
 
 
-def _write_command(path, temporary, size, fps, audio_from):
+def _write_command(path, temporary, size, fps, audio_from, mark):
     width, height = size
     target = ['-f', {'.mp4': 'mp4', '.mov': 'mov', '.mkv': 'matroska'}[path.suffix.lower()], '-y', f'file:{temporary}']
     start, sound_file, sound = 0, [], []
@@ -181,6 +185,8 @@ def _write_command(path, temporary, size, fps, audio_from):
              '-color_range', 'tv', '-c:v', 'libx264', '-crf', '17', '-preset', 'fast']
     if path.suffix.lower() != '.mkv':
         video += ['-movflags', '+faststart']
+    if mark and path.suffix.lower() == '.mov':
+        video += ['-metadata', f'xmp={marks.packet().decode()}']
     inputs = ['-itsoffset', f'{start:.6f}', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-video_size', f'{width}x{height}',
               '-framerate', str(fps), '-i', 'pipe:0']
     return [ffmpeg(), '-loglevel', 'error', *inputs, *sound_file, *video, *sound, *target]
