@@ -25,10 +25,10 @@ def option(default, help, low=None, high=None, below=None, choices=None):
                              metadata={'help': help, 'low': low, 'high': high, 'below': below, 'choices': choices})
 
 
-def check_finite(name, number):
-    """Raises GazeError for NaN and infinity, which float() and absl's bounds let through."""
-    if not math.isfinite(number):
-        raise GazeError(f'--{name}={number} must be finite.')
+def check_finite(name, *numbers):
+    """Raises GazeError for NaN and infinity, which float() and absl's bounds let through, among a flag's numbers."""
+    if not all(map(math.isfinite, numbers)):
+        raise GazeError(f'--{name}={",".join(f"{number:g}" for number in numbers)} must be finite.')
 
 
 def eye_shares(text):

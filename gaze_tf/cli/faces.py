@@ -90,8 +90,7 @@ def numbers(values, name):
         found = [float(number) for number in values[name].value]
     except ValueError as error:
         raise GazeError(f'--{name}={text} must be numbers.') from error
-    for number in found:
-        check_finite(name, number)
+    check_finite(name, *found)
     return found
 
 

@@ -6,6 +6,7 @@ from gaze_tf.editing import metadata, photo_files, previews, xmp
 _CREDENTIALS = 'Its content credentials (C2PA) are left out: an edited picture voids them.'
 _VIDEO = 'The video in the file (motion photo), which shows the eyes as they were, is left out, with what XMP says of it.'
 _PICTURES = 'Of the pictures in the file (also a gain map, a preview or a depth map) only the first stays.'
+_BEHIND = '{} bytes behind the end of the picture are left out.'
 _CLAIMS = {'pictures': 'What its XMP says of a video or of further pictures in the file is taken out: they do not stay.',
            'credentials': 'The address of content credentials (C2PA) in its XMP is taken out: an edited picture voids them.',
            'preview': 'The preview in its XMP, which shows the eyes as they were, is taken out.',
@@ -50,7 +51,7 @@ def _jpeg(image, data):
     elif behind.strip(b'\0') and not (image.format == 'MPO' or 'mp' in image.info):
         # of some makers, behind a few bytes of their own
         said.append(_PICTURES if b'\xff\xd8\xff' in behind[:4096] else
-                    f'{len(data) - end} bytes behind the end of the picture are left out.')
+                    _BEHIND.format(len(data) - end))
     packet, more = metadata.jpeg_packets(found)
     return said, packet, {'pictures'} if xmp.makes_claims(more) else set()
 
@@ -67,6 +68,9 @@ def _others(image, data):
         said.append(_VIDEO)
     if image.format != 'JPEG2000' and boxes and _AUXILIARY.search(data, 0, _FRONT):
         said.append(_PICTURES)
+    end = 8 + int.from_bytes(data[4:8], 'little')
+    if image.format == 'WEBP' and data[end:].strip(b'\0'):
+        said.append(_BEHIND.format(len(data) - end))
     bits = image.info.get('bit_depth', 8)
     if image.format == 'AVIF' and (coding := _AV1.search(data, 0, _FRONT)) and coding[1][0] & 0x40:
         bits = 12 if coding[1][0] & 0x20 else 10

@@ -133,6 +133,8 @@ def _encode_tiff(file, pixels, exif=None, tags=(), **options):
         info[tag] = exif[tag]
     for tag, value in dict(tags).items():
         info[tag] = value
+    # Pillow would copy XMP and Photoshop's data of a TIFF that it has read, whatever it is given here
+    pixels.__dict__.pop('tag_v2', None)
     # libtiff, which compresses, needs the descriptor, and checks what it writes
     target = _NoDescriptor(file) if options['compression'] == 'raw' else file
     pixels.save(target, 'TIFF', tiffinfo=info, **options)
