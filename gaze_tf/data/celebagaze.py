@@ -136,7 +136,8 @@ def check_name(name):
 def usable_name(text):
     """What is nearest to a text, such as the name of a foreign file, and passes `check_name`."""
     name = ''.join('_' if letter in ' /\\' or not letter.isprintable() else letter for letter in text)
-    name = re.sub(r'\.{2,}', '.', name)
+    # (and one that is not hidden)
+    name = re.sub(r'^\.', '_', re.sub(r'\.{2,}', '.', name))
     # so that a number and an extension still make a name that file systems take
     name = name.encode('utf-8')[:_LONGEST_NAME].decode('utf-8', 'ignore') or '_'
     return f'{name[:name.rindex(".")]}_{name[name.rindex(".") + 1:]}' if name.lower().endswith(_EXTENSIONS) else name
