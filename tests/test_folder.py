@@ -207,7 +207,7 @@ def test_every_suffix_of_a_photo(tmp_path, capsys):
     assert rows['e.heic']['status'] == 'failed' and rows['e.heic']['output'].endswith('e.jpg')
     for name in names:
         with Image.open(tmp_path / 'out' / name) as image:
-            assert image.format == {'.jfif': 'JPEG', '.jpg': 'JPEG'}.get(name[1:], name[2:].upper())
+            assert image.format == ('JPEG' if name[2:] in ('jfif', 'jpg') else name[2:].upper())
 
 
 def test_the_mark(tmp_path, capsys):

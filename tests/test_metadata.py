@@ -145,7 +145,16 @@ def test_a_thumbnail_that_is_not_compressed_is_cut_off(tmp_path):
         assert image.getexif()[274] == 1 and not image.getexif().get_ifd(513)
 
 
-@pytest.mark.parametrize('fill', [b'', bytes(9), b'\xff\xd8\xff' * 30, b'\xff\xd8\xff\xc0\0\x11\x08\xff\xff\xff\xff\3' + bytes(50)])
+def test_thousands_of_previews_are_not_made(tmp_path):
+    """Each says that it has 16 million pixels."""
+    frame = b'\xff\xc0\0\x11\x08' + struct.pack('>HH', 4096, 4096) + b'\3\1\x11\0\2\x11\0\3\x11\0'
+    one = b'\xff\xd8' + frame + b'\xff\xda\0\x0c\3\1\0\2\0\3\0\0?\0\xff\xd9'
+    _, data = edited(tmp_path, jpeg(*[(0xed, one * 1500)] * 4))
+    assert one not in data and len(data) > 4 * 1500 * len(one)
+
+
+@pytest.mark.parametrize('fill', [b'', bytes(9), b'\xff\xd8\xff' * 30,
+                                  b'\xff\xd8\xff\xc0\0\x11\x08\xff\xff\xff\xff\3' + bytes(50)])
 def test_what_only_looks_like_a_preview_stays(tmp_path, fill):
     block = exif_with(fill, 'note')
     _, data = edited(tmp_path, jpeg(exif=block))
@@ -189,7 +198,7 @@ DIRECTORY = ('<Container:Directory><rdf:Seq><rdf:li rdf:parseType="Resource"><Co
     (CONTAINER, DIRECTORY, {'pictures'}, 'hdrgm'), (CONTAINER, DIRECTORY, {'pictures'}, 'Container'),
     ('xmlns:g="http://ns.google.com/photos/1.0/camera/"', '<g:MotionPhoto>1</g:MotionPhoto>', {'pictures'}, 'MotionPhoto'),
     ('xmlns:d="http://ns.google.com/photos/dd/1.0/device/" d:Version="1"', '', {'pictures'}, 'photos/dd'),
-    ('xmlns:HDRGainMap="http://ns.apple.com/HDRGainMap/1.0/" HDRGainMap:HDRGainMapVersion="65536"', '', {'pictures'}, 'GainMap'),
+    ('xmlns:H="http://ns.apple.com/HDRGainMap/1.0/" H:HDRGainMapVersion="65536"', '', {'pictures'}, 'GainMap'),
     ('xmlns:dcterms="http://purl.org/dc/terms/" dcterms:provenance="https://x.org/m.c2pa"', '', {'credentials'}, 'provenance'),
     ('xmlns:xmp="http://ns.adobe.com/xap/1.0/"', '<xmp:Thumbnails><rdf:Alt/></xmp:Thumbnails>', {'preview'}, 'Thumbnails'),
     ('xmlns:e="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" e:DigitalSourceType="http://cv.iptc.org/newscodes/'
@@ -252,7 +261,7 @@ JUMBF = b'JP\0\1\0\0\0\1' + box(b'jumb', box(b'jumd', b'c2pa\0\x11\0\x10\x80\0\0
     (jpeg((0xeb, JUMBF), (0xeb, JUMBF[:7] + b'\2' + JUMBF[8:16] + b'more')), 'credentials .C2PA', [b'jumb', b'more']),
     (jpeg((0xe1, XMP + packet('xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="77"')),
           (0xe1, b'http://ns.adobe.com/xmp/extension/\0' + bytes(40) + b'http://ns.google.com/photos/1.0/image/ Data=')),
-     'further pictures', [b'HasExtendedXMP', b'photos/1.0/image'])])
+     'further pictures', [b'HasExtendedXMP', b'photos/1.0/image'])], ids='motion video claims directory gain bytes c2pa extended'.split())
 def test_what_a_changed_jpeg_does_not_keep(tmp_path, data, note, gone):
     photo, result = edited(tmp_path, data)
     assert len(photo.notes) == 1 and re.search(note, photo.notes[0])
@@ -264,7 +273,8 @@ def test_what_a_changed_jpeg_does_not_keep(tmp_path, data, note, gone):
 
 
 @pytest.mark.parametrize('data', [
-    jpeg(), jpeg(behind=bytes(100)), jpeg((0xe1, XMP + packet(''))), jpeg((0xeb, b'HDR_RI ver=11')), jpeg((0xe2, b'other'))])
+    jpeg(), jpeg(behind=bytes(100)), jpeg((0xe1, XMP + packet(''))), jpeg((0xeb, b'HDR_RI ver=11')), jpeg((0xe2, b'other'))],
+                         ids='plain zeros xmp app11 app2'.split())
 def test_an_ordinary_jpeg_has_no_notes(tmp_path, data):
     photo, result = edited(tmp_path, data)
     assert not photo.notes

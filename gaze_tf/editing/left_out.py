@@ -15,7 +15,7 @@ _CLAIMS = {'pictures': 'What its XMP says of a video or of further pictures in t
 _MOVIE = re.compile(rb'\0\0\0[\x08-\xff]ftyp')
 # C2PA's box in AVIF and HEIC files, and its tag in TIFF
 _C2PA_BOX = b'uuid\xd8\xfe\xc3\xd6\x1b\x0e\x48\x3c'
-_C2PA_TAG = 52545
+C2PA_TAG = 52545
 # in the description at the front of AVIF and HEIC files: gain maps and depth maps, and how the picture is coded
 _FRONT = 2 ** 16
 _AUXILIARY = re.compile(rb'tmap|hdrgainmap|auxid:2\0|auxiliary:depth')
@@ -60,7 +60,7 @@ def _others(image, data):
     said = []
     boxes = [data[at:at + 16] for at in _boxes(data)] if image.format in ('AVIF', 'HEIF', 'JPEG2000') else []
     if (any(box.startswith((_C2PA_BOX, b'jumb')) for box in boxes)
-            or image.format == 'TIFF' and _C2PA_TAG in image.tag_v2
+            or image.format == 'TIFF' and C2PA_TAG in image.tag_v2
             or image.format == 'WEBP' and b'C2PA' in photo_files.webp_chunks(data)
             or image.format == 'GIF' and b'C2PA_GIF' in data):
         said.append(_CREDENTIALS)

@@ -18,7 +18,6 @@ _LONGEST = 65533
 _UNPACKED = 2 ** 26
 # TIFF's tags
 XMP_TAG, _PHOTOSHOP = 700, 34377
-CARRY_XMP = 'JPEG', 'PNG', 'TIFF', 'WEBP', 'AVIF'
 
 
 def renew(image, picture, mark=False):

@@ -11,8 +11,8 @@ from gaze_tf.editing import photo_modes
 _STRIPS = 273
 # a preview is made from every n-th pixel of a picture of this many on its longer side, which is fine enough for its size
 _FINE = 2048
-# larger ones are none, whatever their header says
-_LARGEST = 2 ** 22
+# pixels of all previews of a photo; beyond, whatever headers say, none are made
+_MOST = 2 ** 24
 # what is not compressed data: the end of the picture, or a segment between two scans
 _MARKER = re.compile(rb'\xff[\x02-\xcf\xd8-\xfe]')
 
@@ -22,11 +22,12 @@ class Picture:
 
     def __init__(self, rgb, orientation):
         step = max(max(rgb.shape[:2]) // _FINE, 1)
-        self._upright, self._orientation = rgb[::step, ::step], orientation
+        self._upright, self._orientation, self._left = rgb[::step, ::step], orientation, _MOST
 
     def jpeg(self, size, length):
         """A JPEG of just so many bytes and of this size, (width, height); None if that cannot be."""
-        if size[0] * size[1] > _LARGEST:
+        self._left -= size[0] * size[1]
+        if self._left < 0:
             return None
         choices = [photo_modes.as_stored(self._upright, self._orientation), self._upright]
         wide = [abs(np.log(rgb.shape[1] / rgb.shape[0] * size[1] / size[0])) for rgb in choices]
@@ -47,7 +48,7 @@ def renewed(block, picture):
 
     What cannot be made anew (too small for a JPEG, not compressed, damaged) becomes zeros.
     """
-    block, at = _without_strips(block), 0
+    block, at = bytearray(_without_strips(block)), 0
     while (start := block.find(b'\xff\xd8\xff', at)) >= 0:
         at = end = jpeg_end(block, start)
         if not end:
@@ -59,8 +60,8 @@ def renewed(block, picture):
         except Exception:       # of three bytes that only look like a JPEG; decoders raise nearly anything
             at = start + 3
             continue
-        block = block[:start] + (new or bytes(end - start)) + block[end:]
-    return block
+        block[start:end] = new or bytes(end - start)
+    return bytes(block)
 
 
 def _stuffed(jpeg, spare):
