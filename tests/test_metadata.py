@@ -269,7 +269,7 @@ def test_what_a_changed_jpeg_does_not_keep(tmp_path, data, note, gone):
     # into another format likewise; and what is not changed keeps all
     assert not [word for word in gone if word in edited(tmp_path, data, target='png')[1]]
     photo.save(tmp_path / 'c.jpg', photo.rgb)
-    assert (tmp_path / 'c.jpg').read_bytes() == data
+    assert (tmp_path / 'c.jpg').read_bytes() == data and not photo.notes
 
 
 @pytest.mark.parametrize('data', [

@@ -9,6 +9,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from gaze_tf.align import frame_of
+from gaze_tf.config import check_finite
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
 from gaze_tf.editing.network import Network
 from gaze_tf.editing.photo import Photo
@@ -65,6 +66,8 @@ class GazeEditor:
     """
 
     def __init__(self, network, limits=faces_lib.Limits(), detector=None):
+        for name, value in limits._asdict().items():
+            check_finite(name, value)
         self.network, self.limits, self._detector = network, limits, detector
 
     @classmethod

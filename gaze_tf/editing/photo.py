@@ -86,6 +86,8 @@ class Photo:
         changes = list(_changes(before, after))
         if not changes and target == self._format:
             _write(path, lambda file: file.write(self.data))
+            # all of the file stays as it was
+            self.notes = ()
             return
         formats.check_written(target)
         image, pixels, _ = self._decode()
