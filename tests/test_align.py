@@ -123,6 +123,8 @@ def test_only_pixels_under_the_boxes_change(eyes, scale, name):
     photo = texture(240, 300)
     frame = align.frame_of(eyes, (300, 240), SIZE)
     cut, boxes = frame.cut(photo).numpy(), boxes_of(frame)
+    # as a photo that was read is
+    photo.flags.writeable = False
     assert blend.put_back(photo, frame, cut, cut, boxes, name) is photo
 
     painted = texture(SIZE, SIZE, seed=1)

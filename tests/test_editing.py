@@ -220,7 +220,7 @@ def test_bad_images(command, tmp_path, capsys, name, make, message):
     ('9,12,22', '--eyes=9,12,22 must be four numbers'), ('9,12,22,13,1', '--eyes'),
     ('9,12,twenty,13', '--eyes=9,12,twenty,13 must be numbers'), ('9,12,32,13', 'do not lie in'),
     ('-1,12,22,13', 'do not lie in'), ('nan,12,22,13', 'must be finite'), ('9,inf,22,13', 'must be finite'),
-    ('22,13,9,12', 'swapped'), ('9,12,9,13', 'swapped')])
+    ('22,13,9,12', 'swapped'), ('9,12,9,13', 'swapped'), ('9,12,11,12', '2 pixels apart (at least 4)')])
 def test_bad_eyes(command, tmp_path, capsys, eyes, message):
     assert main(command('correct', eyes=eyes)) == 1
     assert message in capsys.readouterr().err and list(tmp_path.iterdir()) == []

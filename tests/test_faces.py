@@ -248,12 +248,15 @@ def test_choose_from_none():
 
 def test_eyes_given():
     assert eyes_given([39, 44, 89, 47.5], (128, 100)) == Face(eyes=(39, 44, 89, 47.5))
+    # 4 pixels, though not to a computer
+    assert eyes_given([0.1, 44, 4.1, 44], (128, 100)).eyes[2] == 4.1
 
 
 @pytest.mark.parametrize('eyes, reason', [
     ([39, 44, 89], 'takes four numbers'), ([39, 44, 128, 47], 'do not lie in the picture of 128x100 pixels'),
     ([39, 100, 89, 47], 'do not lie'), ([39, -1, 89, 47], 'do not lie'), ([39, float('nan'), 89, 47], 'do not lie'),
-    ([39, 44, float('inf'), 47], 'do not lie'), ([89, 44, 39, 47], 'swapped'), ([39, 44, 39, 47], 'swapped')])
+    ([39, 44, float('inf'), 47], 'do not lie'), ([89, 44, 39, 47], 'swapped'), ([39, 44, 39, 47], 'swapped'),
+    ([39, 44, 41, 45], '2.236 pixels apart .at least 4'), ([39, 44, 42, 44], '3 pixels apart')])
 def test_eyes_given_refuses(eyes, reason):
     with pytest.raises(GazeError, match=f'--eyes.*{reason}'):
         eyes_given(eyes, (128, 100))

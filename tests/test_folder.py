@@ -136,6 +136,58 @@ def test_a_photo_with_a_wrong_name_is_told(tmp_path):
     assert 'is a PNG in spite of its name' in report(tmp_path)['a.jpg']['notes'][0]
 
 
+def test_odd_files_do_not_stop_the_others(tmp_path, capsys):
+    """Metadata that Pillow cannot write into another format, tags that are addresses to libtiff, bytes behind the end."""
+    folder = tmp_path / 'in'
+    for name in 'a.png', 'behind.png', 'z.png':
+        write(folder, name)
+    (folder / 'behind.png').write_bytes((folder / 'a.png').read_bytes() + b'more')
+    # EXIF: turned by 180 degrees, the width as text
+    exif = b'Exif\0\0II*\0\x08\0\0\0\2\0\0\1\2\0\4\0\0\000120\0\x12\1\3\0\1\0\0\0\3\0\0\0' + bytes(4)
+    Image.open(folder / 'a.png').rotate(180).save(folder / 'width.webp', exif=exif, lossless=True)
+    # a tag that a SHORT cannot be, in a file that libtiff compresses
+    Image.open(folder / 'a.png').save(folder / 'name.tif', compression='tiff_adobe_deflate', tiffinfo={271: 'abc'})
+    data = (folder / 'name.tif').read_bytes()
+    (folder / 'name.tif').write_bytes(data.replace(b'\x0f\1\2\0', b'\x0f\1\3\0').replace(b'\x0f\1\3\0\4', b'\x0f\1\3\0\1'))
+    (folder / 'cut.png').write_bytes((folder / 'a.png').read_bytes()[:900])
+    assert run(tmp_path, format='png') == 1
+    captured = capsys.readouterr()
+    assert '5 corrected' in captured.out and '1 failed' in captured.out and 'cut.png is damaged' in captured.err
+    assert 'name.tif: TIFF tags' in captured.err and ': 271.' in captured.err and 'behind.png: 4 bytes' in captured.err
+    rows = report(tmp_path)
+    assert '4 bytes behind its end' in rows['behind.png']['notes'][0] and 'notes' not in rows['a.png'] and len(rows) == 6
+    for name in 'a', 'behind', 'width', 'name', 'z':
+        assert (pixels(tmp_path / 'out' / f'{name}.png')[50, 40] == 150).all()
+
+
+@pytest.mark.parametrize('what', ['find', 'correct', 'save'])
+def test_whatever_one_photo_raises_the_others_are_done(tmp_path, capsys, monkeypatch, what):
+    for name in 'a.png', 'b.png', 'c.png':
+        write(tmp_path / 'in', name, corner=200 if name == 'b.png' else 255)
+
+    def odd(error, function, values):
+        if (np.asarray(values)[..., 0, 0, :] == 200).all(axis=-1).any():
+            raise error
+        return function(values)
+
+    if what == 'find':
+        monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector',
+                            lambda *args: lambda rgb: odd(IndexError(), detector, rgb))
+    elif what == 'correct':
+        correct = editor_lib.GazeEditor._put_back
+        monkeypatch.setattr(editor_lib.GazeEditor, '_put_back', lambda self, work, *args: odd(
+            ValueError('a sentence\nand more'), lambda _: correct(self, work, *args), work.rgb))
+    else:
+        monkeypatch.setattr(editor_lib.Photo, 'save', lambda self, path, rgb, save=editor_lib.Photo.save: odd(
+            SystemError('odd'), lambda _: save(self, path, rgb), self.rgb))
+    assert run(tmp_path) == 1
+    captured = capsys.readouterr()
+    assert '2 corrected' in captured.out and '1 failed' in captured.out and 'Traceback' not in captured.err
+    error = report(tmp_path)['b.png']['error']
+    assert 'b.png could not be edited' in error and '\n' not in error
+    assert error.endswith({'find': '(IndexError).', 'correct': '(ValueError: a sentence).', 'save': '(SystemError: odd).'}[what])
+
+
 @pytest.mark.parametrize('changes', [{'report': 'r.json'}, {'eyes': '1,2,3,4'}])
 def test_flags_of_single_photos(tmp_path, capsys, changes):
     write(tmp_path / 'in', 'a.png')

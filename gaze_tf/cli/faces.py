@@ -136,4 +136,10 @@ def summary(rows, output):
         why = row.get('error') or row.get('reason') and f'{row["file"]} is unchanged: {row["reason"]}'
         if why and 'earlier' not in row:
             print(why, file=sys.stderr)
+    notes = collections.defaultdict(list)
+    for row in rows:
+        for note in () if 'earlier' in row else row.get('notes', ()):
+            notes[note].append(row['file'])
+    for note, files in notes.items():
+        print(f'{files[0]}{f" and {len(files) - 1} more" if len(files) > 1 else ""}: {note}', file=sys.stderr)
     return 1 if count['failed'] else 0

@@ -46,7 +46,9 @@ def put_back(photo, frame, cut, painted, boxes, blend='feather', strengths=(1., 
     # all of them before the first is put in: the rectangles around turned boxes may meet
     edits = [(patch, after.numpy(), changed.numpy()) for strength, box in zip(strengths, boxes) if strength > 0
              for patch, after, changed in [repainted(photo, frame, cut, painted, box, blend, strength, seed)]]
-    result = photo if in_place or not any(changed.any() for *_, changed in edits) else photo.copy()
+    # (a photo that stays as it is may be read-only)
+    edits = [(patch, after, changed) for patch, after, changed in edits if changed.any()]
+    result = photo if in_place or not edits else photo.copy()
     for patch, after, changed in edits:
         patch.of(result)[changed] = after[changed]
     return result

@@ -2,9 +2,13 @@
 
 A detector is any callable: rgb uint8 [H, W, 3] → list of Face, the largest first.
 """
+import math
 from typing import NamedTuple, Optional
 
 from gaze_tf.errors import GazeError
+
+# pixels between eyes given by hand: of nearer ones a photo shows nothing that could be repainted
+MIN_APART = 4
 
 
 class Face(NamedTuple):
@@ -83,7 +87,7 @@ def choose(faces, which):
 def eyes_given(eyes, size):
     """The Face of eyes given by hand, (left_x, left_y, right_x, right_y), in a picture of size (width, height).
 
-    Raises GazeError unless they are four numbers in the picture, the eye with the smaller x first.
+    Raises GazeError unless they are four numbers in the picture, the eye with the smaller x first, not too close.
     """
     eyes = tuple(float(value) for value in eyes)
     if len(eyes) != 4:
@@ -93,6 +97,9 @@ def eyes_given(eyes, size):
         raise GazeError(f'--eyes: {_text(eyes)} do not lie in the picture of {size[0]}x{size[1]} pixels.')
     if eyes[0] >= eyes[2]:
         raise GazeError(f'--eyes: {_text(eyes)} are swapped: the eye with the smaller x comes first.')
+    apart = round(math.dist(eyes[:2], eyes[2:]), 3)
+    if apart < MIN_APART:
+        raise GazeError(f'--eyes: {_text(eyes)} are {apart:g} pixels apart (at least {MIN_APART}).')
     return Face(eyes)
 
 

@@ -41,7 +41,7 @@ def save_all(edit, sources, folder, settings, redo=False, mark=False):
     What the report of an earlier run with the same settings says is done, is not done again.
 
     Args:
-      edit: list of Sources → yields (Source, its Edited, or the GazeError why there is none) for each.
+      edit: list of Sources → yields (Source, its Edited, or the exception why there is none) for each.
       sources: list of inputs.Source.
       folder: where the report (report.json) goes.
       settings: what the results depend on, for JSON.
@@ -64,11 +64,11 @@ def save_all(edit, sources, folder, settings, redo=False, mark=False):
             tqdm(total=len(sources), initial=len(sources) - len(todo), unit=' photos', dynamic_ncols=True) as bar:
         try:
             for source, edited in edit(todo):
-                if isinstance(edited, GazeError):
-                    report.add(source, status='failed', error=_of_the_file(edited))
+                if isinstance(edited, Exception):
+                    report.add(source, status='failed', error=_of_the_file(source, edited))
                     bar.update()
                     continue
-                written.append((source, _row(edited), writer.submit(edited.save, source.output, mark)))
+                written.append((source, edited, writer.submit(edited.save, source.output, mark)))
                 # whatever waits to be written is held in memory
                 while len(written) > BATCH:
                     _finish(written.popleft(), report, bar)
@@ -77,7 +77,7 @@ def save_all(edit, sources, folder, settings, redo=False, mark=False):
         finally:
             # interrupted: what is being written is done, too
             for entry in written:
-                if not entry[2].cancel():
+                if not entry[-1].cancel():
                     _finish(entry, report, bar)
             report.save()
     return [report.rows[str(source.path)] for source in sources]
@@ -90,7 +90,7 @@ def _edited(editor, sources, faces, alpha, blend):
         for source, future in _read(readers, sources):
             try:
                 work = editor.prepare(future.result(), source.eyes, faces)
-            except GazeError as error:
+            except Exception as error:      # whatever one photo does to a decoder or detector, the others are done
                 yield source, error
                 continue
             group.append((source, work))
@@ -102,8 +102,20 @@ def _edited(editor, sources, faces, alpha, blend):
 
 
 def _painted(editor, group, alpha, blend):
-    sources, works = [source for source, _ in group], [work for _, work in group]
-    return zip(sources, editor.paint(works, alpha, blend))
+    """Yields (source, its Edited, or the exception why there is none) of a group of (source, Work)."""
+    try:
+        edited = editor.paint([work for _, work in group], alpha, blend)
+    except GazeError:       # of what was asked for, not of a photo
+        raise
+    except Exception as error:
+        if len(group) == 1:
+            yield group[0][0], error
+            return
+        # which photo it was shows when they are alone
+        for each in group:
+            yield from _painted(editor, [each], alpha, blend)
+    else:
+        yield from zip([source for source, _ in group], edited)
 
 
 def _read(readers, sources):
@@ -126,13 +138,13 @@ def _row(edited):
 
 
 def _finish(entry, report, bar):
-    source, row, future = entry
+    source, edited, future = entry
     try:
         future.result()
-    except GazeError as error:
-        report.add(source, status='failed', error=_of_the_file(error))
+    except Exception as error:
+        report.add(source, status='failed', error=_of_the_file(source, error))
     else:
-        report.add(source, **row)
+        report.add(source, **_row(edited))
     bar.update()
 
 
@@ -176,9 +188,12 @@ def _newer(source):
         return False
 
 
-def _of_the_file(error):
+def _of_the_file(source, error):
     """What is wrong with one of many files, which no flag names."""
-    return str(error).removeprefix('--input: ').removeprefix('--output: ')
+    if isinstance(error, GazeError):
+        return str(error).removeprefix('--input: ').removeprefix('--output: ')
+    why = (str(error).splitlines() or [''])[0]
+    return f'{source.path} could not be edited ({type(error).__name__}{": " if why else ""}{why}).'
 
 
 def _rounded(value):

@@ -1,7 +1,8 @@
 """What of a photo's file is left out once the photo is changed, in sentences for the user."""
+import io
 import re
 
-from gaze_tf.editing import metadata, photo_files, previews, xmp
+from gaze_tf.editing import jpeg_parts, metadata, photo_files, previews, tiff_tags, xmp
 
 _CREDENTIALS = 'Its content credentials (C2PA) are left out: an edited picture voids them.'
 _VIDEO = 'The video in the file (motion photo), which shows the eyes as they were, is left out, with what XMP says of it.'
@@ -31,7 +32,7 @@ def notes(image, data):
         packet, claims = metadata.png_packet(found), set()
         said = [_CREDENTIALS] if b'caBX' in (name for name, _ in found) else []
     else:
-        said, packet, claims = _others(image, data), metadata.packet_of(image), set()
+        said, packet, claims = _others(image, data), image.info.get('xmp'), set()
     claims |= xmp.renewed(packet).claims
     if _VIDEO in said or _PICTURES in said or image.format == 'MPO':
         claims -= {'pictures'}
@@ -41,7 +42,7 @@ def notes(image, data):
 
 
 def _jpeg(image, data):
-    said, found = [], [(marker, content) for marker, content, _ in metadata.segments(data)]
+    said, found = [], list(jpeg_parts.segments(io.BytesIO(data)))
     if any(metadata.is_credentials(*segment) for segment in found):
         said.append(_CREDENTIALS)
     end = previews.jpeg_end(data)
@@ -60,7 +61,7 @@ def _others(image, data):
     said = []
     boxes = [data[at:at + 16] for at in _boxes(data)] if image.format in ('AVIF', 'HEIF', 'JPEG2000') else []
     if (any(box.startswith((_C2PA_BOX, b'jumb')) for box in boxes)
-            or image.format == 'TIFF' and C2PA_TAG in image.tag_v2
+            or image.format == 'TIFF' and C2PA_TAG in _tags(data)
             or image.format == 'WEBP' and b'C2PA' in photo_files.webp_chunks(data)
             or image.format == 'GIF' and b'C2PA_GIF' in data):
         said.append(_CREDENTIALS)
@@ -77,6 +78,11 @@ def _others(image, data):
     if bits > 8:
         said.append(f'Its {bits} bits per channel are read as 8.')
     return said
+
+
+def _tags(data):
+    reader = tiff_tags.Reader(data)
+    return reader.read(reader.first)[0]
 
 
 def _boxes(data):

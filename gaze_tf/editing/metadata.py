@@ -3,10 +3,11 @@
 Formats that Pillow writes the metadata of (WebP, AVIF, TIFF) get it from `renew`, JPEG and PNG are gone through once they are
 written (`renew_file`). What is left out of a file for good is said by `left_out.notes`.
 """
+import io
 import struct
 import zlib
 
-from gaze_tf.editing import previews, xmp
+from gaze_tf.editing import jpeg_parts, previews, tiff_tags, xmp
 
 _EXIF, _XMP, _EXTENDED = b'Exif\0\0', b'http://ns.adobe.com/xap/1.0/\0', b'http://ns.adobe.com/xmp/extension/\0'
 _GAIN_MAP = b'urn:iso:std:iso:ts:21496:-1'
@@ -16,37 +17,28 @@ _RAW_PROFILE = b'Raw profile type '
 _LONGEST = 65533
 # of texts that are compressed
 _UNPACKED = 2 ** 26
-# TIFF's tags
-XMP_TAG, _PHOTOSHOP = 700, 34377
 
 
 def renew(image, picture, mark=False):
-    """Renews what Pillow has read of an image's metadata in place: previews in EXIF, claims in XMP; adds the mark.
+    """Renews what was read of an image's metadata in place (see `photo_reading.Read`): previews, claims in XMP; adds the mark.
 
-    image: opened by Pillow; picture: previews.Picture of it as it was changed.
+    picture: previews.Picture of it as it was changed.
     """
     info = image.info
     if info.get('exif'):
         info['exif'] = previews.renewed(info['exif'], picture)
-    packet = xmp.renewed(packet_of(image), mark).packet
-    if packet:
-        info['xmp'] = packet
-    else:
-        info.pop('xmp', None)
-    if image.format == 'TIFF':
-        tags = image.tag_v2
-        if isinstance(tags.get(_PHOTOSHOP), bytes):
-            tags[_PHOTOSHOP] = previews.renewed(tags[_PHOTOSHOP], picture)
-        if packet:
-            tags[XMP_TAG] = packet
-        elif XMP_TAG in tags:
-            del tags[XMP_TAG]
+    info['xmp'] = xmp.renewed(info.get('xmp'), mark).packet
+    if 'tags' in info:
+        tags = info['tags'] = _renewed_tags(info['tags'], picture)
+        tags.pop(tiff_tags.XMP, None)
+        if info['xmp']:
+            tags[tiff_tags.XMP] = tiff_tags.of_bytes(info['xmp'])
 
 
-def packet_of(image):
-    """The XMP of an image that is no JPEG or PNG, bytes; None if it has none."""
-    found = image.tag_v2.get(XMP_TAG) if image.format == 'TIFF' else image.info.get('xmp')
-    return found if isinstance(found, bytes) else None
+def _renewed_tags(tags, picture):
+    """TIFF's tags, as tiff_tags has them, with previews made anew."""
+    return {number: _renewed_tags(tag, picture) if isinstance(tag, dict) else
+            tag._replace(content=previews.renewed(tag.content, picture)) for number, tag in tags.items()}
 
 
 def renew_file(file, target, picture, mark=False):
@@ -65,18 +57,6 @@ def renew_file(file, target, picture, mark=False):
         file.truncate()
 
 
-def segments(data):
-    """Yields (marker, content, end) of a JPEG's segments in bytes, up to its compressed data."""
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xff and data[at + 1] != 0xda:
-        if data[at + 1] == 0xff:        # a fill byte
-            at += 1
-            continue
-        end = at + 2 + int.from_bytes(data[at + 2:at + 4], 'big')
-        yield data[at + 1], data[at + 4:end], end
-        at = max(end, at + 4)
-
-
 def is_credentials(marker, content):
     """Whether a segment is one of JUMBF, in which content credentials (C2PA) are."""
     return marker == 0xeb and content[:2] == b'JP' and content[12:16] == b'jumb'
@@ -91,9 +71,8 @@ def jpeg_packets(found):
 
 def _jpeg(data, picture, mark):
     """The parts of a JPEG file made anew; None if all stays."""
-    found, start = [], 2
-    for marker, content, start in segments(data):
-        found.append((marker, content))
+    source = io.BytesIO(data)
+    found = list(jpeg_parts.segments(source))
     kept, marked = [], not mark
     extended = not xmp.makes_claims(jpeg_packets(found)[1])
     for marker, content in found:
@@ -116,8 +95,8 @@ def _jpeg(data, picture, mark):
         kept.insert(place, (0xe1, _jpeg_xmp(None, mark)))
     if kept == found:
         return None
-    head = [struct.pack('>BBH', 0xff, marker, len(content) + 2) + content for marker, content in kept]
-    return [data[:2], *head, memoryview(data)[start:]]
+    head = [jpeg_parts.segment(marker, content) for marker, content in kept]
+    return [data[:2], *head, memoryview(data)[source.tell():]]
 
 
 def _jpeg_xmp(packet, mark, extended=True):

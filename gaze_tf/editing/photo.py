@@ -1,19 +1,15 @@
 """Photographs in files: read as upright RGB, and written back so that only what was changed changes."""
 import contextlib
-import io
 import pathlib
-import warnings
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from gaze_tf.editing import formats, left_out, metadata, photo_files, photo_modes, xmp
+from gaze_tf.editing import formats, left_out, metadata, photo_files, photo_modes, photo_reading, xmp
 from gaze_tf.editing.previews import Picture
 from gaze_tf.errors import GazeError
 
-MAX_PIXELS = 200_000_000
 SUFFIXES = formats.WRITTEN
-_READ = ('JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP', 'BMP', 'GIF', 'AVIF', 'JPEG2000', 'HEIF')
+MAX_BYTES = 4 << 30
 # rows that are compared and repainted at a time, so that no second copy of a large picture is needed
 _STRIP = 64
 
@@ -25,25 +21,25 @@ class Photo:
     rgb: uint8 [H, W, 3], read-only; upright (EXIF orientation applied), values as stored: no colour profile is
         applied, transparency is left out, 16-bit values are rounded to 8.
     data: the file's bytes.
-    notes: sentences on what will not be kept as it was if the photo is changed; empty for nearly every photo.
+    notes: sentences on what will not be kept as it was if the photo is changed, or was not when it was saved; empty for
+        nearly every photo.
     """
 
     def __init__(self, path, data):
         """Reads the photo of a file's bytes; raises GazeError. `Photo.open` is the usual way."""
         self.path, self.data = pathlib.Path(path), data
-        image, pixels, notes = self._decode()
-        self.notes = (*notes, *left_out.notes(image, data))
-        self._format = 'JPEG' if image.format == 'MPO' else image.format
-        if SUFFIXES.get(self.path.suffix.lower(), self._format) != self._format:
-            self.notes += (f'{self.path} is a {self._format} in spite of its name: under that name it is encoded anew.',)
-        self._orientation = photo_files.orientation(image)
-        height, width = photo_modes.shape(pixels)
-        self.rgb = np.empty([width, height, 3] if self._orientation >= 5 else [height, width, 3], np.uint8)
-        stored = photo_modes.as_stored(self.rgb, self._orientation)
-        with _quietly():
+        with self._told():
+            image, pixels, notes = photo_reading.read(data)
+            self.notes = tuple(dict.fromkeys([*notes, *left_out.notes(image, data)]))
+            self._format, self._orientation = image.format, image.info['orientation']
+            height, width = photo_modes.shape(pixels)
+            self.rgb = np.empty([width, height, 3] if self._orientation >= 5 else [height, width, 3], np.uint8)
+            stored = photo_modes.as_stored(self.rgb, self._orientation)
             for top in range(0, height, _STRIP):
                 stored[top:top + _STRIP] = photo_modes.rgb_rows(pixels, top, min(top + _STRIP, height))
         self.rgb.flags.writeable = False
+        if SUFFIXES.get(self.path.suffix.lower(), self._format) != self._format:
+            self.notes += (f'{self.path} is a {self._format} in spite of its name: under that name it is encoded anew.',)
 
     @classmethod
     def open(cls, path):
@@ -52,11 +48,15 @@ class Photo:
         if path.is_dir():
             raise GazeError(f'--input: {path} is a folder: name a photo in it.')
         try:
+            if path.stat().st_size > MAX_BYTES:
+                raise GazeError(f'--input: {path} is larger than {MAX_BYTES >> 30} GB: make it smaller.')
             data = path.read_bytes()
         except FileNotFoundError as error:
             raise GazeError(f'--input: there is no file {path}.') from error
         except OSError as error:
             raise GazeError(f'--input: {path} cannot be read ({error.strerror or error}).') from error
+        except MemoryError as error:
+            raise GazeError(f'--input: {path} takes more memory than there is: make it smaller.') from error
         if not data:
             raise GazeError(f'--input: {path} is empty (0 bytes): copy it again from where it came.')
         return cls(path, data)
@@ -90,73 +90,56 @@ class Photo:
             self.notes = ()
             return
         formats.check_written(target)
-        image, pixels, _ = self._decode()
         picture = Picture(rgb, self._orientation if target == self._format else 1)
         # of what is only converted, nothing was made by a model
-        mark = mark and bool(changes)
-        metadata.renew(image, picture, mark)
-        for top, changed in changes:
-            rows = slice(top, top + len(changed))
-            photo_modes.repaint(pixels, top, changed, before[rows][changed], after[rows][changed])
-        if target != self._format:
-            pixels = photo_modes.turned(pixels, self._orientation)
+        notes, mark = [], mark and bool(changes)
 
         def fill(file):
+            with self._told():
+                image, pixels, _ = photo_reading.read(self.data)
+            pixels = pixels.copy() if isinstance(pixels, np.ndarray) else pixels
+            metadata.renew(image, picture, mark)
+            for top, changed in changes:
+                rows = slice(top, top + len(changed))
+                photo_modes.repaint(pixels, top, changed, before[rows][changed], after[rows][changed])
             if target == self._format:
                 photo_files.write_alike(file, self.data, image, pixels)
             else:
-                photo_files.write_as(file, target, self.data, image, pixels, xmp.renewed(None, mark).packet)
+                pixels = photo_modes.turned(pixels, self._orientation)
+                notes.extend(photo_files.write_as(file, target, self.data, image, pixels, xmp.renewed(None, mark).packet))
             metadata.renew_file(file, target, picture, mark)
 
-        with _quietly():
-            _write(path, fill)
+        _write(path, fill, lambda data: self._check(data, target))
+        self.notes += tuple(note for note in notes if note not in self.notes)
 
-    def _decode(self):
-        """(the Pillow image with its metadata, the stored pixels as photo_modes has them, notes); raises GazeError."""
+    def _check(self, data, target):
+        """Opens what was written, before it takes its place; raises Exception."""
+        image, pixels, notes = photo_reading.read(data)
+        upright = photo_modes.shape(pixels)[::-1 if image.info['orientation'] >= 5 else 1]
+        if image.format != target or upright != self.rgb.shape[:2] or notes:
+            raise ValueError(' '.join(['it does not open as it should', *notes]))
+
+    @contextlib.contextmanager
+    def _told(self):
+        """What reading the file raises becomes a GazeError."""
         # decoders raise nearly anything on broken files
         try:
-            with _quietly():
-                image = Image.open(io.BytesIO(self.data), formats=_known_formats())
-                _check(self.path, image)
-                pixels, notes = photo_modes.stored_pixels(image, self.data)
-                if image.format == 'TIFF':
-                    # of this format alone Pillow turns the pixels when it reads them, and forgets the tag
-                    image = Image.open(io.BytesIO(self.data), formats=['TIFF'])
-                    pixels = photo_modes.turned(pixels, photo_files.orientation(image), back=True)
-                return image, pixels, notes
-        except (GazeError, MemoryError):
-            raise
-        except UnidentifiedImageError as error:
+            yield
+        except photo_reading.Unknown as error:
             heif = formats.is_heif(self.data) and not formats.add_heif()
             hint = ("HEIC needs a package: pip install 'gaze_tf[heif]'" if heif else
                     'JPEG, PNG, TIFF, WebP, AVIF, BMP and still GIF are')
             raise GazeError(f'--input: {self.path} is not a photo in a format that can be read: {hint}.') from error
+        except photo_reading.Refused as error:
+            raise GazeError(f'--input: {self.path} {error}.') from error
         except photo_modes.UnsupportedMode as error:
             raise GazeError(f'--input: {self.path} has {error}, which cannot be edited: convert it to a 16-bit PNG or '
                             'to 8 bits per channel.') from error
+        except MemoryError as error:
+            raise GazeError(f'--input: {self.path} takes more memory than there is: make it smaller.') from error
         except Exception as error:
             raise GazeError(f'--input: {self.path} is damaged or cut off ({_first_line(error)}): copy it again from '
                             'where it came.') from error
-
-
-def _known_formats():
-    Image.init()
-    formats.add_heif()
-    return [name for name in _READ if name in Image.OPEN]
-
-
-def _check(path, image):
-    """Raises GazeError for pictures that are too large, or of which more than the first would be lost."""
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise GazeError(f'--input: {path} has {width}x{height} pixels, more than {MAX_PIXELS // 10 ** 6} million: '
-                        'make it smaller.')
-    if image.format != 'MPO' and getattr(image, 'n_frames', 1) > 1:
-        raise GazeError(f'--input: {path} has {image.n_frames} frames or pages, and all but the first would be lost: '
-                        'save the one to be edited as a file of its own.')
-    # the first picture in most raw formats, which are TIFF inside
-    if image.format == 'TIFF' and image.tag_v2.get(254, 0) & 1:
-        raise GazeError(f'--input: {path} holds a raw picture or starts with a preview: export it as TIFF or JPEG.')
 
 
 def _changes(before, after):
@@ -167,31 +150,23 @@ def _changes(before, after):
             yield top, changed
 
 
-@contextlib.contextmanager
-def _quietly():
-    """Pillow without warnings (of broken metadata, of palettes) and without its own, smaller limit of pixels."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-
-
-def _write(path, fill):
-    """Calls fill(file) on a new file that then becomes `path`; raises GazeError."""
+def _write(path, fill, check=None):
+    """Calls fill(file) on a new file that then becomes `path`, if check(bytes in it) raises nothing; raises GazeError."""
     temporary = path.with_name(f'.{path.name}.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(temporary, 'w+b') as file:
                 fill(file)
+            if check:
+                check(temporary.read_bytes())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-    # ValueError: of encoders, for pictures that are too large for their format
-    except (OSError, ValueError) as error:
+    except GazeError:
+        raise
+    # encoders raise nearly anything for what does not fit into their format
+    except Exception as error:
         why = getattr(error, 'strerror', None) or _first_line(error)
         raise GazeError(f'--output: {path} cannot be written ({why}).') from error
 

@@ -3,36 +3,28 @@
 What Pillow would rewrite or lose in JPEG and PNG is copied from the source's bytes, segment by segment.
 """
 import io
+import mmap
 import os
 import shutil
 import struct
 import tempfile
 
 import numpy as np
-from PIL import Image, JpegImagePlugin, TiffImagePlugin
+from PIL import Image, JpegImagePlugin
 
-from gaze_tf.editing import photo_modes
+from gaze_tf.editing import photo_modes, tiff_tags
+from gaze_tf.editing.jpeg_parts import segment, segments as _jpeg_segments
+from gaze_tf.editing.png_parts import SIGNATURE as _PNG_SIGNATURE, chunks as _png_chunks, write_deep
 
 _MODES = {'JPEG': ('L', 'RGB', 'CMYK'), 'PNG': ('L', 'LA', 'P', 'RGB', 'RGBA', 'I;16'),
           'TIFF': (*photo_modes.MODES, 'I;16'), 'WEBP': ('RGB', 'RGBA'), 'AVIF': ('RGB', 'RGBA'), 'BMP': ('L', 'P', 'RGB')}
-_ORIENTATION, _PREDICTOR, _XMP = 274, 317, 700
-# tags that describe a TIFF's content, not how its pixels are laid out: names, texts, dates, EXIF, GPS
-_TIFF_TAGS = (269, 270, 271, 272, _ORIENTATION, 285, 305, 306, 315, 316, 33432, 34665, 34853)
-_TIFF_DIRECTORIES = (34665, 34853)
-# in the EXIF directory, the position of one more
-_INTEROPERABILITY = 0xa005
-# resolution, XMP, IPTC, Photoshop
-_TIFF_KEPT = (282, 283, 296, 700, 33723, 34377)
+_PREDICTOR = 317
+_EXIF = b'Exif\0\0'
+# bytes of it in a segment of JPEG, after its length and name
+_JPEG_EXIF = 65535 - 2 - len(_EXIF)
 _TIFF_LOSSLESS = ('raw', 'packbits', 'tiff_lzw', 'tiff_adobe_deflate', 'tiff_deflate', 'lzma', 'zstd')
 # chunks of PNG that are about colours, which stay what they were; others say themselves if they may be copied
 _PNG_COLOURS = (b'cHRM', b'gAMA', b'iCCP', b'sBIT', b'sRGB', b'cICP', b'mDCV', b'cLLI')
-_PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
-
-
-def orientation(image):
-    """Of EXIF, 1 to 8; 1 is upright."""
-    value = _exif(image).get(_ORIENTATION, 1)
-    return value if value in range(1, 9) else 1
 
 
 def write_alike(file, data, image, pixels):
@@ -40,7 +32,7 @@ def write_alike(file, data, image, pixels):
 
     data: the source's bytes; image: opened from them; pixels: as photo_modes has them. Raises OSError, ValueError.
     """
-    if image.format in ('JPEG', 'MPO', 'PNG'):
+    if image.format in ('JPEG', 'PNG'):
         name, splice = ('PNG', _splice_png) if image.format == 'PNG' else ('JPEG', _splice_jpeg)
         # beside the result: where there is room for it
         with tempfile.TemporaryFile(dir=os.path.dirname(file.name) or '.') as encoded:
@@ -48,47 +40,40 @@ def write_alike(file, data, image, pixels):
             encoded.seek(0)
             splice(file, data, encoded)
     elif image.format == 'TIFF':
-        compression, exif = image.info.get('compression', 'raw'), _exif(image)
+        compression = image.info.get('compression', 'raw')
         compression = compression if compression in _TIFF_LOSSLESS else 'tiff_adobe_deflate'
-        tags = {_PREDICTOR: image.tag_v2[_PREDICTOR]} if _PREDICTOR in image.tag_v2 and compression != 'raw' else {}
-        tags.update({tag: image.tag_v2[tag] for tag in _TIFF_KEPT if tag in image.tag_v2})
-        _encode(file, 'TIFF', pixels, exif=exif, tags=tags, icc_profile=image.info.get('icc_profile'),
-                compression=compression)
+        # the one that whole numbers have
+        predictor = {_PREDICTOR: 2} if image.tag_v2.get(_PREDICTOR) == 2 and compression != 'raw' else {}
+        _encode(file, 'TIFF', pixels, tags=image.info['tags'], compression=compression, tiffinfo=predictor)
     else:
-        options = {key: image.info[key] for key in ('icc_profile', 'exif', 'xmp', 'dpi') if key in image.info}
+        options = {key: image.info[key] for key in ('icc_profile', 'exif', 'xmp', 'dpi') if image.info.get(key)}
         _encode(file, image.format, pixels, **options, **_new_options(image.format, data, image))
 
 
 def write_as(file, target, data, image, pixels, xmp=None):
-    """The same for another format than the source's, with upright pixels; xmp: for formats that Pillow writes XMP of."""
+    """The same for another format than the source's, with upright pixels; list of notes on what that cannot hold.
+
+    xmp: bytes for formats that Pillow writes it of.
+    """
     pixels = _fitted(pixels, target)
-    options = {'dpi': image.info['dpi']} if 'dpi' in image.info else {}
-    options.update(_new_options(target, data, image))
-    if xmp and target in ('WEBP', 'AVIF', 'TIFF'):
-        options.update({'tags': {_XMP: xmp}} if target == 'TIFF' else {'xmp': xmp})
-    profile = image.info.get('icc_profile')
+    exif, profile, dpi = (image.info.get(name) for name in ('exif', 'icc_profile', 'dpi'))
     # a profile describes the channels of one colour space
     space = {'L': b'GRAY', 'LA': b'GRAY', 'I;16': b'GRAY', 'CMYK': b'CMYK', 'LAB': b'Lab '}
     fits = profile and profile[16:20] == space.get(getattr(pixels, 'mode', 'RGB'), b'RGB ')
-    exif = _exif(image)
-    if exif.get(_ORIENTATION, 1) != 1:
-        exif[_ORIENTATION] = 1
-        options['exif'] = exif
-    elif exif:
-        options['exif'] = image.info.get('exif', exif)
-    _encode(file, target, pixels, icc_profile=profile if fits else None, **options)
-
-
-def _exif(image):
-    """The EXIF tags of an image, without those that tell how a TIFF's pixels are laid out."""
-    try:
-        exif = image.getexif()
-    except Exception:       # Pillow raises nearly anything on broken tags, without which the photo is still one
-        exif = Image.Exif()
-    if image.format == 'TIFF':
-        for tag in set(exif) - set(_TIFF_TAGS):
-            del exif[tag]
-    return exif
+    exif, notes = exif and tiff_tags.without_misfits(tiff_tags.upright(exif.removeprefix(_EXIF))), []
+    if target == 'JPEG' and exif and len(exif) > _JPEG_EXIF:
+        exif, notes = None, [f'{len(exif)} bytes of EXIF are left out: a JPEG can hold {_JPEG_EXIF}.']
+    if target == 'TIFF':
+        tags = {**(tiff_tags.of_resolution(dpi) if dpi else {}), **tiff_tags.read_exif(exif or b'')}
+        tags.update({tiff_tags.ICC: tiff_tags.Tag(tiff_tags.UNDEFINED, len(profile), profile)} if fits else {})
+        tags.update({tiff_tags.XMP: tiff_tags.of_bytes(xmp)} if xmp else {})
+        options = {'tags': tags}
+    else:
+        options = {'exif': exif and _EXIF + exif, 'icc_profile': fits and profile, 'dpi': dpi,
+                   'xmp': target in ('WEBP', 'AVIF') and xmp}
+        options = {name: value for name, value in options.items() if value}
+    _encode(file, target, pixels, **options, **_new_options(target, data, image))
+    return notes
 
 
 def _fitted(pixels, target):
@@ -109,9 +94,8 @@ def _fitted(pixels, target):
 
 def _encode(file, target, pixels, **options):
     """Pixels to a file, in their mode."""
-    if isinstance(pixels, np.ndarray) and pixels.shape[-1] > 1:
-        import tensorflow as tf
-        file.write(tf.io.encode_png(pixels).numpy())
+    if isinstance(pixels, np.ndarray) and target == 'PNG':
+        write_deep(file, pixels)
         return
     if isinstance(pixels, np.ndarray):
         size = pixels.shape[1], pixels.shape[0]
@@ -122,52 +106,20 @@ def _encode(file, target, pixels, **options):
         pixels.save(_NoDescriptor(file), target, **options)
 
 
-def _encode_tiff(file, pixels, exif=None, tags=(), **options):
-    """With EXIF (Exif or bytes), of which Pillow writes no directory beside its own with compressed pixels."""
-    if not isinstance(exif, Image.Exif):
-        loaded = Image.Exif()
-        loaded.load(exif or b'')
-        exif = loaded
-    info = TiffImagePlugin.ImageFileDirectory_v2()
-    for tag in set(exif) & set(_TIFF_TAGS) - set(_TIFF_DIRECTORIES):
-        info[tag] = exif[tag]
-    for tag, value in dict(tags).items():
-        info[tag] = value
-    # Pillow would copy XMP and Photoshop's data of a TIFF that it has read, whatever it is given here
-    pixels.__dict__.pop('tag_v2', None)
+def _encode_tiff(file, pixels, tags, **options):
+    """With {number: tiff_tags.Tag or dict}, which no encoder sees: they are added to the directory that it wrote."""
     # libtiff, which compresses, needs the descriptor, and checks what it writes
-    target = _NoDescriptor(file) if options['compression'] == 'raw' else file
-    pixels.save(target, 'TIFF', tiffinfo=info, **options)
-    _add_directories(file, {tag: exif.get_ifd(tag) for tag in _TIFF_DIRECTORIES if exif.get_ifd(tag)})
-
-
-def _add_directories(file, directories):
-    """Adds {tag: {tag: value}} to the first directory of a little-endian TIFF, which is written anew at its end."""
-    if not directories:
-        return
+    pixels.save(_NoDescriptor(file) if options['compression'] == 'raw' else file, 'TIFF', **options)
+    file.flush()
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        reader = tiff_tags.Reader(data)
+        written, _, _ = reader.read(reader.first)
+    start = file.seek(0, os.SEEK_END)
+    file.write(bytes(start % 2))
+    body, directory = tiff_tags.write({**written, **tags}, start + start % 2, reader.order)
+    file.write(body)
     file.seek(4)
-    file.seek(*struct.unpack('<I', file.read(4)))
-    count, = struct.unpack('<H', file.read(2))
-    entries = [file.read(12) for _ in range(count)]
-    for tag, values in directories.items():
-        directory = TiffImagePlugin.ImageFileDirectory_v2()
-        for key, value in values.items():
-            if key != _INTEROPERABILITY:
-                directory[key] = value
-        start = _even_end(file)
-        file.write(directory.tobytes(start))
-        entries.append(struct.pack('<HHII', tag, 4, 1, start))
-    start = _even_end(file)
-    file.write(struct.pack('<H', len(entries)) + b''.join(sorted(entries, key=lambda entry: entry[1::-1])) + bytes(4))
-    file.seek(4)
-    file.write(struct.pack('<I', start))
-
-
-def _even_end(file):
-    """The position at the end of a file, where a directory may start."""
-    if file.seek(0, os.SEEK_END) % 2:
-        file.write(b'\0')
-    return file.tell()
+    file.write(struct.pack(f'{reader.order}I', directory))
 
 
 class _NoDescriptor:
@@ -185,7 +137,7 @@ def _jpeg_options(image):
         # its tables are of luma and chroma, and Pillow writes inks
         return {**options, 'quality': 95, 'subsampling': 0}
     # Pillow gives the last table to all channels that are left
-    tables = [image.quantization[layer[3]] for layer in image.layer]
+    tables = list(image.info['qtables'])
     while len(tables) > 1 and tables[-1] == tables[-2]:
         tables.pop()
     options['qtables'] = tables
@@ -200,7 +152,7 @@ def _new_options(target, data, image):
     if target == 'JPEG':
         return {'quality': 95, 'subsampling': 0}
     if target == 'WEBP':
-        lossy = {'JPEG', 'MPO', 'AVIF', 'HEIF', 'JPEG2000'}
+        lossy = {'JPEG', 'AVIF', 'HEIF', 'JPEG2000'}
         lossless = b'VP8L' in webp_chunks(data) if image.format == 'WEBP' else image.format not in lossy
         return {'lossless': True, 'exact': True} if lossless else {'quality': 95, 'exact': True}
     if target == 'AVIF':
@@ -215,16 +167,6 @@ def webp_chunks(data):
         names.add(name)
         at += 8 + size + size % 2
     return names
-
-
-def _png_chunks(source, passed_over=b''):
-    """Yields (name, the whole chunk) of a binary file that holds a PNG, but for those of one name (chunk None)."""
-    source.seek(len(_PNG_SIGNATURE))
-    while len(head := source.read(8)) == 8:
-        size, name = struct.unpack('>I4s', head)
-        if name == passed_over:
-            source.seek(size + 4, os.SEEK_CUR)
-        yield name, None if name == passed_over else head + source.read(size + 4)
 
 
 def _splice_png(file, data, encoded):
@@ -251,21 +193,6 @@ def _splice_png(file, data, encoded):
             file.writelines(kept[0])
 
 
-def _jpeg_segments(source):
-    """Yields (marker, content) up to the compressed data of a binary file that holds a JPEG, which is read so far."""
-    source.seek(2)
-    while True:
-        start = source.tell()
-        head = source.read(4)
-        if len(head) < 4 or head[0] != 0xff or head[1] == 0xda:
-            source.seek(start)
-            return
-        if head[1] == 0xff:     # a fill byte
-            source.seek(start + 1)
-            continue
-        yield head[1], source.read(int.from_bytes(head[2:], 'big') - 2)
-
-
 def _is_metadata(marker, content):
     """Whether a segment is about the picture, not needed to decode it, and true of its first picture alone."""
     adobe, several = marker == 0xee and content.startswith(b'Adobe'), marker == 0xe2 and content.startswith(b'MPF')
@@ -274,14 +201,13 @@ def _is_metadata(marker, content):
 
 def _splice_jpeg(file, data, encoded):
     """Writes the picture of `encoded`, a file, after the metadata of the source."""
-    def put(marker, content):
-        file.write(bytes([0xff, marker]) + (len(content) + 2).to_bytes(2, 'big') + content)
-
     file.write(b'\xff\xd8')
     for marker, content in _jpeg_segments(io.BytesIO(data)):
         if _is_metadata(marker, content):
-            put(marker, content)
+            if marker == 0xe1 and content.startswith(_EXIF):
+                content = _EXIF + tiff_tags.without_misfits(content[len(_EXIF):])
+            file.write(segment(marker, content))
     for marker, content in _jpeg_segments(encoded):
         if not 0xe0 <= marker <= 0xef and marker != 0xfe or content.startswith(b'Adobe'):
-            put(marker, content)
+            file.write(segment(marker, content))
     shutil.copyfileobj(encoded, file)

@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image
 from scipy.spatial import cKDTree
 
+from gaze_tf.folders import reason
+
 MODES = ('L', 'LA', 'P', 'RGB', 'RGBA', 'CMYK', 'LAB')
 # by EXIF orientation: what makes stored pixels upright
 _TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -18,19 +20,23 @@ class UnsupportedMode(Exception):
 
 
 def stored_pixels(image, data):
-    """(stored pixels, notes) of an image opened from the bytes `data`; raises UnsupportedMode."""
+    """(stored pixels, notes) of an image opened from the bytes `data`; an array is read-only. Raises UnsupportedMode."""
     notes = []
     if image.format == 'PNG' and data[24] == 16:
         # Pillow reads 16-bit colour as 8
         import tensorflow as tf
-        return tf.io.decode_png(data, dtype=tf.uint16).numpy(), notes
+        try:
+            # (.numpy() would copy it)
+            return np.asarray(tf.io.decode_png(data, dtype=tf.uint16)), notes
+        except tf.errors.OpError as error:
+            raise ValueError(reason(error)) from error
     if image.mode not in (*MODES, '1', 'PA') and not image.mode.startswith('I;16'):
         raise UnsupportedMode(f'pixels of the mode {image.mode}')
     if image.format == 'TIFF':
         _check_tiff(image)
     image.load()
-    if image.format == 'MPO' or 'mp' in image.info:
-        notes.append('Of the pictures in the file (MPO: also a preview or a depth map) only the first stays.')
+    if image.mode in ('P', 'PA') and not image.getpalette():
+        raise ValueError('its palette is missing')
     if image.mode.startswith('I;16'):
         return np.array(image).astype(np.uint16)[..., None], notes
     if image.mode == '1':
@@ -46,6 +52,16 @@ def _check_tiff(image):
     # Pillow reads 16-bit colour as 8, does not scale 12 bits and does not invert 16-bit grey from white to black
     if bits > 8 and not (image.mode.startswith('I;16') and bits == 16 and grey == 1):
         raise UnsupportedMode(f'pixels of {bits} bits (TIFF, {image.mode})')
+
+
+def bare(pixels):
+    """Stored pixels without what their file says beside them, of which encoders would take what they know."""
+    if isinstance(pixels, np.ndarray):
+        return pixels
+    # (a copy of the image, not of its pixels)
+    plain = pixels._new(pixels.im)
+    plain.info = {name: value for name, value in pixels.info.items() if name == 'transparency'}
+    return plain
 
 
 def shape(pixels):
@@ -78,7 +94,10 @@ def rgb_rows(pixels, top, bottom):
     if isinstance(pixels, np.ndarray):
         rows = eight_bits(pixels[top:bottom])
         return rows[..., :3] if rows.shape[-1] >= 3 else rows[..., :1].repeat(3, axis=-1)
-    return np.asarray(pixels.crop((0, top, pixels.width, bottom)).convert('RGB'))
+    rows = pixels.crop((0, top, pixels.width, bottom))
+    # of palettes Pillow would say that transparency is lost, which stays in the file
+    rows.info.pop('transparency', None)
+    return np.asarray(rows.convert('RGB'))
 
 
 def repaint(pixels, top, changed, old, new):
