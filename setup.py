@@ -6,6 +6,8 @@ from setuptools import find_packages, setup
 EXTRAS = {
     # Finding faces and eyes in photos; the last mediapipe releases that carry their models.
     'faces': ['mediapipe>=0.10.14,<0.10.22', 'jax<=0.4.34', 'jaxlib<=0.4.34', 'opencv-contrib-python<4.12'],
+    # HEIC photos; the last ones for Python 3.9 are 1.1
+    'heif': ['pillow-heif>=0.18,<2'],
     'video': ['imageio-ffmpeg>=0.4.9,<0.7'],
     'serving': ['tensorflow-serving-api>=2.15.1,<2.16', 'werkzeug>=3,<4', 'waitress>=3,<4'],
     # onnx 1.19 needs a newer ml_dtypes than TensorFlow 2.15 allows

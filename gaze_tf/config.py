@@ -25,6 +25,12 @@ def option(default, help, low=None, high=None, below=None, choices=None):
                              metadata={'help': help, 'low': low, 'high': high, 'below': below, 'choices': choices})
 
 
+def check_finite(name, *numbers):
+    """Raises GazeError for NaN and infinity, which float() and absl's bounds let through, among a flag's numbers."""
+    if not all(map(math.isfinite, numbers)):
+        raise GazeError(f'--{name}={",".join(f"{number:g}" for number in numbers)} must be finite.')
+
+
 def eye_shares(text):
     """A value of --frame_eyes as the four floats (left_x, left_y, right_x, right_y); raises GazeError."""
     try:
@@ -49,8 +55,8 @@ class _Validated:
             elif type(value) is not field.type:
                 raise GazeError(f'--{field.name} must be of type {field.type.__name__}, not {value!r}.')
             low, high, below, choices = (field.metadata[key] for key in ('low', 'high', 'below', 'choices'))
-            if field.type is float and not math.isfinite(value):
-                raise GazeError(f'--{field.name} must be finite, not {value}.')
+            if field.type is float:
+                check_finite(field.name, value)
             if low is not None and value < low:
                 raise GazeError(f'--{field.name} must be at least {low}, not {value}.')
             if high is not None and value > high:

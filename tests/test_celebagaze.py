@@ -472,3 +472,13 @@ def test_bad_twins(raw, twins, capsys, data, reason):
     assert_unfinished(raw)
     assert prepare(raw, '--twins', '--skip_bad') == 0
     assert names(raw, 'y', 'train') == ['y0', 'y1', 'y3'] and names(raw, 'y', 'test') == ['y4', 'y5', 'y6']
+
+
+@pytest.mark.parametrize('text, name', [
+    ('plain-1', 'plain-1'), ('a..b', 'a.b'), ('a....b', 'a.b'), ('x.jpg', 'x_jpg'), ('x.JPEG', 'x_JPEG'), ('', '_'),
+    ('a b/c\\d', 'a_b_c_d'), ('caf\udce9', 'caf_'), ('..', '_'), ('\n', '_'), ('ü' * 150, 'ü' * 100),
+    ('n' * 196 + '.jpg.jpg', 'n' * 196 + '_jpg'), ('x.jpg.jpg', 'x.jpg_jpg'), ('.jpg', '_jpg')])
+def test_usable_names(text, name):
+    assert celebagaze.usable_name(text) == name
+    celebagaze.check_name(name)
+    assert celebagaze.parse_row(f'{name} 1 2 3 4'.encode())[0] == name

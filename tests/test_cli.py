@@ -124,6 +124,19 @@ def test_bad_values(capsys, command, args, message):
     assert status == 1 and err.startswith(f'gaze-tf {command}: ') and message in err and err.count('\n') == 1
 
 
+@pytest.mark.parametrize('number', ['nan', 'inf', '-inf', 'NaN'])
+@pytest.mark.parametrize('command', list(cli.COMMANDS))
+def test_numbers_must_be_finite(capsys, command, number):
+    values = defined(command)
+    names = [name for name in values if isinstance(values[name].value, float)]
+    assert names or command not in ('correct', 'animate', 'turn', 'client', 'serve', 'train', 'turn-dataset')
+    for name in names:
+        status, _, err = run(capsys, command, f'--{name}={number}')
+        # (absl finds infinity outside of bounds)
+        assert status in (1, 2) and f'--{name}=' in err and 'Traceback' not in err
+        assert status == 2 or 'must be finite' in err
+
+
 def test_an_interrupted_command(capsys, monkeypatch):
     def interrupted(values):
         raise KeyboardInterrupt

@@ -13,7 +13,7 @@ from gaze_tf.config import ModelConfig
 from gaze_tf.config import save as save_config
 from gaze_tf.editing import animation
 from gaze_tf.editing.editor import GazeEditor
-from gaze_tf.editing.faces import Face
+from gaze_tf.editing.faces import Face, Limits
 from gaze_tf.editing.network import Network
 from gaze_tf.errors import GazeError
 from gaze_tf.models.gaze_model import GazeModel
@@ -367,6 +367,13 @@ def test_faces_as_numbers(editor, faces):
 def test_bad_arguments(editor, options, message):
     with pytest.raises(GazeError, match=message):
         editor.correct(SCENE, **options)
+
+
+@pytest.mark.parametrize('name', ['max_yaw', 'min_openness'])
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_limits_are_numbers(name, value):
+    with pytest.raises(GazeError, match=f'--{name}=(nan|inf) must be finite'):
+        GazeEditor(tiny.Painter(), Limits()._replace(**{name: value}))
 
 
 def test_an_array_has_no_file(editor, tmp_path):

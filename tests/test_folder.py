@@ -4,12 +4,12 @@ import os
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 import tiny
 from gaze_tf.cli.main import main
 from gaze_tf.data import celebagaze
-from gaze_tf.editing import dataset, editor as editor_lib, inputs, mediapipe_detector
+from gaze_tf.editing import dataset, editor as editor_lib, inputs, mediapipe_detector, xmp
 from gaze_tf.editing.faces import Face
 from gaze_tf.errors import GazeError
 
@@ -329,12 +329,55 @@ def test_animations_of_a_folder(tmp_path, capsys):
         assert image.n_frames == 4
 
 
-@pytest.mark.parametrize('frames', [10 ** 9, 31_000])
-def test_animations_of_too_many_frames(tmp_path, capsys, frames):
-    path = write(tmp_path, 'a.png')
-    options = tiny.arguments(model='model', input=path, output=tmp_path / 'out.gif', frames=frames, eyes='20,30,40,30')
-    assert main(['animate', *options]) == 1
-    assert f'--frames={frames}' in (err := capsys.readouterr().err) and '--max_side' in err and err.count('\n') == 1
+def test_every_suffix_of_a_photo(tmp_path, capsys):
+    names = ['a.jfif', 'b.AVIF', 'c.jpg', 'd.webp'] if features.check('avif') else ['a.jfif', 'c.jpg']
+    for name in names:
+        write(tmp_path / 'in', name)
+    (tmp_path / 'in' / 'e.heic').write_bytes(b'no photo')
+    (tmp_path / 'in' / 'f.txt').write_text('no photo')
+    assert run(tmp_path) == 1
+    err = capsys.readouterr().err
+    assert 'Left out, as they do not end in' in err and 'f.txt' in err
+    rows = report(tmp_path)
+    assert {name for name, row in rows.items() if row['status'] == 'corrected'} == set(names)
+    # what is only read becomes a JPEG
+    assert rows['e.heic']['status'] == 'failed' and rows['e.heic']['output'].endswith('e.jpg')
+    for name in names:
+        with Image.open(tmp_path / 'out' / name) as image:
+            assert image.format == ('JPEG' if name[2:] in ('jfif', 'jpg') else name[2:].upper())
+
+
+def test_the_mark(tmp_path, capsys):
+    for name in 'a.png', 'b.jpg', 'c.bmp':
+        write(tmp_path / 'in', name)
+    write(tmp_path / 'in', 'nobody.png', corner=0)
+    assert run(tmp_path) == 0
+    assert 'no place' not in capsys.readouterr().err
+    marked = lambda: {path.name for path in (tmp_path / 'out').iterdir() if xmp.MARK.encode() in path.read_bytes()}
+    assert not marked()
+    # a run with another setting does all again
+    assert run(tmp_path, mark='true') == 0
+    assert 'BMP has no place for the mark: 1 of 4 results' in capsys.readouterr().err and marked() == {'a.png', 'b.jpg'}
+    assert run(tmp_path, mark='true', input=tmp_path / 'in' / 'c.bmp', output=tmp_path / 'out' / 'one.bmp') == 0
+    assert run(tmp_path, mark='true', input=tmp_path / 'in' / 'c.bmp', output=tmp_path / 'out' / 'one.jpg') == 0
+    assert capsys.readouterr().out.count('BMP has no place') == 1 and 'one.jpg' in marked()
+
+
+@pytest.mark.parametrize('fps, pauses, note', [(60, [20] * 8, True), (30, [30, 40, 30, 30, 40, 30, 30, 40], False),
+                                               (48, [20] * 6 + [30, 20], False)])
+def test_animations_keep_to_the_rate_of_gif(tmp_path, capsys, fps, pauses, note):
+    write(tmp_path / 'in', 'a.png')
+    options = tiny.arguments(model='model', input=tmp_path / 'in' / 'a.png', output=tmp_path / 'a.gif', frames=5, fps=fps,
+                             blend='hard', mark=True)
+    assert main(['animate', *options]) == 0
+    assert ('GIF holds at most 50 frames a second' in capsys.readouterr().err) == note
+    assert (tmp_path / 'a.gif').read_bytes().count(xmp.MARK.encode()) == 1
+    with Image.open(tmp_path / 'a.gif') as image:
+        found = []
+        for number in range(image.n_frames):
+            image.seek(number)
+            found.append(image.info['duration'])
+    assert found == pauses
 
 
 # --- training sets -----------------------------------------------------------------------------------------
@@ -359,6 +402,26 @@ def test_make_dataset(tmp_path, capsys):
     # it goes straight into `prepare`
     assert main(['prepare', *tiny.arguments(data_dir=out, output_dir=tmp_path / 'records', img_size=32, test_x=1,
                                             test_y=0)]) == 0
+
+
+def test_make_dataset_with_odd_names(tmp_path, capsys):
+    names = ['a..b.jpg', 'x.jpg.jpg', 'y.JPEG.png', b'caf\xe9.jpg', 'a\tb\u200b.jpg', f'{"n" * 251}.jpg', f'{"ü" * 120}.jpg',
+             '...jpg', 'x_jpg.png']
+    write(tmp_path, 'face.png')
+    (tmp_path / 'x').mkdir()
+    for name in names:
+        (tmp_path / 'x' / os.fsdecode(name)).write_bytes((tmp_path / 'face.png').read_bytes())
+    for name in 'notes.txt', 'film.gif', 'deep/raw.dng', '.hidden':
+        (tmp_path / 'x' / name).parent.mkdir(exist_ok=True)
+        (tmp_path / 'x' / name).write_bytes(b'')
+    out = tmp_path / 'set'
+    assert main(['make-dataset', *tiny.arguments(x_dir=tmp_path / 'x', output_dir=out, img_size=32)]) == 0
+    listing = celebagaze.read_domain(out, 'x')
+    assert len(listing.faces) == len(names) and not listing.problems and not listing.missing
+    assert {'a.b', 'x_jpg', 'x_jpg-2', 'y_JPEG', 'caf_', 'a_b_', '_'} <= {face.name for face in listing.faces}
+    rejects = json.loads((out / 'rejects.json').read_text())
+    assert sorted(os.path.basename(row['file']) for row in rejects) == ['film.gif', 'notes.txt', 'raw.dng']
+    assert all('no photo by its name' in row['reason'] for row in rejects) and '3 rejected' in capsys.readouterr().out
 
 
 def test_make_dataset_sorts_by_the_irises(tmp_path, capsys):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gaze_tf.editing import formats
 from gaze_tf.editing.photo import Photo
 from gaze_tf.errors import GazeError
 from photos import PORTRAIT, changed, in_mode, portrait
@@ -97,7 +98,7 @@ def colour_16(folder):
 @pytest.mark.parametrize('make, message', [
     (lambda folder: folder / 'none.jpg', 'there is no file'), (lambda folder: folder, 'is a folder'),
     (written('a.jpg', b''), 'is empty'), (written('a.jpg', b'hello, I am a text\n' * 20), 'not a photo in a format'),
-    (written('a.heic', b'\0\0\0\x18ftypheic' + bytes(40)), 'HEIC photos must be exported as JPEG'),
+    (written('a.heic', b'\0\0\0\x18ftypheic' + bytes(40)), 'not a photo in a format|damaged or cut off'),
     *[(cut(suffix, share), 'damaged or cut off|not a photo in a format')
       for suffix in ('jpg', 'png', 'tif', 'webp', 'bmp') for share in (0.02, 0.5, 0.97)],
     (gif, '2 frames or pages'), (pages, '2 frames or pages'),
@@ -112,6 +113,17 @@ def test_bad_files(tmp_path, recwarn, capfd, make, message):
         Photo.open(path)
     assert str(caught.value).startswith('--input') and path.name in str(caught.value)
     assert '\n' not in str(caught.value) and not recwarn.list and capfd.readouterr() == ('', '')
+
+
+def test_heic_without_its_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pillow_heif', None)
+    monkeypatch.delitem(Image.OPEN, 'HEIF', raising=False)
+    formats.add_heif.cache_clear()
+    for brand in b'heic', b'mif1':
+        (tmp_path / 'a.heic').write_bytes(b'\0\0\0\x18ftyp' + brand + bytes(40))
+        with pytest.raises(GazeError, match=r"a.heic is not .*: HEIC needs a package: pip install 'gaze_tf\[heif\]'"):
+            Photo.open(tmp_path / 'a.heic')
+    formats.add_heif.cache_clear()
 
 
 def test_large_pictures_open_without_warnings(tmp_path, recwarn, capfd):
@@ -148,7 +160,7 @@ def test_memory(tmp_path, suffix):
 @pytest.mark.parametrize('name', ['b.gif', 'b', 'b.heic'])
 def test_unknown_suffixes(tmp_path, name):
     photo = Photo.open(PORTRAIT)
-    with pytest.raises(GazeError, match=r'--output=.*\.jpg, \.jpeg, \.png, \.tif, \.tiff, \.webp, \.bmp'):
+    with pytest.raises(GazeError, match=r'--output=.*\.jpg, \.jpeg, \.jfif, \.png, \.tif, \.tiff, \.webp, \.bmp, \.avif'):
         photo.save(tmp_path / name, photo.rgb)
     assert os.listdir(tmp_path) == []
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gaze_tf.editing import video_files
+from gaze_tf.editing import marks, video_files, xmp
 from gaze_tf.editing.video_files import open_video, write_video
 from gaze_tf.errors import GazeError
 from videos import H264, copy, ffmpeg, frames_of, make, sound_of
@@ -21,6 +21,21 @@ def starts(path):
     _, packets = ffmpeg('-copyts', '-i', path, '-map', '0:v', '-map', '0:a', '-c', 'copy', '-f', 'framecrc', '-')
     return tuple(min(int(pts) for pts in re.findall(rf'^{k}, *-?\d+, *(-?\d+)', packets, re.M)) *
                  Fraction(re.search(rf'#tb {k}: (\S+)', packets)[1]) for k in (0, 1))
+
+
+@pytest.mark.parametrize('suffix', ['mp4', 'mov', 'mkv'])
+def test_the_mark(tmp_path, suffix):
+    for mark in False, True:
+        path = tmp_path / f'a.{suffix}'
+        with write_video(path, (64, 48), 25, mark=mark) as output:
+            output.write(np.zeros((48, 64, 3), np.uint8))
+        assert path.read_bytes().count(xmp.MARK.encode()) == (mark and suffix != 'mkv')
+        assert len(frames_of(path)) == 1
+    # where programs look for it: in a box of the file, or in the description of the film
+    before = path.read_bytes().partition(b'<?xpacket')[0]
+    assert suffix == 'mkv' or before.endswith({'mp4': bytes.fromhex('be7acfcb97a942e89c71999491e3afac'), 'mov': b'XMP_'}[suffix])
+    assert marks.notes([path]) == ([] if suffix != 'mkv' else [
+        'Matroska has no place for the mark: 1 of 1 results without it (.mkv).'])
 
 
 @pytest.mark.parametrize('suffix', ['mp4', 'mov', 'mkv'])

@@ -13,6 +13,7 @@ from gaze_tf.errors import GazeError
 
 def define_flags(values):
     faces.define_flags(values)
+    faces.define_mark_flag(values)
     flags.DEFINE_list('alpha', ['0', '1'], 'First and last alpha: 0 is the gaze as it was, 1 at the camera.',
                       flag_values=values)
     flags.DEFINE_integer('frames', 11, 'Frames from the first to the last alpha.', lower_bound=2, upper_bound=10_000,
@@ -30,8 +31,6 @@ def run(values):
     eyes, alpha = faces.read_eyes(values), faces.numbers(values, 'alpha')
     if len(alpha) != 2:
         raise GazeError(f'--alpha={",".join(values.alpha)} must be two numbers.')
-    if values.fps != values.fps:
-        raise GazeError('--fps=nan must be finite.')
     from gaze_tf.editing import inputs
     if inputs.is_video(values.input):
         raise GazeError(f'--input={values.input} is a video: animate takes photos; `gaze-tf correct` takes videos.')
@@ -43,13 +42,18 @@ def run(values):
         sources, note = inputs.several(values.input, values.output, f'.{values.format}', values.domain, values.last)
         if note:
             print(note, file=sys.stderr)
-    if sources[0].output.suffix.lower() != '.gif':
+    gif = sources[0].output.suffix.lower() == '.gif'
+    if not gif:
         from gaze_tf.editing.ffmpeg import ffmpeg
         ffmpeg()    # whether it is there should be known at once
 
     # TensorFlow takes seconds to import: after the flags are known to be good
     from tqdm import tqdm
+    from gaze_tf.editing import animation
     from gaze_tf.editing.editor import GazeEditor
+    if gif and values.fps > animation.GIF_MAX_FPS:
+        print(f'GIF holds at most {animation.GIF_MAX_FPS} frames a second (pauses are hundredths of a second, and of less '
+              f'than two browsers make ten): --fps={values.fps:g} is shown that fast. .mp4 holds more.', file=sys.stderr)
     editor, rows = GazeEditor.load(values.model, faces.limits(values)), []
     for source in tqdm(sources, unit=' photos', disable=len(sources) == 1):
         try:
@@ -75,5 +79,5 @@ def _animate(editor, source, alpha, values):
     animation.refuse_too_much(source.output, len(course), rgb.shape[1::-1])
     frames, reports = editor.animate(rgb, course, eyes, values.faces, values.blend)
     faces.refuse_if_none(source.path, reports)
-    animation.write(source.output, frames, values.fps)
+    animation.write(source.output, frames, values.fps, values.mark)
     return reports

@@ -41,6 +41,7 @@ def define_flags(values):
                                              'about 2 bytes a pixel.', lower_bound=0.01, upper_bound=2047,
                        flag_values=values)
     faces.define_photo_flags(values)
+    faces.define_mark_flag(values)
 
 
 def run(values):
@@ -53,11 +54,12 @@ def run(values):
     if not one and eyes:
         raise GazeError(f'--eyes goes with one photo, not with {values.input}.')
     if one:
-        source = inputs.one(values.input, eyes, values.output, inputs.PHOTOS, values.overwrite)
+        source = inputs.one(values.input, eyes, values.output, inputs.OUTPUTS, values.overwrite)
     else:
         sources, note = inputs.several(values.input, values.output, '', values.domain, values.last, values.overwrite)
-        if note:
-            print(note, file=sys.stderr)
+        for note in [note, *faces.mark_notes(values, sources)]:
+            if note:
+                print(note, file=sys.stderr)
     with _client(values) as client:
         return _one(client, source, values) if one else _several(client, sources, values)
 
@@ -91,17 +93,19 @@ def _header(path):
 def _one(client, source, values):
     edited = client.correct(source.path, source.eyes, values.faces)
     faces.refuse_if_none(source.path, edited.faces)
-    edited.save(source.output)
-    print('\n'.join([f'Wrote {source.output}', *faces.describe(edited.faces), *edited.photo.notes]))
+    edited.save(source.output, values.mark)
+    print('\n'.join([f'Wrote {source.output}', *faces.describe(edited.faces), *edited.photo.notes,
+                     *faces.mark_notes(values, [source])]))
 
 
 def _several(client, sources, values):
     from gaze_tf.editing import folder
-    settings = {name: values[name].value for name in ('server', 'rest', 'model_name', 'version', 'label', 'faces')}
+    settings = {name: values[name].value for name in ('server', 'rest', 'model_name', 'version', 'label', 'faces', 'mark')}
     settings['limits'] = faces.limits(values)._asdict()
 
     def edit(todo):
         paths, eyes = [source.path for source in todo], [source.eyes for source in todo]
         return zip(todo, client.correct_many(paths, eyes, values.faces, values.concurrency))
 
-    return faces.summary(folder.save_all(edit, sources, values.output, settings, redo=values.overwrite), values.output)
+    rows = folder.save_all(edit, sources, values.output, settings, redo=values.overwrite, mark=values.mark)
+    return faces.summary(rows, values.output)

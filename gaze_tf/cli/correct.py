@@ -15,6 +15,7 @@ from gaze_tf.errors import GazeError
 
 def define_flags(values):
     faces.define_flags(values)
+    faces.define_mark_flag(values)
     flags.DEFINE_list('alpha', ['1'], 'How far the gaze moves: 0 not at all, 1 to the camera; or two numbers, for the left '
                                       'and the right eye.', flag_values=values)
     flags.DEFINE_enum('format', '', ['', 'png', 'jpg'], "Of several photos: the results' format; '': as each was.",
@@ -44,7 +45,7 @@ def _one(values, eyes, alpha):
     if values.format:
         raise GazeError("--format goes with several photos; one's is the suffix of --output.")
     from gaze_tf.editing import inputs
-    source = inputs.one(values.input, eyes, values.output, inputs.PHOTOS, values.overwrite)
+    source = inputs.one(values.input, eyes, values.output, inputs.OUTPUTS, values.overwrite)
     from gaze_tf.editing.editor import GazeEditor
     from gaze_tf.editing.photo import Photo
     photo = Photo.open(source.path)
@@ -52,8 +53,9 @@ def _one(values, eyes, alpha):
     if values.report:
         faces.write_report(values.report, edited.faces)
     faces.refuse_if_none(source.path, edited.faces)
-    edited.save(source.output)
-    print('\n'.join([f'Wrote {source.output}', *faces.describe(edited.faces), *photo.notes]))
+    edited.save(source.output, values.mark)
+    print('\n'.join([f'Wrote {source.output}', *faces.describe(edited.faces), *photo.notes,
+                     *faces.mark_notes(values, [source])]))
 
 
 def _several(values, eyes, alpha):
@@ -64,16 +66,17 @@ def _several(values, eyes, alpha):
         raise GazeError(f'--report goes with one photo or video; of {values.input} it is report.json in --output.')
     sources, note = inputs.several(values.input, values.output, values.format and f'.{values.format}', values.domain,
                                    values.last, values.overwrite)
-    if note:
-        print(note, file=sys.stderr)
+    for note in [note, *faces.mark_notes(values, sources)]:
+        if note:
+            print(note, file=sys.stderr)
     from gaze_tf.editing import folder
     from gaze_tf.editing.editor import GazeEditor
     limits = faces.limits(values)
     editor = GazeEditor.load(values.model, limits)
     settings = {'model': _model(values.model, editor.network), 'faces': values.faces, 'alpha': alpha,
-                'blend': values.blend, 'limits': limits._asdict()}
+                'blend': values.blend, 'limits': limits._asdict(), 'mark': values.mark}
     rows = folder.correct(editor, sources, values.output, settings, values.faces, alpha,
-                          values.blend, redo=values.overwrite)
+                          values.blend, redo=values.overwrite, mark=values.mark)
     return faces.summary(rows, values.output)
 
 
@@ -95,7 +98,7 @@ def _video(values, eyes, alpha):
     detector = None if eyes else MediapipeDetector(video.SMALLEST)
     editor = GazeEditor.load(values.model, faces.limits(values), detector)
     summary = video.correct(editor, source, values.report or None, values.faces, alpha, values.blend, values.smoothing,
-                            values.fade, values.cuts)
-    print(f'Wrote {source.output}: {summary}')
+                            values.fade, values.cuts, values.mark)
+    print('\n'.join([f'Wrote {source.output}: {summary}', *faces.mark_notes(values, [source])]))
     if summary.problem:
         raise GazeError(f'{summary.problem} Only those are in {source.output}.')

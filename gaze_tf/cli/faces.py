@@ -1,6 +1,5 @@
 """What `correct`, `animate` and `client` share: the flags that name photos and faces, and how they are read."""
 import collections
-import math
 import pathlib
 import re
 import sys
@@ -8,6 +7,7 @@ import sys
 from absl import flags
 
 from gaze_tf.cli.main import require
+from gaze_tf.config import check_finite
 from gaze_tf.editing.faces import Limits
 from gaze_tf.errors import GazeError
 
@@ -51,6 +51,20 @@ def define_photo_flags(values):
                                     'is last); 0: all.', lower_bound=0, flag_values=values)
 
 
+def define_mark_flag(values):
+    flags.DEFINE_boolean('mark', False, 'Mark results as pictures with parts that a trained model made, for programs and sites '
+                         "that show it: XMP, IPTC digital source type 'compositeWithTrainedAlgorithmicMedia'.",
+                         flag_values=values)
+
+
+def mark_notes(values, sources):
+    """Sentences on results that --mark cannot mark."""
+    if not values.mark:
+        return []
+    from gaze_tf.editing import marks
+    return marks.notes([source.output for source in sources])
+
+
 def limits(values):
     """The Limits of faces that are edited."""
     return Limits(*(values[name].value for name in Limits._fields))
@@ -76,9 +90,7 @@ def numbers(values, name):
         found = [float(number) for number in values[name].value]
     except ValueError as error:
         raise GazeError(f'--{name}={text} must be numbers.') from error
-    # float() and absl's bounds let NaN through
-    if not all(map(math.isfinite, found)):
-        raise GazeError(f'--{name}={text} must be finite.')
+    check_finite(name, *found)
     return found
 
 

@@ -11,6 +11,7 @@ import sys
 
 from absl import flags
 
+from gaze_tf.config import check_finite
 from gaze_tf.errors import GazeError
 from gaze_tf.folders import reason
 
@@ -58,6 +59,9 @@ def parse(command, args):
     rest = values([f'gaze-tf {command}', *args])[1:]
     if rest:
         raise flags.Error(f'{rest[0]!r} is not a flag: every option is given as --name=value.')
+    for name in values:
+        if isinstance(values[name].value, float):
+            check_finite(name, values[name].value)
     return module, values
 
 

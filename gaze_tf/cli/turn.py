@@ -33,7 +33,7 @@ def run(values):
         raise GazeError(f'--input={values.input} is a video: turn takes photos.')
     one, note = inputs.is_one(values.input), ''
     if one:
-        sources = [inputs.one(values.input, None, values.output, inputs.PHOTOS, values.overwrite)]
+        sources = [inputs.one(values.input, None, values.output, inputs.OUTPUTS, values.overwrite)]
     else:
         sources, note = inputs.several(values.input, values.output, overwrite=values.overwrite)
     if note:

@@ -35,7 +35,7 @@ def run(values):
     settings = dataset.Settings(*(values[name].value for name in dataset.Settings._fields))
     made = dataset.make(values.input, values.output_dir, settings, values.identity, values.test_people)
     print(f'{values.output_dir}: {made.people} people, {made.x} faces in domain X (1/, eyes at the camera), {made.y} in '
-          f'domain Y (0/, eyes elsewhere), {len(made.rejects)} photos rejected (rejects.json)')
+          f'domain Y (0/, eyes elsewhere), {len(made.rejects)} files left out, or only in X (rejects.json)')
     if values.test_people:
         print(f'To hold out those of --test_people: gaze-tf prepare --data_dir={values.output_dir} --test_x={made.test_x} '
               f'--test_y={made.test_y}')

@@ -28,6 +28,9 @@ from gaze_tf.folders import alone_in
 FOLDERS = {'x': '1', 'y': '0'}
 _NUMBER = re.compile(r'-?\d+(\.\d+)?', re.ASCII)
 _OUR_FILE = re.compile(r'[xy]-(train|test)-\d{5}-of-\d{5}\.tfrecord(\.tmp)?')
+_EXTENSIONS = '.jpg', '.jpeg'
+# bytes; file systems take 255 with all that is added
+_LONGEST_NAME = 200
 _LISTED = 50
 # Images in memory at once while a shard is written.
 _CHUNK = 64
@@ -111,10 +114,7 @@ def parse_row(line):
         raise GazeError('the row must be `name left_x left_y right_x right_y` with single spaces, '
                         f'and has {len(fields) if line.strip() else 0} fields')
     name, *numbers = fields
-    if not name or '/' in name or '\\' in name or '..' in name or not name.isprintable():
-        raise GazeError(f'{name!r} is not a name for a file in the folder')
-    if name.lower().endswith(('.jpg', '.jpeg')):
-        raise GazeError(f'the name {name!r} must be without its extension')
+    check_name(name)
     for number in numbers:
         if not _NUMBER.fullmatch(number):
             raise GazeError(f'{number!r} is not a number')
@@ -124,6 +124,24 @@ def parse_row(line):
     if eyes[0] >= eyes[2]:
         raise GazeError(f'left_x ({numbers[0]}) must be smaller than right_x ({numbers[2]})')
     return name, eyes
+
+
+def check_name(name):
+    """Raises GazeError unless a row may begin with it: the name of a file <name>.jpg that is nowhere but in the folder."""
+    if not name or ' ' in name or '/' in name or '\\' in name or '..' in name or not name.isprintable():
+        raise GazeError(f'{name!r} is not a name for a file in the folder')
+    if name.lower().endswith(_EXTENSIONS):
+        raise GazeError(f'the name {name!r} must be without its extension')
+
+
+def usable_name(text):
+    """What is nearest to a text, such as the name of a foreign file, and passes `check_name`."""
+    name = ''.join('_' if letter in ' /\\' or not letter.isprintable() else letter for letter in text)
+    # (and one that is not hidden)
+    name = re.sub(r'^\.', '_', re.sub(r'\.{2,}', '.', name))
+    # so that a number and an extension still make a name that file systems take
+    name = name.encode('utf-8')[:_LONGEST_NAME].decode('utf-8', 'ignore') or '_'
+    return f'{name[:name.rindex(".")]}_{name[name.rindex(".") + 1:]}' if name.lower().endswith(_EXTENSIONS) else name
 
 
 def read_image(face, img_size, frame_eyes=MEAN_EYES):

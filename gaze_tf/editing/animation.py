@@ -5,10 +5,13 @@ import imageio.v3 as iio
 import numpy as np
 from PIL import Image
 
-from gaze_tf.editing.photo import MAX_PIXELS
+from gaze_tf.editing import marks
+from gaze_tf.editing.photo_reading import MAX_PIXELS
 from gaze_tf.errors import GazeError
 from gaze_tf.folders import new_file
 
+# the shortest pause that browsers keep to is 2 hundredths of a second
+GIF_MAX_FPS = 50
 EASINGS = {'smooth': lambda t: t * t * (3 - 2 * t), 'linear': lambda t: t}
 
 
@@ -28,27 +31,36 @@ def refuse_too_much(path, frames, size):
                         f'{MAX_PIXELS // 10 ** 6} million pixels in all: lower --frames or --max_side, or write an .mp4.')
 
 
-def write(path, frames, fps):
+def write(path, frames, fps, mark=False):
     """Writes frames (an iterable of uint8 [H, W, 3]) as an endless GIF or as a video, by the path's suffix, whole or not
-    at all; raises GazeError."""
+    at all; raises GazeError. A GIF shows at most GIF_MAX_FPS. mark: whether XMP says that a trained model made parts of it."""
     path = pathlib.Path(path)
     if path.suffix.lower() == '.gif':
-        _write_gif(path, np.stack(list(frames)), fps)
+        _write_gif(path, np.stack(list(frames)), fps, mark)
         return
     from gaze_tf.editing.video_files import write_video
     frames = iter(frames)
     first = next(frames)
-    with write_video(path, first.shape[1::-1], fps) as video:
+    with write_video(path, first.shape[1::-1], fps, mark=mark) as video:
         video.write(first)
         for frame in frames:
             video.write(frame)
 
 
-def _write_gif(path, frames, fps):
+def pauses(count, fps):
+    """How long each of a GIF's frames is shown, in hundredths of a second, so that together they keep to the rate."""
+    ends = np.arange(count + 1) * 100 / min(fps, GIF_MAX_FPS)
+    return np.diff(np.round(ends)).astype(int).tolist()
+
+
+def _write_gif(path, frames, fps, mark):
+    milliseconds = [10 * pause for pause in pauses(len(frames), fps)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with new_file(path) as file:
-            iio.imwrite(file.name, frames, extension='.gif', duration=1000 / fps, loop=0)
+            iio.imwrite(file.name, frames, extension='.gif', duration=milliseconds, loop=0)
+            if mark:
+                marks.mark_gif(file.name)
     except OSError as error:
         raise GazeError(f'--output: {path} cannot be written ({error}).') from error
 

@@ -8,6 +8,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from gaze_tf.align import frame_of
+from gaze_tf.data import celebagaze
 from gaze_tf.editing import faces as faces_lib
 from gaze_tf.editing.inputs import PHOTOS
 from gaze_tf.editing.photo import Photo
@@ -40,13 +41,14 @@ def make(sources, output, detector, img_size=256, faces='largest', limits=faces_
       limits: faces beyond them are rejected.
 
     Returns:
-      ({'x': number of faces, 'y': …}, rejects: list of {'file', 'face', 'reason'}).
+      ({'x': number of faces, 'y': …}, rejects: list of {'file', 'face', 'reason'}, files that are no photos among them).
 
     Raises:
       GazeError: no photos, no face fit to be used, or an output that exists or cannot be written.
     """
     found = [(path, source.domain) for source in sources for path in photos_in(source.folder)]
-    rows, rejects, taken = {'x': [], 'y': []}, [], set()
+    rows, taken = {'x': [], 'y': []}, set()
+    rejects = [{'file': file, 'face': None, 'reason': why} for source in sources for file, why in left_out(source.folder)]
     with new_folder(output) as folder:
         for name in FOLDERS.values():
             (folder / name).mkdir()
@@ -58,11 +60,13 @@ def make(sources, output, detector, img_size=256, faces='largest', limits=faces_
                     continue
                 name = unique_name(path.stem, taken)
                 frame = frame_of(face.eyes, rgb.shape[1::-1], img_size)
-                Image.fromarray(frame.cut(rgb).numpy()).save(folder / FOLDERS[chosen] / f'{name}.jpg', quality=95, subsampling=0)
+                image = Image.fromarray(frame.cut(rgb).numpy())
+                image.save(folder / FOLDERS[chosen] / f'{name}.jpg', quality=95, subsampling=0)
                 rows[chosen].append(' '.join([name, *(f'{value:.1f}' for value in frame.eyes)]))
         if not any(rows.values()):
-            raise GazeError(f'None of {len(found)} photos has a face to train on; the first: {rejects[0]["file"]}: '
-                            f'{rejects[0]["reason"]}.')
+            first = next(reject for reject in rejects if reject['file'] == str(found[0][0]))
+            raise GazeError(f'None of {len(found)} photos has a face to train on; the first: {first["file"]}: '
+                            f'{first["reason"]}.')
         for domain, name in FOLDERS.items():
             (folder / f'{name}.txt').write_text(''.join(f'{row}\n' for row in rows[domain]), encoding='utf-8')
         (folder / 'rejects.json').write_text(json.dumps(rejects, indent=1) + '\n', encoding='utf-8')
@@ -87,6 +91,12 @@ def photos_in(folder):
     if not found:
         raise GazeError(f'There are no photos ({" ".join(PHOTOS)}) in {folder}.')
     return found
+
+
+def left_out(folder):
+    """[(file, why)] of the files in a folder, and in those in it, that are not taken for photos; without hidden ones."""
+    paths = sorted(path for path in pathlib.Path(folder).rglob('*') if path.is_file() and not path.name.startswith('.'))
+    return [(str(path), f'no photo by its name ({" ".join(PHOTOS)})') for path in paths if path.suffix.lower() not in PHOTOS]
 
 
 def _faces(path, detector, which, limits, img_size):
@@ -122,11 +132,12 @@ def _sorted(face):
 
 
 def unique_name(stem, taken):
-    """A name without blanks that no other face has."""
-    stem = '_'.join(stem.split())
+    """A name for a row of the data set that no other face has."""
+    stem = celebagaze.usable_name('_'.join(stem.split()))
     name, number = stem, 1
     while name in taken:
         number += 1
         name = f'{stem}-{number}'
+    celebagaze.check_name(name)
     taken.add(name)
     return name

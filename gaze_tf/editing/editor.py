@@ -9,6 +9,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from gaze_tf.align import frame_of
+from gaze_tf.config import check_finite
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
 from gaze_tf.editing.network import Network
 from gaze_tf.editing.photo import MAX_PIXELS, Photo
@@ -39,11 +40,11 @@ class Edited(NamedTuple):
     faces: list
     photo: Optional[Photo] = None
 
-    def save(self, path):
-        """Writes it as the file that it came from was (see `Photo.save`); raises GazeError."""
+    def save(self, path, mark=False):
+        """Writes it as the file that it came from was (see `Photo.save`, for mark, too); raises GazeError."""
         if self.photo is None:
             raise GazeError('An edited array has no file whose format and metadata could be kept: write .image.')
-        self.photo.save(path, self.image)
+        self.photo.save(path, self.image, mark)
 
 
 class Work(NamedTuple):
@@ -67,6 +68,8 @@ class GazeEditor:
     """
 
     def __init__(self, network, limits=faces_lib.Limits(), detector=None):
+        for name, value in limits._asdict().items():
+            check_finite(name, value)
         self.network, self.limits, self._detector = network, limits, detector
 
     @classmethod

@@ -27,13 +27,14 @@ def face_row(report):
     return {name: _rounded(value) for name, value in row.items() if value is not None}
 
 
-def correct(editor, sources, folder, settings, faces='largest', alpha=1., blend='feather', redo=False):
+def correct(editor, sources, folder, settings, faces='largest', alpha=1., blend='feather', redo=False,
+            mark=False):
     """Corrects the photos of Sources by a GazeEditor; for faces, alpha and blend see `GazeEditor.correct`, for the rest
     `save_all`."""
-    return save_all(lambda todo: _edited(editor, todo, faces, alpha, blend), sources, folder, settings, redo)
+    return save_all(lambda todo: _edited(editor, todo, faces, alpha, blend), sources, folder, settings, redo, mark)
 
 
-def save_all(edit, sources, folder, settings, redo=False):
+def save_all(edit, sources, folder, settings, redo=False, mark=False):
     """Saves edited photos and writes a report beside them.
 
     A photo that cannot be read or written is reported and left out. One in which nothing is to be done is copied.
@@ -45,6 +46,7 @@ def save_all(edit, sources, folder, settings, redo=False):
       folder: where the report (report.json) goes.
       settings: what the results depend on, for JSON.
       redo: whether to do again what is done.
+      mark: see `Photo.save`.
 
     Returns:
       list of rows: dicts with 'file', 'output', 'status' ('corrected', 'unchanged' and its 'reason', 'failed' and its
@@ -66,7 +68,7 @@ def save_all(edit, sources, folder, settings, redo=False):
                     report.add(source, status='failed', error=_of_the_file(source, edited))
                     bar.update()
                     continue
-                written.append((source, edited, writer.submit(edited.save, source.output)))
+                written.append((source, edited, writer.submit(edited.save, source.output, mark)))
                 # whatever waits to be written is held in memory
                 while len(written) > BATCH:
                     _finish(written.popleft(), report, bar)

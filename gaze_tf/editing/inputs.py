@@ -5,9 +5,11 @@ import pathlib
 from typing import NamedTuple, Optional
 
 from gaze_tf.data import celebagaze
+from gaze_tf.editing.formats import PHOTOS, WRITTEN, output_name
 from gaze_tf.errors import GazeError
 
-PHOTOS = '.jpg', '.jpeg', '.png', '.tif', '.tiff', '.webp', '.bmp'
+# suffixes of results
+OUTPUTS = tuple(WRITTEN)
 VIDEOS = '.mp4', '.mov', '.mkv', '.m4v', '.avi', '.webm', '.ts', '.mts', '.mpg', '.mpeg', '.wmv', '.3gp', '.flv'
 
 
@@ -72,7 +74,7 @@ def several(input, output, suffix='', domain='y', last=0, overwrite=False):
     photos = [path for path in paths if path.suffix.lower() in PHOTOS]
     if not photos:
         raise GazeError(f'--input: there are no photos ({" ".join(PHOTOS)}) in {input}.')
-    sources = [Source(path, None, output / (path.name if not suffix else f'{path.stem}{suffix}')) for path in photos]
+    sources = [Source(path, None, output / (output_name(path) if not suffix else f'{path.stem}{suffix}')) for path in photos]
     _check_names(sources, overwrite)
     links = [path.name for path in found if path.is_symlink() and not os.path.exists(path)]
     return sources, '\n'.join(filter(None, [

@@ -4,12 +4,12 @@ import pathlib
 
 import numpy as np
 
-from gaze_tf.editing import photo_files, photo_modes, photo_reading
+from gaze_tf.editing import formats, left_out, metadata, photo_files, photo_modes, photo_reading, xmp
+from gaze_tf.editing.previews import Picture
 from gaze_tf.errors import GazeError
 from gaze_tf.folders import new_file
 
-SUFFIXES = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.png': 'PNG', '.tif': 'TIFF', '.tiff': 'TIFF', '.webp': 'WEBP',
-            '.bmp': 'BMP'}
+SUFFIXES = formats.WRITTEN
 MAX_BYTES = 4 << 30
 # rows that are compared and repainted at a time, so that no second copy of a large picture is needed
 _STRIP = 64
@@ -31,7 +31,8 @@ class Photo:
         self.path, self.data = pathlib.Path(path), data
         with self._told():
             image, pixels, notes = photo_reading.read(data)
-            self.notes, self._format, self._orientation = tuple(notes), image.format, image.info['orientation']
+            self.notes = tuple(dict.fromkeys([*notes, *left_out.notes(image, data)]))
+            self._format, self._orientation = image.format, image.info['orientation']
             height, width = photo_modes.shape(pixels)
             self.rgb = np.empty([width, height, 3] if self._orientation >= 5 else [height, width, 3], np.uint8)
             stored = photo_modes.as_stored(self.rgb, self._orientation)
@@ -61,7 +62,7 @@ class Photo:
             raise GazeError(f'--input: {path} is empty (0 bytes): copy it again from where it came.')
         return cls(path, data)
 
-    def save(self, path, rgb):
+    def save(self, path, rgb, mark=False):
         """Writes the photo with the pixels of rgb, uint8 [H, W, 3], upright; whole or not at all.
 
         Only pixels that differ from `self.rgb` are changed in the stored picture, in its own mode, with all its bits:
@@ -70,8 +71,10 @@ class Photo:
         changes is copied byte by byte. A JPEG is encoded once, with the source's quantization tables and chroma
         subsampling; a lossy WebP with quality 95; a TIFF compressed lossily is written losslessly. Into another format
         go EXIF, ICC profile and resolution, where it has them, and the pixels upright: JPEG with quality 95 and full
-        chroma, WebP losslessly unless the source was lossy; 16-bit colour becomes 8-bit outside PNG. A small preview
-        inside EXIF stays the old one. Missing folders are made. Raises GazeError if it cannot be written.
+        chroma, WebP losslessly unless the source was lossy; 16-bit colour becomes 8-bit outside PNG. Previews inside
+        metadata are made anew, and what would be false of the changed picture is left out (see `notes`). mark: whether
+        XMP is to say that it was repainted (IPTC digital source type); BMP cannot. Missing folders are made. Raises
+        GazeError if it cannot be written.
         """
         path = pathlib.Path(path)
         target = SUFFIXES.get(path.suffix.lower())
@@ -84,13 +87,19 @@ class Photo:
         changes = list(_changes(before, after))
         if not changes and target == self._format:
             _write(path, lambda file: file.write(self.data))
+            # all of the file stays as it was
+            self.notes = ()
             return
-        notes = []
+        formats.check_written(target)
+        picture = Picture(rgb, self._orientation if target == self._format else 1)
+        # of what is only converted, nothing was made by a model
+        notes, mark = [], mark and bool(changes)
 
         def fill(file):
             with self._told():
                 image, pixels, _ = photo_reading.read(self.data)
             pixels = pixels.copy() if isinstance(pixels, np.ndarray) else pixels
+            metadata.renew(image, picture, mark)
             for top, changed in changes:
                 rows = slice(top, top + len(changed))
                 photo_modes.repaint(pixels, top, changed, before[rows][changed], after[rows][changed])
@@ -98,7 +107,8 @@ class Photo:
                 photo_files.write_alike(file, self.data, image, pixels)
             else:
                 pixels = photo_modes.turned(pixels, self._orientation)
-                notes.extend(photo_files.write_as(file, target, self.data, image, pixels))
+                notes.extend(photo_files.write_as(file, target, self.data, image, pixels, xmp.renewed(None, mark).packet))
+            metadata.renew_file(file, target, picture, mark)
 
         _write(path, fill, lambda data: self._check(data, target))
         self.notes += tuple(note for note in notes if note not in self.notes)
@@ -117,8 +127,9 @@ class Photo:
         try:
             yield
         except photo_reading.Unknown as error:
-            hint = ('HEIC photos must be exported as JPEG first' if self.data[4:10] in (b'ftyphe', b'ftypmi') else
-                    'JPEG, PNG, TIFF, WebP, BMP and still GIF are')
+            heif = formats.is_heif(self.data) and not formats.add_heif()
+            hint = ("HEIC needs a package: pip install 'gaze_tf[heif]'" if heif else
+                    'JPEG, PNG, TIFF, WebP, AVIF, BMP and still GIF are')
             raise GazeError(f'--input: {self.path} is not a photo in a format that can be read: {hint}.') from error
         except photo_reading.Refused as error:
             raise GazeError(f'--input: {self.path} {error}.') from error

@@ -17,7 +17,7 @@ from gaze_tf.editing.jpeg_parts import segment, segments as _jpeg_segments
 from gaze_tf.editing.png_parts import SIGNATURE as _PNG_SIGNATURE, chunks as _png_chunks, write_deep
 
 _MODES = {'JPEG': ('L', 'RGB', 'CMYK'), 'PNG': ('L', 'LA', 'P', 'RGB', 'RGBA', 'I;16'),
-          'TIFF': (*photo_modes.MODES, 'I;16'), 'WEBP': ('RGB', 'RGBA'), 'BMP': ('L', 'P', 'RGB')}
+          'TIFF': (*photo_modes.MODES, 'I;16'), 'WEBP': ('RGB', 'RGBA'), 'AVIF': ('RGB', 'RGBA'), 'BMP': ('L', 'P', 'RGB')}
 _PREDICTOR = 317
 _EXIF = b'Exif\0\0'
 # bytes of it in a segment of JPEG, after its length and name
@@ -50,8 +50,11 @@ def write_alike(file, data, image, pixels):
         _encode(file, image.format, pixels, **options, **_new_options(image.format, data, image))
 
 
-def write_as(file, target, data, image, pixels):
-    """The same for another format than the source's, with upright pixels; list of notes on what that cannot hold."""
+def write_as(file, target, data, image, pixels, xmp=None):
+    """The same for another format than the source's, with upright pixels; list of notes on what that cannot hold.
+
+    xmp: bytes for formats that Pillow writes it of.
+    """
     pixels = _fitted(pixels, target)
     exif, profile, dpi = (image.info.get(name) for name in ('exif', 'icc_profile', 'dpi'))
     # a profile describes the channels of one colour space
@@ -63,9 +66,11 @@ def write_as(file, target, data, image, pixels):
     if target == 'TIFF':
         tags = {**(tiff_tags.of_resolution(dpi) if dpi else {}), **tiff_tags.read_exif(exif or b'')}
         tags.update({tiff_tags.ICC: tiff_tags.Tag(tiff_tags.UNDEFINED, len(profile), profile)} if fits else {})
+        tags.update({tiff_tags.XMP: tiff_tags.of_bytes(xmp)} if xmp else {})
         options = {'tags': tags}
     else:
-        options = {'exif': exif and _EXIF + exif, 'icc_profile': fits and profile, 'dpi': dpi}
+        options = {'exif': exif and _EXIF + exif, 'icc_profile': fits and profile, 'dpi': dpi,
+                   'xmp': target in ('WEBP', 'AVIF') and xmp}
         options = {name: value for name, value in options.items() if value}
     _encode(file, target, pixels, **options, **_new_options(target, data, image))
     return notes
@@ -147,13 +152,15 @@ def _new_options(target, data, image):
     if target == 'JPEG':
         return {'quality': 95, 'subsampling': 0}
     if target == 'WEBP':
-        lossy = {'JPEG', 'AVIF', 'JPEG2000'}
-        lossless = b'VP8L' in _webp_chunks(data) if image.format == 'WEBP' else image.format not in lossy
+        lossy = {'JPEG', 'AVIF', 'HEIF', 'JPEG2000'}
+        lossless = b'VP8L' in webp_chunks(data) if image.format == 'WEBP' else image.format not in lossy
         return {'lossless': True, 'exact': True} if lossless else {'quality': 95, 'exact': True}
+    if target == 'AVIF':
+        return {'quality': 90, 'subsampling': '4:4:4'}
     return {'compression': 'tiff_adobe_deflate'} if target == 'TIFF' else {}
 
 
-def _webp_chunks(data):
+def webp_chunks(data):
     names, at = set(), 12
     while at + 8 <= len(data):
         name, size = struct.unpack_from('<4sI', data, at)

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from PIL import Image, ImageChops, JpegImagePlugin, PngImagePlugin
 
-from gaze_tf.editing import jpeg_parts, photo_modes, png_parts, tiff_parts, tiff_tags
+from gaze_tf.editing import formats, jpeg_parts, left_out, photo_modes, png_parts, tiff_parts, tiff_tags
 
 MAX_PIXELS = 200_000_000
 # of 16 bits, which take twice the memory
 MAX_DEEP_PIXELS = 100_000_000
-_OTHERS = ('WEBP', 'BMP', 'GIF', 'AVIF', 'JPEG2000')
+_OTHERS = ('WEBP', 'BMP', 'GIF', 'AVIF', 'JPEG2000', 'HEIF')
 _TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _EXIF = b'Exif\0\0'
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
@@ -53,7 +53,9 @@ def read(data):
     else:
         found = _other(data)
     exif, info = tiff_tags.read_exif(found.image.info.get('exif', b'').removeprefix(_EXIF)), found.image.info
-    info['orientation'] = _orientation(exif, info.get('xmp') or b'')
+    # (AVIF and HEIC say it themselves, and decoders have turned them, or made it EXIF)
+    xmp = b'' if found.image.format in ('AVIF', 'HEIF') else info.get('xmp') or b''
+    info['orientation'] = _orientation(exif, xmp)
     dpi = info.get('dpi') or tiff_tags.resolution(exif)
     low, high = _RESOLUTIONS
     info['dpi'] = dpi if dpi and all(low <= value <= high for value in dpi) else None
@@ -115,7 +117,8 @@ def _tiff(data):
     for name, number in ('icc_profile', tiff_tags.ICC), ('xmp', tiff_tags.XMP):
         if number in tags:
             image.info[name] = tags[number].content
-    if dropped:
+    # (of credentials left_out says more)
+    if dropped := set(dropped) - {left_out.C2PA_TAG}:
         notes.append(f'TIFF tags that are not known, or hold values of another type, will be left out: '
                      f'{", ".join(map(str, sorted(dropped)))}.')
     return Read(image, pixels, notes)
@@ -123,10 +126,12 @@ def _tiff(data):
 
 def _other(data):
     Image.init()
+    formats.add_heif()
     for name in _OTHERS:
         opener, accepts = Image.OPEN.get(name, (None, lambda start: False))
         # (a text says that there is no decoder)
-        if accepts(data[:16]) is True:
+        # (the decoder of AVIF takes some brands of HEIC for its own)
+        if accepts(data[:16]) is True and not (name == 'AVIF' and formats.is_heif(data)):
             image = opener(io.BytesIO(data), '')
             _check(image, getattr(image, 'n_frames', 1))
             return Read(image, *photo_modes.stored_pixels(image, data))

@@ -42,6 +42,11 @@ def integers(tag):
     return values if min(values, default=0) >= 0 else ()
 
 
+def of_bytes(content):
+    """The Tag of bytes, as XMP is stored."""
+    return Tag(_BYTE, len(content), content)
+
+
 def of_integers(values, big=False):
     """The Tag of whole numbers; big: whether it may be one of BigTIFF."""
     kind = SHORT if max(values) < 1 << 16 else LONG if max(values) < 1 << 32 or not big else _LONG8

@@ -45,7 +45,8 @@ class Summary(NamedTuple):
         return '\n'.join([line, *self.notes])
 
 
-def correct(editor, source, report=None, faces='largest', alpha=1., blend='feather', smoothing=1.2, fade=0.25, cuts=True):
+def correct(editor, source, report=None, faces='largest', alpha=1., blend='feather', smoothing=1.2, fade=0.25, cuts=True,
+            mark=False):
     """Corrects a video, with its sound.
 
     Args:
@@ -56,6 +57,7 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
       faces: of each frame, 'largest', 'all', or numbers by size.
       alpha, blend: as of `GazeEditor.correct`.
       smoothing, fade: seconds, see `tracking.Tracker`; cuts: whether to look for them.
+      mark: see `video_files.write_video`.
 
     Returns:
       Summary.
@@ -72,7 +74,7 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
         tracker = Tracker(fps, smoothing, fade, lambda face: faces_lib.why_not(face, editor.limits, size), cuts)
         jitters = _Jitters()
         reasons, repainted, number = collections.Counter(), 0, 0
-        with write_video(source.output, size, fps, audio_from=source.path) as out, \
+        with write_video(source.output, size, fps, audio_from=source.path, mark=mark) as out, \
                 tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar:
             for complete in _tracked(editor, _found(editor, video, worker, given, faces), tracker, alphas):
                 for frame, tracked, after in _repainted(editor, complete, alphas, blend, number):

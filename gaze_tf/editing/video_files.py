@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from gaze_tf.editing import ffmpeg, video_tracks
+from gaze_tf.editing import ffmpeg, marks, video_tracks
 from gaze_tf.editing.video_probe import is_hd, probe
 from gaze_tf.errors import GazeError
 from gaze_tf.folders import new_file
@@ -163,12 +163,13 @@ class VideoWriter:
 
 
 @contextlib.contextmanager
-def write_video(path, size, fps, audio_from=None):
+def write_video(path, size, fps, audio_from=None, mark=False):
     """A context whose `write` takes the frames of an H.264 video in their order; the file is there at its end.
 
     path: ends in one of SUFFIXES; size: (width, height); fps: a Fraction or whole number; audio_from: a video whose frames
     come, read by a VideoReader: its sound is copied in time with them, bit by bit where the file's format can hold it and
     players play it (else as AAC), and so are subtitles, chapters, dates and other metadata; gaps between frames return.
+    mark: whether XMP is to say that a trained model made parts of it (.mkv has no place for it).
     The file appears whole, or not at all if the block or ffmpeg fails; raises GazeError.
     Frames of odd width or height are stored with full colour resolution, which some players cannot show.
     """
@@ -179,16 +180,18 @@ def write_video(path, size, fps, audio_from=None):
         with _disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = stack.enter_context(new_file(path)).name
-        command, notes = _write_command(path, temporary, size, Fraction(fps), audio_from)
+        command, notes = _write_command(path, temporary, size, Fraction(fps), audio_from, mark)
         with ffmpeg.running(command, stdin=subprocess.PIPE) as (process, said):
             writer = VideoWriter(path, size, process, said, notes)
             yield writer
             writer._finish()
         with _disk_errors(path):
+            if mark and path.suffix.lower() == '.mp4':
+                marks.mark_mp4(temporary)
             stack.close()
 
 
-def _write_command(path, temporary, size, fps, audio_from):
+def _write_command(path, temporary, size, fps, audio_from, mark):
     """(arguments of ffmpeg, notes)."""
     width, height = size
     target = ['-f', {'.mp4': 'mp4', '.mov': 'mov', '.mkv': 'matroska'}[path.suffix.lower()], '-y', f'file:{temporary}']
@@ -215,6 +218,8 @@ def _write_command(path, temporary, size, fps, audio_from):
              f'{gaps}scale=out_color_matrix={matrix}:out_range=tv:flags={ffmpeg.SCALE}',
              '-pix_fmt', chroma, '-colorspace', matrix, '-color_primaries', 'bt709', '-color_trc', 'bt709',
              '-color_range', 'tv', '-c:v', 'libx264', '-crf', '17', '-preset', 'fast']
+    if mark and path.suffix.lower() == '.mov':
+        beside = [*beside, '-metadata', f'xmp={marks.packet().decode()}']
     inputs = ['-itsoffset', f'{start:.6f}', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-video_size', f'{width}x{height}',
               '-framerate', str(fps), '-i', 'pipe:0']
     return ['-loglevel', 'error', *inputs, *others, *video, *beside, *target], notes

@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from gaze_tf.align import frame_of
-from gaze_tf.editing.dataset import FOLDERS, MAX_ENLARGED
+from gaze_tf.editing.dataset import FOLDERS, MAX_ENLARGED, left_out
 from gaze_tf.editing.mediapipe_detector import MediapipeDetector
 from gaze_tf.editing.photo import Photo
 from gaze_tf.errors import GazeError
@@ -70,7 +70,7 @@ def make(folders, output, settings=Settings(), identity='', test_people='', work
         0/NAME_1.jpg …, 0.txt       domain Y: the same with their eyes turned
         twins/NAME_1.jpg …          each face of Y as the photo has it, at the camera
         truth.csv                   a row for each face, as `evaluation.samples` reads it
-        rejects.json                photos that are left out, or of which domain Y has nothing, and why
+        rejects.json                files that are left out, or of which domain Y has nothing, and why
 
     Args:
       folders: of photos of people who look at the camera (folders in them, too).
@@ -95,6 +95,7 @@ def make(folders, output, settings=Settings(), identity='', test_people='', work
         rejects = [{'file': str(photo.path), 'reason': one.reason} for photo, one in done if one.reason]
         if not any(not one.reason for _, one in fit):
             raise GazeError(f'None of {len(photos)} photos is fit; the first: {rejects[0]["file"]}: {rejects[0]["reason"]}.')
+        rejects += [{'file': file, 'reason': why} for each in folders for file, why in left_out(each)]
         # those held out come last
         rows = [(row, one.eyes) for split in ('train', 'test') for photo, one in fit if photo.split == split
                 for row in one.rows]

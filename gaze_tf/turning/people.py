@@ -34,7 +34,7 @@ def photos_of(folders, identity='', test_people=''):
 
 def _identities(paths, pattern):
     if not pattern:
-        return [path.stem for path in paths]
+        return [_readable(path.stem) for path in paths]
     pattern = _compiled('identity', pattern)
     if not pattern.groups:
         raise GazeError(f"--identity={pattern.pattern} has no group (in parentheses) for the person's id.")
@@ -42,7 +42,12 @@ def _identities(paths, pattern):
     for path, match in zip(paths, matches):
         if not match or not match[1]:
             raise GazeError(f'--identity={pattern.pattern} finds no id in {path.stem} ({path}).')
-    return [match[1] for match in matches]
+    return [_readable(match[1]) for match in matches]
+
+
+def _readable(text):
+    """A file's name that need not be UTF-8 as text that is."""
+    return text.encode('utf-8', 'backslashreplace').decode()
 
 
 def _held_out(paths, identities, pattern):
