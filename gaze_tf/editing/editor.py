@@ -12,7 +12,8 @@ from gaze_tf.align import frame_of
 from gaze_tf.config import check_finite
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
 from gaze_tf.editing.network import Network
-from gaze_tf.editing.photo import MAX_PIXELS, Photo
+from gaze_tf.editing.photo import Photo
+from gaze_tf.editing.photo_reading import MAX_PIXELS
 from gaze_tf.errors import GazeError
 
 # faces that the network is given at once
