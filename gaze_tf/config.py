@@ -145,6 +145,7 @@ class AugmentConfig(_Validated):
 
     aug_color: float = option(0.0, 'Tint: standard deviation of the log2 gains of the red and of the blue levels.',
                               low=0, high=1)
+    aug_saturation: float = option(0.0, 'Saturation: colours are up to 2 to this power stronger or weaker.', low=0, high=3)
     aug_exposure: float = option(0.0, 'Exposure, by up to so many stops more or less, and gamma, by up to 2 to the power '
                                       'of half of it.', low=0, high=3)
     aug_gray: float = option(0.0, 'Probability that a face is grey.', low=0, high=1)
@@ -205,10 +206,14 @@ class GanConfig(_Training):
     use_sat: bool = option(True, 'Synthesis-As-Training: G_y, and D_x, learn from faces that G_y moves to the camera (off: for '
                                  'ablations).')
     lam_r: float = option(1.0, 'Weight of the reconstruction terms (localL1).', low=0)
+    lam_hue: float = option(0.0, 'Weight of colours without their brightness in every localL1, which is mostly about '
+                                 'brightness.', low=0)
     lam_palette: float = option(1.0, 'Weight of the terms that keep the palettes of what G_y paints, with --palette.', low=0)
     lam_twin: float = option(0.0, 'Weight of the reconstruction of twins. Above 0, G_x also learns from Y, of which the records '
                                   'then hold each face looking at the camera as well (`gaze-tf prepare --twins`), and D_x '
                                   'judges what it makes of Y. 0: the paper.', low=0)
+    twin_focus: float = option(0.0, 'How much more pixels weigh in the reconstruction of twins where face and twin differ, '
+                                    'which is in irises: the weight is 1 and this times the difference.', low=0)
     tune_content: bool = option(False, "E_c goes on learning, in G_x's update (the paper: PAM's stays as it is).")
     lam_p: float = option(100.0, 'Weight of the perceptual terms; above 0 it needs --vgg_weights.', low=0)
     lam_gp: float = option(10.0, 'Weight of the gradient penalty, used with --loss_type=wgan only.', low=0)

@@ -16,9 +16,10 @@ from gaze_tf.training.pam_step import PamStep
 SIZE = 128
 EYES = np.array([48, 52, 80, 55], np.float32)
 # what docs/training.md gives for people
-PEOPLE = {'aug_color': 0.1, 'aug_exposure': 0.5, 'aug_gray': 0.1, 'aug_low_light': 0.05, 'aug_blur': 0.25,
-          'aug_scale_down': 0.25, 'aug_jpeg': 0.3, 'aug_noise': 0.3, 'aug_shift': 1.}
-ALWAYS = {name: value if name in ('aug_color', 'aug_exposure', 'aug_shift') else 1. for name, value in PEOPLE.items()}
+PEOPLE = {'aug_color': 0.1, 'aug_saturation': 0.5, 'aug_exposure': 0.5, 'aug_gray': 0.1, 'aug_low_light': 0.05,
+          'aug_blur': 0.25, 'aug_scale_down': 0.25, 'aug_jpeg': 0.3, 'aug_noise': 0.3, 'aug_shift': 1.}
+STRENGTHS = 'aug_color', 'aug_saturation', 'aug_exposure', 'aug_shift'     # the others are probabilities
+ALWAYS = {name: value if name in STRENGTHS else 1. for name, value in PEOPLE.items()}
 
 
 def portrait():
@@ -58,7 +59,7 @@ def test_each_option_alone_changes_pictures_by_seed(name):
     np.testing.assert_array_equal(found, altered({name: ALWAYS[name]}, 4, plain)[:, 0])
 
 
-@pytest.mark.parametrize('name', [name for name in PEOPLE if name not in ('aug_color', 'aug_exposure', 'aug_shift')])
+@pytest.mark.parametrize('name', [name for name in PEOPLE if name not in STRENGTHS])
 def test_probabilities(name):
     changed = [np.any(image != portrait()) for image in altered({name: 0.3}, 200, portrait())[:, 0]]
     # 60 of 200, give or take four standard deviations
@@ -72,6 +73,16 @@ def test_color():
         gains = np.log2(channel / 100)
         assert abs(gains.mean()) < 0.05 and 0.17 < gains.std() < 0.23
     assert abs(np.corrcoef(red.astype(float), blue)[0, 1]) < 0.25
+
+
+def test_saturation():
+    colour = np.array([130, 100, 90])
+    luma = np.dot(colour, [0.299, 0.587, 0.114])
+    found = altered({'aug_saturation': 0.5}, 300, flat(*colour))[:, 0, 0, 0].astype(float)
+    factors = (found[:, 0] - found[:, 2]) / 40
+    assert 2 ** -0.5 - 0.03 < factors.min() < 0.74 and 1.37 < factors.max() < 2 ** 0.5 + 0.03
+    np.testing.assert_allclose(found, luma + factors[:, None] * (colour - luma), atol=1)
+    assert np.all(altered({'aug_saturation': 0.5}, 3, flat(80, 80, 80)) == 80)
 
 
 def test_exposure():

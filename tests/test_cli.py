@@ -18,8 +18,8 @@ FLAGS_DIR = pathlib.Path(__file__).parents[1] / 'flags'
 GROUPS = {'pretrain': ('encoder', 'pam', 'data', 'augment', 'run'), 'train': ('model', 'gan', 'data', 'augment', 'run')}
 # the flag files of each training command of the repository, in the order in which they are given
 RECIPES = [(command, (shared, own))
-           for shared, prefix in (('base.flags', ''), ('tiny_cpu.flags', 'tiny_cpu_'),
-                                  ('benchmark_cpu.flags', 'benchmark_cpu_'), ('people.flags', 'people_'))
+           for shared, prefix in (('base.flags', ''), ('benchmark_cpu.flags', 'benchmark_cpu_'),
+                                  ('people.flags', 'people_'))
            for command, own in (('pretrain', f'{prefix}pretrain.flags'), ('train', f'{prefix}train.flags'))
            if (FLAGS_DIR / own).is_file()]
 RECIPES += [('train', (f'{name}.flags', f'{name}_train.flags', f'{name}_finetune.flags')) for name in ('benchmark_cpu', 'people')]

@@ -152,6 +152,7 @@ def test_people_at_the_camera_who_are_moved_and_recoloured(samples, nothing):
     assert found['at_camera_moved']['mean'] == found['at_camera_iris_de']['p90'] == 0
     found = summary.summarise(measure(Painter(lambda eye: eye + [0, 30, 0]), samples, TOOLS))['iris_offset']
     assert found['at_camera_moved']['mean'] == pytest.approx(0.1, abs=0.002) and found['at_camera_moved']['faces'] == 4
+    assert found['at_camera_moved_along']['mean'] == pytest.approx(0, abs=0.002)
     assert found['at_camera_iris_de']['median'] > 5
 
 

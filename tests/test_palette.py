@@ -62,7 +62,7 @@ def test_colours_are_means_of_the_pixels(encoder):
     np.testing.assert_allclose(encoder(noise), expected, atol=1e-5)
 
 
-def test_pixels_are_mixed_of_their_own_colour_and_the_palette():
+def test_pixels_are_mixtures_of_the_palette_black_and_white():
     rng = np.random.default_rng(3)
     painter = EyePainter(1, 8, palette=2)
     boxes = tf.constant([[[1., 1, 4, 4], [4, 5, 7, 8]]])
@@ -72,11 +72,11 @@ def test_pixels_are_mixed_of_their_own_colour_and_the_palette():
     found = painter([windows, boxes, palettes])[0].numpy()
     kernel, bias = (variable.numpy() for variable in painter.trainable_variables)
     features = windows.numpy()[0] @ kernel[0, 0] + bias
-    shares = np.exp(features[..., 3:]) / np.exp(features[..., 3:]).sum(-1, keepdims=True)
+    shares = np.exp(features) / np.exp(features).sum(-1, keepdims=True)
     expected = np.zeros([8, 8, 3])
     for side, (y, x) in enumerate(((1, 1), (4, 5))):
-        own = np.tanh(features[side, ..., :3])
-        expected[y:y + 3, x:x + 3] = shares[side, ..., :1] * own + shares[side, ..., 1:] @ palettes.numpy()[0, side]
+        colours = np.array([*palettes.numpy()[0, side], [-1] * 3, [1] * 3])
+        expected[y:y + 3, x:x + 3] = shares[side] @ colours
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 

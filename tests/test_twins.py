@@ -1,4 +1,4 @@
-"""G_x learning from twins of Y, an E_c that goes on learning, and the weight of palettes: off in the paper's presets."""
+"""G_x learning from twins of Y, an E_c that goes on learning, weights of hues and palettes: off in the paper's presets."""
 import dataclasses
 
 import numpy as np
@@ -68,9 +68,33 @@ def test_g_x_learns_what_the_twin_looks_like():
     terms = step.evaluate(x, y)
     np.testing.assert_allclose(terms['g_x/twin'], expected, rtol=1e-4)
     faces = model.look(own.image, own.eyes), model.look(twin.image, twin.eyes)
-    totals = [Step.objectives.g_x(model.look(x.image, x.eyes), found, found, faces[1])[0]
+    totals = [Step.objectives.g_x(model.look(x.image, x.eyes), found, faces[0], found, faces[1])[0]
               for Step in (gan_step(), gan_step(lam_twin=5.))]
     np.testing.assert_allclose(totals[1] - totals[0], 2 * expected, rtol=1e-3)
+
+
+def test_pixels_that_turning_changed_weigh_more():
+    own, twin = with_twins().twins()
+    moved = np.abs(own.image - twin.image).mean(axis=-1, keepdims=True)
+    assert 0.01 < moved.mean() < 1
+    step = gan_step(twin_focus=3.)
+    found = step.model.correct(step.model.look(own.image, own.eyes))
+    difference = (np.abs(found.image - twin.image) * (1 + 3 * moved)).sum(axis=(1, 2, 3))
+    expected = (difference / (tiny.MODEL.crop_w * tiny.MODEL.crop_h * 3)).mean()
+    np.testing.assert_allclose(step.evaluate(tiny.batch(0), with_twins())['g_x/twin'], expected, rtol=1e-4)
+
+
+def test_hues_weigh_in_every_reconstruction():
+    x, y = tiny.batch(0), with_twins()
+    plain, hued = (gan_step(lam_hue=weight).evaluate(x, y) for weight in (0., 2.))
+    more = {name for name in plain if not np.isclose(plain[name], hued[name], rtol=1e-5)}
+    assert more == {'g_x/reconstruction', 'g_x/twin', 'g_y/reconstruction', 'g_y/reconstruction_hat'}
+    model = gan_step().model
+    faces = model.look(x.image, x.eyes)
+    difference = (model.correct(faces).image - faces.image).numpy()
+    difference -= difference.mean(axis=-1, keepdims=True)
+    expected = np.abs(difference).sum(axis=(1, 2, 3)).mean() / (tiny.MODEL.crop_w * tiny.MODEL.crop_h * 3)
+    np.testing.assert_allclose(hued['g_x/reconstruction'] - plain['g_x/reconstruction'], 2 * expected, rtol=1e-3)
 
 
 def test_d_x_judges_corrected_y_only_with_twins():

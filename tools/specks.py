@@ -1,8 +1,7 @@
 """python tools/specks.py --checkpoint=runs/benchmark/short/seed-0/gaze --data=runs/benchmark/faces
 
-Where the coloured specks in painted pupils come from (docs/benchmark.md, "Specks"): corrects held-out faces of a folder of
-tools/synthetic_faces.py with the model of a `gaze-tf train` run as it is, then with one thing changed that needs no training,
-and prints of each
+Measures the coloured specks in painted pupils (docs/benchmark.md, "Specks"): corrects held-out faces of a folder of
+tools/synthetic_faces.py with the model of a `gaze-tf train` run and prints
 
     specks          how far the most off-coloured pixel of a pupil is from all shades between black or grey and the true iris
                     colour, in levels of red less green and of blue less both; a mean over all pupils
@@ -20,7 +19,6 @@ from absl import app, flags
 
 from gaze_tf.errors import GazeError
 from gaze_tf.evaluation.samples import Samples
-from gaze_tf.models.layers import EyePainter
 from gaze_tf.serving.export import load_model
 from gaze_tf.serving.painting import corrected
 
@@ -66,28 +64,6 @@ def specks(off):
     return float(np.mean([np.linalg.norm(own, axis=-1).max() for own in off]))
 
 
-def without_own_hue(model):
-    """From now on the colours that G_x paints beside its palettes' are greys."""
-    conv = _painter(model).conv
-    kernel, bias = (variable.numpy() for variable in (conv.kernel, conv.bias))
-    for values in (kernel, bias):
-        values[..., :3] = values[..., :3].mean(-1, keepdims=True)
-    conv.set_weights([kernel, bias])
-
-
-def without_own_colours(model):
-    """From now on G_x paints with mixtures of its palettes only."""
-    conv = _painter(model).conv
-    bias = conv.bias.numpy()
-    bias[3] = -1e9      # the share of its own colours, before the softmax
-    conv.bias.assign(bias)
-
-
-def _painter(model):
-    painter, = (layer for layer in model.g_x.decoder.layers if isinstance(layer, EyePainter))
-    return painter
-
-
 def run(checkpoint, data, count):
     """Prints the table; raises GazeError."""
     model = load_model(checkpoint)
@@ -98,14 +74,8 @@ def run(checkpoint, data, count):
     twins = [own for sample in samples
              for own in off_hues(sample.twin, sample.twin, sample.truth.twin_iris, sample.truth.radius)]
     print(f'{"":24}  specks  moved by 1  by 2\n{"rendered at the camera":24}  {specks(twins):6.1f}')
-    changes = {'as trained': None}
-    if model.config.palette:
-        changes.update({'own colours grey': without_own_hue, 'palettes only': without_own_colours})
-    for name, change in changes.items():
-        if change:
-            change(model)
-        strength, by_one, by_two = measure(model, samples)
-        print(f'{name:24}  {strength:6.1f}  {by_one:10.2f}  {by_two:4.2f}', flush=True)
+    strength, by_one, by_two = measure(model, samples)
+    print(f'{"corrected":24}  {strength:6.1f}  {by_one:10.2f}  {by_two:4.2f}')
 
 
 def main(argv):

@@ -3,7 +3,7 @@ import tensorflow as tf
 
 # Of what a face may need, whatever is on: an option that is added must not change what the others draw.
 _UNIFORM = ('exposure', 'gamma', 'gray', 'low_light', 'darkness', 'blur', 'sigma', 'scale_down', 'factor', 'enlarger',
-            'jpeg', 'quality', 'noise', 'level', 'shared', 'low_light_level')
+            'jpeg', 'quality', 'noise', 'level', 'shared', 'low_light_level', 'saturation')
 _NORMAL = ('red', 'blue', 'left_x', 'left_y', 'right_x', 'right_y')
 
 _DISPLAY_GAMMA = 2.2
@@ -84,7 +84,10 @@ def _move(x, eyes, errors):
 
 
 def _light(x, u, n, low_light, config):
-    """Gamma, and one factor for each colour: of exposure, tint and low light."""
+    """Saturation, gamma, and one factor for each colour: of exposure, tint and low light."""
+    if config.aug_saturation:
+        luma = tf.reduce_sum(x * _LUMA, axis=-1, keepdims=True)
+        x = tf.clip_by_value(luma + 2 ** (config.aug_saturation * (2 * u['saturation'] - 1)) * (x - luma), 0, 255)
     log_gain = tf.zeros([3])
     if config.aug_exposure:
         # as exp and log, four times faster than as a power; 0 stays 0

@@ -16,15 +16,16 @@ _MOVED = 1e-4                           # eye widths; a detector's answers to eq
 
 
 def offsets_x(batch, corrected, detector):
-    """Columns of people who look at the camera: offsets before and after, how far that moved them (`offset_moved`), and the
-    difference in colour of the irises, each sampled where it was found (`iris_de`)."""
+    """Columns of people who look at the camera: offsets before and after, how far that moved them (`offset_moved`, and along the
+    eyes alone `offset_moved_along`), and the difference in colour of the irises, each sampled where it was found (`iris_de`).
+    """
     found = []
     for sample, picture, boxes in zip(batch.samples, corrected, batch.boxes):
         before, after = whole = _original(sample), sample.in_photo(picture, boxes)
         faces = _found_in_both(detector, whole, sample.eyes_in_photo)
         moved = _offset(faces[1]) - _offset(faces[0])
         found.append({**_before_and_after(faces), 'offset_moved': float(np.hypot(*moved)),
-                      'iris_de': _iris_difference(before, after, *faces)})
+                      'offset_moved_along': float(abs(moved[0])), 'iris_de': _iris_difference(before, after, *faces)})
     return found
 
 

@@ -163,7 +163,7 @@ def offsets(rows, rows_x):
     """Sizes of iris offsets in eye widths, of the faces that were found before and after; `along` and `up` are means of
     their absolute values, with the share of faces whose offset along is smaller than before, `…_to_twin` the same less the
     twin's offset; of faces of X, who look at the camera, `at_camera` is untouched, `at_camera_moved` how far correction moved
-    the offset, `at_camera_iris_de` the difference of the irises' colour that it made."""
+    the offset (`…_along`: along the eyes alone), `at_camera_iris_de` the difference of the irises' colour that it made."""
     if 'offset_size_before' not in rows[0]:
         return None
     parts = {f'{kind}_{when}': stats(np.abs(column(rows, f'offset_{kind}_{when}')))
@@ -172,7 +172,9 @@ def offsets(rows, rows_x):
                if 'offset_along_to_twin_before' in rows[0]}
     return {**_before_after(rows, 'offset_size'), **parts, 'smaller_along': _before_after(rows, 'offset_along')['smaller'],
             **to_twin, 'at_camera': stats(column(rows_x, 'offset_size_before')),
-            'at_camera_moved': stats(column(rows_x, 'offset_moved')), 'at_camera_iris_de': stats(column(rows_x, 'iris_de')),
+            'at_camera_moved': stats(column(rows_x, 'offset_moved')),
+            'at_camera_moved_along': stats(column(rows_x, 'offset_moved_along')),
+            'at_camera_iris_de': stats(column(rows_x, 'iris_de')),
             'not_found': int(np.isnan(column(rows, 'offset_size_before')).sum())}
 
 

@@ -90,7 +90,8 @@ def _offset(block):
              for name, what in (('before', 'before correction'), ('after', 'after correction'),
                                 ('along_before', 'along the eyes before'), ('along_after', 'along the eyes after'),
                                 ('at_camera', 'of X, who look at the camera'),
-                                ('at_camera_moved', 'of X, moved by correction'))]
+                                ('at_camera_moved', 'of X, moved by correction'),
+                                ('at_camera_moved_along', 'of X, moved along the eyes'))]
     faces = f'% of {block["before"]["faces"]} faces; {block["not_found"]} not found'
     found += [_one('iris offset smaller than before', share(block['smaller']), faces),
               _one('iris offset along the eyes smaller than before', share(block['smaller_along']), faces)]

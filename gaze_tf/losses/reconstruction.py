@@ -2,13 +2,19 @@
 import tensorflow as tf
 
 
-def local_l1(a, b, crop_w, crop_h):
+def local_l1(a, b, crop_w, crop_h, weights=None):
     """localL1: the mean over the batch of Σ|a − b| / (crop_w · crop_h · 3), for images [B, S, S, 3].
 
-    Both images agree outside the eye boxes, so the sum is over the boxes only.
+    Both images agree outside the eye boxes, so the sum is over the boxes only. `weights`: of pixels, [B, S, S, 1].
     """
     a.shape.assert_is_compatible_with(b.shape)
-    return tf.reduce_mean(tf.reduce_sum(tf.abs(a - b), axis=[1, 2, 3])) / (crop_w * crop_h * 3)
+    distance = tf.abs(a - b) if weights is None else tf.abs(a - b) * weights
+    return tf.reduce_mean(tf.reduce_sum(distance, axis=[1, 2, 3])) / (crop_w * crop_h * 3)
+
+
+def hues(image):
+    """What of an image's colours is not grey: each pixel of [B, S, S, 3] less the mean of its channels."""
+    return image - tf.reduce_mean(image, axis=-1, keepdims=True)
 
 
 def mean_l1(a, b):

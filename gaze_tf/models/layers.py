@@ -136,13 +136,13 @@ class EyePainter(keras.layers.Layer):
     a SAME convolution of the whole image times the mask, for a tenth of its cost: the rest of the image is the
     input's anyway.
 
-    With the palettes of both eyes [B, 2, palette, 3] as a third input, the convolution also says of each pixel how much
-    of it is to be painted with which of these colours, and how much with its own.
+    With the palettes of both eyes [B, 2, palette, 3] as a third input, each pixel is a mixture of its eye's palette, black
+    and white, in shares that the convolution gives: an eye never gets a hue that it did not have.
     """
 
     def __init__(self, kernel_size, size, palette=0):
         super().__init__(dtype='float32', autocast=False)
-        self.conv = keras.layers.Conv2D(3 + (palette + 1 if palette else 0), kernel_size, padding='valid',
+        self.conv = keras.layers.Conv2D(palette + 2 if palette else 3, kernel_size, padding='valid',
                                         kernel_initializer='he_normal')
         self.size = size
 
@@ -163,13 +163,13 @@ class EyePainter(keras.layers.Layer):
 
     def _colours(self, features, palettes=None):
         """The colours [2B, h, w, 3] of the windows of which the convolution has made these features."""
-        own = tf.tanh(features[..., :3])
         if palettes is None:
-            return own
+            return tf.tanh(features)
         _, height, width, count = features.shape
-        shares = tf.reshape(tf.nn.softmax(features[..., 3:]), [-1, height * width, count - 3])
-        picked = shares[..., 1:] @ tf.reshape(palettes, [-1, *palettes.shape[2:]])
-        return tf.reshape(shares[..., :1] * tf.reshape(own, [-1, height * width, 3]) + picked, [-1, height, width, 3])
+        palettes = tf.reshape(palettes, [-1, count - 2, 3])
+        black = -tf.ones_like(palettes[:, :1])
+        shares = tf.reshape(tf.nn.softmax(features), [-1, height * width, count])
+        return tf.reshape(shares @ tf.concat([palettes, black, -black], axis=1), [-1, height, width, 3])
 
 
 def _window(boxes, size, box_hw, halo):

@@ -69,7 +69,7 @@ class GanStep:
         self._update('d_y', tape, loss)
 
         with gx_tape:
-            loss, gx_terms = objectives.g_x(x, x_rec, y_cor, twin)
+            loss, gx_terms = objectives.g_x(x, x_rec, y, y_cor, twin)
         self._update('g_x', gx_tape, loss)
 
         y_cor = model.correct(y)
@@ -115,7 +115,7 @@ class GanStep:
         x_rec, y_cor, canvas = model.correct(x), model.correct(y), model.canvas(y)
         y_rec, y_hat = model.animate(canvas, like=y), model.animate(canvas, like=y_cor)
         losses = (objectives.d_x(x, x_rec, y_hat, step, y_cor), objectives.d_y(y, y_rec, step),
-                  objectives.g_x(x, x_rec, y_cor, twin), objectives.g_y(y, y_rec, y_cor, y_hat))
+                  objectives.g_x(x, x_rec, y, y_cor, twin), objectives.g_y(y, y_rec, y_cor, y_hat))
         return {name: term for _, terms in losses for name, term in terms.items()}
 
     @tf.function(autograph=False)

@@ -3,7 +3,7 @@ import tensorflow as tf
 
 from gaze_tf.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty, r1
 from gaze_tf.losses.perceptual import perceptual
-from gaze_tf.losses.reconstruction import local_l1, mean_l1
+from gaze_tf.losses.reconstruction import hues, local_l1, mean_l1
 from gaze_tf.training.distribution import draw_for_replica
 
 
@@ -39,8 +39,11 @@ class Objectives:
         total = on_rec + self._config.lam_gp * penalty
         return self._with_r1('d_y', y, total, {'d_y/rec': on_rec, 'd_y/penalty': penalty})
 
-    def g_x(self, x, x_rec, y_cor=None, twin=None):
-        """L(G_x) = g(D_x(x̃)) + λr·localL1(x̃, x) + λp·percep(x, x̃) [+ g(D_x(ỹˣ)) + λt·localL1(ỹˣ, twin of y)]."""
+    def g_x(self, x, x_rec, y=None, y_cor=None, twin=None):
+        """L(G_x) = g(D_x(x̃)) + λr·localL1(x̃, x) + λp·percep(x, x̃) [+ g(D_x(ỹˣ)) + λt·localL1(ỹˣ, twin of y)].
+
+        With twin_focus, a pixel of the last term weighs the more, the more y and its twin differ there.
+        """
         painted = (x_rec,) if twin is None else (x_rec, y_cor)
         adversarial, *on_cor = (generator_loss(self._config.loss_type, logit)
                                 for logit in _logits(self._model.d_x, *painted))
@@ -50,7 +53,8 @@ class Objectives:
         terms = {'g_x/adversarial': adversarial, 'g_x/reconstruction': reconstruction, 'g_x/perceptual': perception}
         if twin is None:
             return total, terms
-        to_twin = self._local_l1(y_cor, twin)
+        moved = tf.reduce_mean(tf.abs(y.image - twin.image), axis=-1, keepdims=True)
+        to_twin = self._local_l1(y_cor, twin, 1 + self._config.twin_focus * moved if self._config.twin_focus else None)
         return (total + on_cor[0] + self._config.lam_twin * to_twin,
                 {**terms, 'g_x/adversarial_cor': on_cor[0], 'g_x/twin': to_twin})
 
@@ -83,8 +87,13 @@ class Objectives:
         """{name: mean absolute difference of two Faces' palettes}, or nothing where there are none."""
         return {} if a.palette is None else {name: mean_l1(a.palette, b.palette)}
 
-    def _local_l1(self, a, b):
-        return local_l1(a.image, b.image, self._model.config.crop_w, self._model.config.crop_h)
+    def _local_l1(self, a, b, weights=None):
+        """localL1 of two Faces [+ λh·localL1 of their hues]."""
+        size = self._model.config.crop_w, self._model.config.crop_h
+        distance = local_l1(a.image, b.image, *size, weights)
+        if self._config.lam_hue:
+            distance += self._config.lam_hue * local_l1(hues(a.image), hues(b.image), *size, weights)
+        return distance
 
     def _perceptual(self, *pairs):
         """percep of left + right crops, summed over the pairs (target, painted) of Faces."""
