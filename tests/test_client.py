@@ -97,7 +97,9 @@ def test_photo_in_photo_out(tmp_path, connect, model, kind, as_it_is):
     edited.save(out)
     with Image.open(path) as source, Image.open(out) as result:
         assert (result.format, result.mode, result.size) == (source.format, source.mode, source.size)
-        assert result.getexif() == source.getexif() and result.info.get('icc_profile') == source.info.get('icc_profile')
+        # (273: of a TIFF, where in the file its pixels are)
+        before, after = ({tag: value for tag, value in image.getexif().items() if tag != 273} for image in (source, result))
+        assert after == before and result.info.get('icc_profile') == source.info.get('icc_profile')
         if source.format != 'JPEG' and kind != '16 bits':
             np.testing.assert_array_equal(np.asarray(result)[~inside], np.asarray(source)[~inside])
     if kind == '16 bits':
