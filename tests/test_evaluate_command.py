@@ -191,7 +191,7 @@ def test_an_estimator_needs_rendered_faces(options, faces_dir, tmp_path, capsys)
 
 def test_what_fails_on_the_way_leaves_nothing(options, tmp_path, monkeypatch, capsys):
     def fail(*_):
-        assert [path.name.startswith('.report.') for path in tmp_path.iterdir()] == [True]
+        assert [path.name.startswith('.gaze_tf-') for path in tmp_path.iterdir()] == [True]
         raise OSError(28, 'No space left on device')
 
     monkeypatch.setattr(report, 'measure', fail)
