@@ -329,6 +329,15 @@ def test_animations_of_a_folder(tmp_path, capsys):
         assert image.n_frames == 4
 
 
+@pytest.mark.parametrize('frames, status, message', [(10 ** 9, 2, '--frames=1000000000'), (10_000, 1, '--max_side')])
+def test_animations_of_too_many_frames(tmp_path, capsys, frames, status, message):
+    write(tmp_path, 'a.png')
+    options = tiny.arguments(model='model', input=tmp_path / 'a.png', output=tmp_path / 'out.gif', frames=frames,
+                             eyes='20,30,40,30')
+    assert main(['animate', *options]) == status
+    assert message in (err := capsys.readouterr().err) and 'Traceback' not in err and not (tmp_path / 'out.gif').exists()
+
+
 def test_every_suffix_of_a_photo(tmp_path, capsys):
     names = ['a.jfif', 'b.AVIF', 'c.jpg', 'd.webp'] if features.check('avif') else ['a.jfif', 'c.jpg']
     for name in names:

@@ -71,11 +71,13 @@ def main(argv=None):
         # so that being told to stop unwinds as Ctrl-C does, and leaves nothing half-written
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         # file names need not be text, and terminals need not know every letter: neither ends a command that has done its work
-        sys.stdout.reconfigure(errors='backslashreplace')
+        if sys.stdout is not None:      # as it is where a service closed it
+            sys.stdout.reconfigure(errors='backslashreplace')
     args = sys.argv[1:] if argv is None else list(argv)
     try:
         status = _run(args)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return status
     except BrokenPipeError:
         # whoever read our output has gone (`gaze-tf correct --help | head`): nothing more is to be said, at the exit either

@@ -2,7 +2,7 @@
 import io
 import re
 
-from gaze_tf.editing import jpeg_parts, metadata, photo_files, previews, tiff_tags, xmp
+from gaze_tf.editing import jpeg_parts, metadata, photo_files, png_parts, previews, xmp
 
 _CREDENTIALS = 'Its content credentials (C2PA) are left out: an edited picture voids them.'
 _VIDEO = 'The video in the file (motion photo), which shows the eyes as they were, is left out, with what XMP says of it.'
@@ -14,9 +14,8 @@ _CLAIMS = {'pictures': 'What its XMP says of a video or of further pictures in t
            'source': 'What its XMP says of its source (IPTC: as a camera took it) is taken out.',
            'unreadable': 'Its XMP is damaged, with claims that an edited picture voids, and is left out.'}
 _MOVIE = re.compile(rb'\0\0\0[\x08-\xff]ftyp')
-# C2PA's box in AVIF and HEIC files, and its tag in TIFF
+# C2PA's box in AVIF and HEIC files
 _C2PA_BOX = b'uuid\xd8\xfe\xc3\xd6\x1b\x0e\x48\x3c'
-C2PA_TAG = 52545
 # in the description at the front of AVIF and HEIC files: gain maps and depth maps, and how the picture is coded
 _FRONT = 2 ** 16
 _AUXILIARY = re.compile(rb'tmap|hdrgainmap|auxid:2\0|auxiliary:depth')
@@ -24,17 +23,16 @@ _AV1 = re.compile(rb'av1C\x81.(.)', re.DOTALL)
 
 
 def notes(image, data):
-    """List of sentences on a photo's bytes, from which an image was opened by Pillow."""
-    if image.format in ('JPEG', 'MPO'):
+    """List of sentences on a photo's bytes and its image, as photo_reading has it."""
+    if image.format == 'JPEG':
         said, packet, claims = _jpeg(image, data)
     elif image.format == 'PNG':
-        found = list(metadata.chunks(data))
-        packet, claims = metadata.png_packet(found), set()
-        said = [_CREDENTIALS] if b'caBX' in (name for name, _ in found) else []
+        names = {name for name, _ in png_parts.chunks(io.BytesIO(data), passed_over=b'IDAT')}
+        said, packet, claims = [_CREDENTIALS] if b'caBX' in names else [], image.info.get('xmp'), set()
     else:
         said, packet, claims = _others(image, data), image.info.get('xmp'), set()
     claims |= xmp.renewed(packet).claims
-    if _VIDEO in said or _PICTURES in said or image.format == 'MPO':
+    if _VIDEO in said or _PICTURES in said:
         claims -= {'pictures'}
     if _CREDENTIALS in said:
         claims -= {'credentials'}
@@ -49,10 +47,11 @@ def _jpeg(image, data):
     behind = data[end:] if end else b''
     if _MOVIE.search(behind):
         said.append(_VIDEO)
-    elif behind.strip(b'\0') and not (image.format == 'MPO' or 'mp' in image.info):
-        # of some makers, behind a few bytes of their own
-        said.append(_PICTURES if b'\xff\xd8\xff' in behind[:4096] else
-                    _BEHIND.format(len(data) - end))
+    # of some makers, behind a few bytes of their own
+    if image.info['several'] or _VIDEO not in said and b'\xff\xd8\xff' in behind[:4096]:
+        said.append(_PICTURES)
+    elif _VIDEO not in said and behind.strip(b'\0'):
+        said.append(_BEHIND.format(len(data) - end))
     packet, more = metadata.jpeg_packets(found)
     return said, packet, {'pictures'} if xmp.makes_claims(more) else set()
 
@@ -61,7 +60,7 @@ def _others(image, data):
     said = []
     boxes = [data[at:at + 16] for at in _boxes(data)] if image.format in ('AVIF', 'HEIF', 'JPEG2000') else []
     if (any(box.startswith((_C2PA_BOX, b'jumb')) for box in boxes)
-            or image.format == 'TIFF' and C2PA_TAG in _tags(data)
+            or image.info.get('credentials')
             or image.format == 'WEBP' and b'C2PA' in photo_files.webp_chunks(data)
             or image.format == 'GIF' and b'C2PA_GIF' in data):
         said.append(_CREDENTIALS)
@@ -78,11 +77,6 @@ def _others(image, data):
     if bits > 8:
         said.append(f'Its {bits} bits per channel are read as 8.')
     return said
-
-
-def _tags(data):
-    reader = tiff_tags.Reader(data)
-    return reader.read(reader.first)[0]
 
 
 def _boxes(data):

@@ -1,6 +1,6 @@
 """Metadata of a photo that was changed: what would be false of it now is renewed or taken out, and it is marked if wanted.
 
-Formats that Pillow writes the metadata of (WebP, AVIF, TIFF) get it from `renew`, JPEG and PNG are gone through once they are
+WebP, AVIF and TIFF get their metadata from `renew`, JPEG and PNG are gone through once they are
 written (`renew_file`). What is left out of a file for good is said by `left_out.notes`.
 """
 import io
@@ -17,10 +17,12 @@ _RAW_PROFILE = b'Raw profile type '
 _LONGEST = 65533
 # of texts that are compressed
 _UNPACKED = 2 ** 26
+# tags of TIFF: the note of a camera's maker, and Photoshop's data
+_WITH_PREVIEWS = 37500, tiff_tags.PHOTOSHOP
 
 
 def renew(image, picture, mark=False):
-    """Renews what was read of an image's metadata in place (see `photo_reading.Read`): previews, claims in XMP; adds the mark.
+    """Renews what photo_reading has read of an image's metadata in place: previews in EXIF, claims in XMP; adds the mark.
 
     picture: previews.Picture of it as it was changed.
     """
@@ -28,17 +30,17 @@ def renew(image, picture, mark=False):
     if info.get('exif'):
         info['exif'] = previews.renewed(info['exif'], picture)
     info['xmp'] = xmp.renewed(info.get('xmp'), mark).packet
-    if 'tags' in info:
-        tags = info['tags'] = _renewed_tags(info['tags'], picture)
+    if image.format == 'TIFF':
+        tags = _renewed_tags(info['tags'], picture)
         tags.pop(tiff_tags.XMP, None)
-        if info['xmp']:
-            tags[tiff_tags.XMP] = tiff_tags.of_bytes(info['xmp'])
+        info['tags'] = {**tags, **({tiff_tags.XMP: tiff_tags.of_bytes(info['xmp'])} if info['xmp'] else {})}
 
 
 def _renewed_tags(tags, picture):
-    """TIFF's tags, as tiff_tags has them, with previews made anew."""
+    """{number: Tag, or a dict likewise} with previews in makers' notes and Photoshop's data made anew."""
     return {number: _renewed_tags(tag, picture) if isinstance(tag, dict) else
-            tag._replace(content=previews.renewed(tag.content, picture)) for number, tag in tags.items()}
+            tag._replace(content=previews.renewed(tag.content, picture)) if number in _WITH_PREVIEWS else tag
+            for number, tag in tags.items()}
 
 
 def renew_file(file, target, picture, mark=False):
@@ -72,7 +74,7 @@ def jpeg_packets(found):
 def _jpeg(data, picture, mark):
     """The parts of a JPEG file made anew; None if all stays."""
     source = io.BytesIO(data)
-    found = list(jpeg_parts.segments(source))
+    found, start = list(jpeg_parts.segments(source)), source.tell()
     kept, marked = [], not mark
     extended = not xmp.makes_claims(jpeg_packets(found)[1])
     for marker, content in found:
@@ -95,8 +97,7 @@ def _jpeg(data, picture, mark):
         kept.insert(place, (0xe1, _jpeg_xmp(None, mark)))
     if kept == found:
         return None
-    head = [jpeg_parts.segment(marker, content) for marker, content in kept]
-    return [data[:2], *head, memoryview(data)[source.tell():]]
+    return [data[:2], *(jpeg_parts.segment(*each) for each in kept), memoryview(data)[start:]]
 
 
 def _jpeg_xmp(packet, mark, extended=True):
@@ -114,7 +115,7 @@ def _without_small_picture(content):
     return b'' if content.startswith(b'JFXX\0') and content[5:6] != b'\x10' else content
 
 
-def chunks(data):
+def _chunks(data):
     """Yields (name, content) of a PNG's chunks in bytes, up to its end; content: memoryview."""
     at, view = 8, memoryview(data)
     while at + 8 <= len(data):
@@ -125,7 +126,7 @@ def chunks(data):
             return
 
 
-def png_packet(found):
+def _png_packet(found):
     """The XMP among (name, content) of chunks; None if there is none."""
     for name, content in found:
         if name == b'iTXt' and bytes(content[:len(_PNG_XMP) + 1]) == _PNG_XMP + b'\0':
@@ -135,8 +136,8 @@ def png_packet(found):
 
 def _png(data, picture, mark):
     """The parts of a PNG file made anew; None if all stays."""
-    found, kept = list(chunks(data)), []
-    packet = xmp.renewed(png_packet(found), mark).packet
+    found, kept = list(_chunks(data)), []
+    packet = xmp.renewed(_png_packet(found), mark).packet
     new_chunk = _PNG_XMP + bytes(5) + packet if packet else None
     for name, content in found:
         if name in (b'iTXt', b'zTXt', b'tEXt') and bytes(content[:len(_PNG_XMP) + 1]) == _PNG_XMP + b'\0':

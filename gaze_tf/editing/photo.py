@@ -31,7 +31,7 @@ class Photo:
         self.path, self.data = pathlib.Path(path), data
         with self._told():
             image, pixels, notes = photo_reading.read(data)
-            self.notes = tuple(dict.fromkeys([*notes, *left_out.notes(image, data)]))
+            self.notes = (*notes, *left_out.notes(image, data))
             self._format, self._orientation = image.format, image.info['orientation']
             height, width = photo_modes.shape(pixels)
             self.rgb = np.empty([width, height, 3] if self._orientation >= 5 else [height, width, 3], np.uint8)
@@ -91,15 +91,15 @@ class Photo:
             self.notes = ()
             return
         formats.check_written(target)
-        picture = Picture(rgb, self._orientation if target == self._format else 1)
         # of what is only converted, nothing was made by a model
         notes, mark = [], mark and bool(changes)
+        picture = Picture(rgb, self._orientation if target == self._format else 1)
 
         def fill(file):
             with self._told():
                 image, pixels, _ = photo_reading.read(self.data)
-            pixels = pixels.copy() if isinstance(pixels, np.ndarray) else pixels
             metadata.renew(image, picture, mark)
+            pixels = pixels.copy() if isinstance(pixels, np.ndarray) else pixels
             for top, changed in changes:
                 rows = slice(top, top + len(changed))
                 photo_modes.repaint(pixels, top, changed, before[rows][changed], after[rows][changed])
@@ -107,7 +107,8 @@ class Photo:
                 photo_files.write_alike(file, self.data, image, pixels)
             else:
                 pixels = photo_modes.turned(pixels, self._orientation)
-                notes.extend(photo_files.write_as(file, target, self.data, image, pixels, xmp.renewed(None, mark).packet))
+                packet = xmp.renewed(None, mark).packet
+                notes.extend(photo_files.write_as(file, target, self.data, image, pixels, packet))
             metadata.renew_file(file, target, picture, mark)
 
         _write(path, fill, lambda data: self._check(data, target))

@@ -53,7 +53,7 @@ def write_alike(file, data, image, pixels):
 def write_as(file, target, data, image, pixels, xmp=None):
     """The same for another format than the source's, with upright pixels; list of notes on what that cannot hold.
 
-    xmp: bytes for formats that Pillow writes it of.
+    xmp: a packet for formats that Pillow writes it of (of JPEG and PNG see metadata.renew_file).
     """
     pixels = _fitted(pixels, target)
     exif, profile, dpi = (image.info.get(name) for name in ('exif', 'icc_profile', 'dpi'))
@@ -69,8 +69,8 @@ def write_as(file, target, data, image, pixels, xmp=None):
         tags.update({tiff_tags.XMP: tiff_tags.of_bytes(xmp)} if xmp else {})
         options = {'tags': tags}
     else:
-        options = {'exif': exif and _EXIF + exif, 'icc_profile': fits and profile, 'dpi': dpi,
-                   'xmp': target in ('WEBP', 'AVIF') and xmp}
+        options = {'exif': exif and _EXIF + exif, 'icc_profile': fits and profile, 'dpi': dpi}
+        options.update({'xmp': xmp} if target in ('WEBP', 'AVIF') else {})
         options = {name: value for name, value in options.items() if value}
     _encode(file, target, pixels, **options, **_new_options(target, data, image))
     return notes
@@ -161,6 +161,7 @@ def _new_options(target, data, image):
 
 
 def webp_chunks(data):
+    """The names of a WebP's chunks: a set of bytes."""
     names, at = set(), 12
     while at + 8 <= len(data):
         name, size = struct.unpack_from('<4sI', data, at)

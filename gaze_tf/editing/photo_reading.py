@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageChops, JpegImagePlugin, PngImagePlugin
 
-from gaze_tf.editing import formats, jpeg_parts, left_out, photo_modes, png_parts, tiff_parts, tiff_tags
+from gaze_tf.editing import formats, jpeg_parts, photo_modes, png_parts, tiff_parts, tiff_tags
 
 MAX_PIXELS = 200_000_000
 # of 16 bits, which take twice the memory
@@ -34,7 +34,8 @@ class Read(NamedTuple):
     of sentences.
 
     In info are, where the file has them: exif (bytes, with 'Exif\\0\\0'), icc_profile, xmp (bytes), dpi (x, y), orientation
-    (1 to 8); of a TIFF tags, as tiff_tags has them; of a JPEG qtables, a table of each component.
+    (1 to 8); of a TIFF tags, as tiff_tags has them, and credentials, whether it had any (C2PA); of a JPEG qtables, a table
+    of each component, and several, whether more pictures are listed behind it.
     """
     image: Image.Image
     pixels: object
@@ -52,10 +53,10 @@ def read(data):
         found = _tiff(data)
     else:
         found = _other(data)
-    exif, info = tiff_tags.read_exif(found.image.info.get('exif', b'').removeprefix(_EXIF)), found.image.info
-    # (AVIF and HEIC say it themselves, and decoders have turned them, or made it EXIF)
-    xmp = b'' if found.image.format in ('AVIF', 'HEIF') else info.get('xmp') or b''
-    info['orientation'] = _orientation(exif, xmp)
+    info = found.image.info
+    exif = tiff_tags.read_exif((info.get('exif') or b'').removeprefix(_EXIF))
+    # of HEIC the decoder has turned the pixels, whatever metadata say
+    info['orientation'] = 1 if found.image.format == 'HEIF' else _orientation(exif, info.get('xmp') or b'')
     dpi = info.get('dpi') or tiff_tags.resolution(exif)
     low, high = _RESOLUTIONS
     info['dpi'] = dpi if dpi and all(low <= value <= high for value in dpi) else None
@@ -74,12 +75,10 @@ def _jpeg(data):
     else:
         image, pixels = _without_end(clean, coding)
         notes.append('Its end marker is missing; all pixels are there.')
-    if metadata.several:
-        notes.append('Of the pictures in the file (MPO: also a preview or a depth map) only the first stays.')
     if tiff_tags.without_misfits(metadata.exif) != metadata.exif:
         notes.append('The resolution in its EXIF is no number and will be left out.')
     _add(image, metadata)
-    image.info['qtables'] = coding.tables
+    image.info.update({'qtables': coding.tables, 'several': metadata.several})
     return Read(image, pixels, notes)
 
 
@@ -117,8 +116,10 @@ def _tiff(data):
     for name, number in ('icc_profile', tiff_tags.ICC), ('xmp', tiff_tags.XMP):
         if number in tags:
             image.info[name] = tags[number].content
-    # (of credentials left_out says more)
-    if dropped := set(dropped) - {left_out.C2PA_TAG}:
+    # of credentials `left_out` says more
+    image.info['credentials'] = tiff_tags.C2PA in dropped
+    dropped = set(dropped) - {tiff_tags.C2PA}
+    if dropped:
         notes.append(f'TIFF tags that are not known, or hold values of another type, will be left out: '
                      f'{", ".join(map(str, sorted(dropped)))}.')
     return Read(image, pixels, notes)
@@ -128,10 +129,12 @@ def _other(data):
     Image.init()
     formats.add_heif()
     for name in _OTHERS:
+        # that of AVIF takes some kinds of HEIC for its own
+        if name == 'AVIF' and formats.is_heif(data):
+            continue
         opener, accepts = Image.OPEN.get(name, (None, lambda start: False))
         # (a text says that there is no decoder)
-        # (the decoder of AVIF takes some brands of HEIC for its own)
-        if accepts(data[:16]) is True and not (name == 'AVIF' and formats.is_heif(data)):
+        if accepts(data[:16]) is True:
             image = opener(io.BytesIO(data), '')
             _check(image, getattr(image, 'n_frames', 1))
             return Read(image, *photo_modes.stored_pixels(image, data))

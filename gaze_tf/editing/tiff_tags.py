@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 ORIENTATION, EXIF, GPS = 274, 34665, 34853
-X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, XMP, IPTC, PHOTOSHOP, ICC = 282, 283, 296, 700, 33723, 34377, 34675
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, XMP, IPTC, PHOTOSHOP, ICC, C2PA = 282, 283, 296, 700, 33723, 34377, 34675, 52545
 SHORT, LONG, UNDEFINED = 3, 4, 7
 _BYTE, _ASCII, _RATIONAL, _SIGNED_RATIONAL, _LONG8 = 1, 2, 5, 10, 16
 # bytes of a value of each type, and of the numbers in it
@@ -42,15 +42,15 @@ def integers(tag):
     return values if min(values, default=0) >= 0 else ()
 
 
-def of_bytes(content):
-    """The Tag of bytes, as XMP is stored."""
-    return Tag(_BYTE, len(content), content)
-
-
 def of_integers(values, big=False):
     """The Tag of whole numbers; big: whether it may be one of BigTIFF."""
     kind = SHORT if max(values) < 1 << 16 else LONG if max(values) < 1 << 32 or not big else _LONG8
     return Tag(kind, len(values), struct.pack(f'<{len(values)}{_INTEGERS[kind]}', *values))
+
+
+def of_bytes(content):
+    """The Tag of bytes."""
+    return Tag(_BYTE, len(content), content)
 
 
 class Reader:
