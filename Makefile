@@ -1,7 +1,7 @@
 # Set-up, tests and the demos; needs Linux and a Python 3.9 to 3.11 (or uv, which then fetches 3.11).
 SHELL := /bin/bash
 BIN := .venv/bin
-EXTRAS ?= dev,faces,video,serving,evaluation
+EXTRAS ?= dev,faces,video,heif,serving,evaluation
 
 .PHONY: help venv test demo training-demo clean
 
