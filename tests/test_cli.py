@@ -220,3 +220,11 @@ def test_names_that_tensorflow_cannot_open(monkeypatch, capsys):
     monkeypatch.setattr(export, 'run', lambda values: values.output_dir.encode())
     status, _, err = run(capsys, 'export', '--output_dir=' + os.fsdecode(b'runs/\xff'))
     assert status == 1 and err.startswith("gaze-tf export: 'runs/\\udcff' is not UTF-8")
+
+
+def test_without_a_standard_output(monkeypatch):
+    """As services start programs, and pythonw."""
+    monkeypatch.setattr(sys, 'stdout', None)
+    monkeypatch.setattr(sys, 'argv', ['gaze-tf', 'correct', '--help'])
+    monkeypatch.setattr(cli.signal, 'signal', lambda *_: None)
+    assert cli.main() == 0

@@ -178,8 +178,8 @@ def test_whatever_one_photo_raises_the_others_are_done(tmp_path, capsys, monkeyp
         monkeypatch.setattr(editor_lib.GazeEditor, '_put_back', lambda self, work, *args: odd(
             ValueError('a sentence\nand more'), lambda _: correct(self, work, *args), work.rgb))
     else:
-        monkeypatch.setattr(editor_lib.Photo, 'save', lambda self, path, rgb, mark, save=editor_lib.Photo.save: odd(
-            SystemError('odd'), lambda _: save(self, path, rgb, mark), self.rgb))
+        monkeypatch.setattr(editor_lib.Photo, 'save', lambda self, path, rgb, mark, save=editor_lib.Photo.save:
+                            odd(SystemError('odd'), lambda _: save(self, path, rgb, mark), self.rgb))
     assert run(tmp_path) == 1
     captured = capsys.readouterr()
     assert '2 corrected' in captured.out and '1 failed' in captured.out and 'Traceback' not in captured.err

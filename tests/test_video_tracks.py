@@ -5,7 +5,8 @@ import struct
 import numpy as np
 import pytest
 
-from gaze_tf.editing.video_files import open_video
+from gaze_tf.editing import xmp
+from gaze_tf.editing.video_files import open_video, write_video
 from gaze_tf.errors import GazeError
 from videos import copied, ffmpeg, frames_of, make, sound_of, times_of, words
 
@@ -110,6 +111,12 @@ def test_dates_in_the_words_of_phones_stay(tmp_path):
     source = make(tmp_path / 'source.mov', '-movflags', 'use_metadata_tags', '-metadata', f'{key}=2024-05-06T09:08:09+0200')
     copied(source, tmp_path / 'copy.mp4')
     assert f'{key}: 2024-05-06T09:08:09+0200' in words(tmp_path / 'copy.mp4')
+    # with the mark beside them
+    with write_video(tmp_path / 'marked.mov', (64, 48), 25, audio_from=source, mark=True) as output:
+        output.write(np.zeros((48, 64, 3), np.uint8))
+    data = (tmp_path / 'marked.mov').read_bytes()
+    assert f'{key}: 2024-05-06T09:08:09+0200' in words(tmp_path / 'marked.mov') and data.count(xmp.MARK.encode()) == 1
+    assert data.partition(b'<?xpacket')[0].endswith(bytes.fromhex('be7acfcb97a942e89c71999491e3afac'))
 
 
 def test_what_cannot_be_kept_is_named(tmp_path):

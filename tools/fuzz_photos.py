@@ -285,7 +285,7 @@ def worker(values):
             name, how, data = mutated(values.seed, number)
             start = time.process_time()
             pathlib.Path('/proc/self/clear_refs').write_text('5')
-            others = sorted(set(SUFFIXES) - {'.jpeg', '.tiff'})
+            others = sorted(set(SUFFIXES) - {'.jpeg', '.jfif', '.tiff'})
             try:
                 other = others[number // len(seeds()) % len(others)]
                 result, wrong = outcome(data, name.split()[0], other, pathlib.Path(folder))

@@ -53,7 +53,7 @@ def write_alike(file, data, image, pixels):
 def write_as(file, target, data, image, pixels, xmp=None):
     """The same for another format than the source's, with upright pixels; list of notes on what that cannot hold.
 
-    xmp: a packet for formats that Pillow writes it of (of JPEG and PNG see metadata.renew_file).
+    xmp: a packet; JPEG and PNG get theirs from metadata.renew_file.
     """
     pixels = _fitted(pixels, target)
     exif, profile, dpi = (image.info.get(name) for name in ('exif', 'icc_profile', 'dpi'))
@@ -103,7 +103,16 @@ def _encode(file, target, pixels, **options):
     if target == 'TIFF':
         _encode_tiff(file, pixels, **options)
     else:
+        if target == 'AVIF' and 'exif' in options:
+            options['exif'] = _exif_of_avif(options['exif'])
         pixels.save(_NoDescriptor(file), target, **options)
+
+
+def _exif_of_avif(exif):
+    """EXIF's bytes without an orientation of 1: where there is one Pillow writes all of EXIF anew, or fails at what is odd."""
+    block = exif.removeprefix(_EXIF)
+    tag = tiff_tags.read_exif(block).get(tiff_tags.ORIENTATION)
+    return _EXIF + tiff_tags.without_orientation(block) if tag is None or tiff_tags.integers(tag) == (1,) else exif
 
 
 def _encode_tiff(file, pixels, tags, **options):

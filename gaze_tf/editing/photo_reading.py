@@ -55,8 +55,10 @@ def read(data):
         found = _other(data)
     info = found.image.info
     exif = tiff_tags.read_exif((info.get('exif') or b'').removeprefix(_EXIF))
-    # of HEIC the decoder has turned the pixels, whatever metadata say
-    info['orientation'] = 1 if found.image.format == 'HEIF' else _orientation(exif, info.get('xmp') or b'')
+    # of HEIC the decoder has turned the pixels, whatever metadata say; of AVIF EXIF says how the file turns them, and XMP
+    # does not count
+    info['orientation'] = 1 if found.image.format == 'HEIF' else _orientation(
+        exif, b'' if found.image.format == 'AVIF' else info.get('xmp') or b'')
     dpi = info.get('dpi') or tiff_tags.resolution(exif)
     low, high = _RESOLUTIONS
     info['dpi'] = dpi if dpi and all(low <= value <= high for value in dpi) else None

@@ -225,6 +225,11 @@ def upright(block):
     return _edited(block, lambda number, tag: value if number == ORIENTATION else tag)
 
 
+def without_orientation(block):
+    """EXIF's bytes without an orientation, all else in its place."""
+    return _edited(block, lambda number, tag: None if number == ORIENTATION else tag)
+
+
 def without_misfits(block):
     """EXIF's bytes without a resolution that is no fraction, for which Pillow refuses the whole file."""
     return _edited(block, lambda number, tag: None if number in (X_RESOLUTION, Y_RESOLUTION) and tag.kind not in (

@@ -180,18 +180,22 @@ def write_video(path, size, fps, audio_from=None, mark=False):
         with _disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = stack.enter_context(new_file(path)).name
-        command, notes = _write_command(path, temporary, size, Fraction(fps), audio_from, mark)
+        command, notes = _write_command(path, temporary, size, Fraction(fps), audio_from)
+        # beside the names that phones use, ffmpeg does not write the one that programs look for XMP under
+        boxed = path.suffix.lower() == '.mp4' or path.suffix.lower() == '.mov' and '+faststart+use_metadata_tags' in command
+        if mark and path.suffix.lower() == '.mov' and not boxed:
+            command[-1:-1] = ['-metadata', f'xmp={marks.packet().decode()}']
         with ffmpeg.running(command, stdin=subprocess.PIPE) as (process, said):
             writer = VideoWriter(path, size, process, said, notes)
             yield writer
             writer._finish()
         with _disk_errors(path):
-            if mark and path.suffix.lower() == '.mp4':
+            if mark and boxed:
                 marks.mark_mp4(temporary)
             stack.close()
 
 
-def _write_command(path, temporary, size, fps, audio_from, mark):
+def _write_command(path, temporary, size, fps, audio_from):
     """(arguments of ffmpeg, notes)."""
     width, height = size
     target = ['-f', {'.mp4': 'mp4', '.mov': 'mov', '.mkv': 'matroska'}[path.suffix.lower()], '-y', f'file:{temporary}']
@@ -218,8 +222,6 @@ def _write_command(path, temporary, size, fps, audio_from, mark):
              f'{gaps}scale=out_color_matrix={matrix}:out_range=tv:flags={ffmpeg.SCALE}',
              '-pix_fmt', chroma, '-colorspace', matrix, '-color_primaries', 'bt709', '-color_trc', 'bt709',
              '-color_range', 'tv', '-c:v', 'libx264', '-crf', '17', '-preset', 'fast']
-    if mark and path.suffix.lower() == '.mov':
-        beside = [*beside, '-metadata', f'xmp={marks.packet().decode()}']
     inputs = ['-itsoffset', f'{start:.6f}', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-video_size', f'{width}x{height}',
               '-framerate', str(fps), '-i', 'pipe:0']
     return ['-loglevel', 'error', *inputs, *others, *video, *beside, *target], notes
