@@ -71,16 +71,16 @@ class _Validated:
 class EncoderConfig(_Validated):
     """Geometry and the content encoder E_c: what PAM trains with. Travels with the weights."""
 
-    img_size: int = option(256, 'Side of the square face images, in pixels.', low=8)
+    img_size: int = option(256, 'Side of the square face images, in pixels.', low=8, high=4096)
     crop_w: int = option(50, 'Width of an eye box, in pixels of the img_size image.', low=2)
     crop_h: int = option(30, 'Height of an eye box, in pixels of the img_size image.', low=2)
     crop_px: int = option(64, 'Side to which eye boxes are resampled for the networks, in pixels '
-                              '(the paper: img_size / 4).', low=8)
+                              '(the paper: img_size / 4).', low=8, high=1024)
     frame_eyes: str = option(FRAME_EYES, 'Where the eyes stand in the frame: left_x,left_y,right_x,right_y as shares of its '
                                          "side (the paper: CelebAGaze's means).")
-    code_size: int = option(256, 'Numbers in the content code of one eye.', low=1)
-    ngf: int = option(16, 'Channels of the first layer of E_c, G_x and G_y.', low=1)
-    n_layers_r: int = option(3, 'Stride-2 convolutions in the content encoder E_c.', low=1)
+    code_size: int = option(256, 'Numbers in the content code of one eye.', low=1, high=8192)
+    ngf: int = option(16, 'Channels of the first layer of E_c, G_x and G_y.', low=1, high=1024)
+    n_layers_r: int = option(3, 'Stride-2 convolutions in the content encoder E_c.', low=1, high=10)
 
     def __post_init__(self):
         super().__post_init__()
@@ -105,15 +105,15 @@ class EncoderConfig(_Validated):
 class ModelConfig(EncoderConfig):
     """Everything that shapes a weight of the dual in-painting model. Travels with the weights."""
 
-    ndf: int = option(16, 'Base width of the discriminators, in channels.', low=1)
-    nef: int = option(32, 'Channels of the first layer of the angle encoder E_r.', low=1)
-    n_layers_g: int = option(5, 'Stride-2 convolutions in G_x and G_y.', low=1)
-    n_layers_d: int = option(5, 'Stride-2 convolutions in each branch of a discriminator.', low=1)
-    n_layers_e: int = option(3, 'Stride-2 convolutions in the angle encoder E_r.', low=1)
+    ndf: int = option(16, 'Base width of the discriminators, in channels.', low=1, high=1024)
+    nef: int = option(32, 'Channels of the first layer of the angle encoder E_r.', low=1, high=1024)
+    n_layers_g: int = option(5, 'Stride-2 convolutions in G_x and G_y.', low=1, high=10)
+    n_layers_d: int = option(5, 'Stride-2 convolutions in each branch of a discriminator.', low=1, high=10)
+    n_layers_e: int = option(3, 'Stride-2 convolutions in the angle encoder E_r.', low=1, high=10)
     use_sp: bool = option(True, 'Spectral normalisation on every layer of the discriminators.')
     use_pam: bool = option(True, "PAM's content codes for G_x and G_y; without, they get zeros (for ablations).")
     palette: int = option(0, "Colours that are picked from each eye, wherever its iris is, for G_x and G_y to paint with "
-                             '(0, the paper: none). Keeps the colour of irises; 8 is enough.', low=0)
+                             '(0, the paper: none). Keeps the colour of irises; 8 is enough.', low=0, high=256)
 
     def __post_init__(self):
         super().__post_init__()
