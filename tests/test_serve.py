@@ -96,9 +96,10 @@ def test_refusals_over_grpc(client, inputs, options, code, message):
 @pytest.mark.parametrize('fields', [
     {'tensor_shape': {'dim': [{'size': 2}]}, 'tensor_content': b'123'},
     {'tensor_shape': {'dim': [{'size': 10 ** 12}]}, 'float_val': [1]},
-    {'tensor_shape': {'dim': [{'size': -1}]}, 'float_val': [1]}])
+    {'tensor_shape': {'dim': [{'size': -1}]}, 'float_val': [1]},
+    {'tensor_shape': {'dim': [{'size': 1}]}, 'dtype': tf.resource.as_datatype_enum}])
 def test_tensors_that_are_none(client, fields):
-    proto = tensor_pb2.TensorProto(dtype=tf.float32.as_datatype_enum, **fields)
+    proto = tensor_pb2.TensorProto(**{'dtype': tf.float32.as_datatype_enum, **fields})
     assert client.refused({'x': proto}) == ('INVALID_ARGUMENT', 'tensor parsing error: x')
 
 

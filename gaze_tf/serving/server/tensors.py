@@ -24,7 +24,8 @@ def to_numpy(name, proto, largest):
         if proto.tensor_shape.unknown_rank or min(sizes, default=0) < 0 or size > largest:
             raise ValueError(f'a tensor of {sizes} cannot be taken')
         return tf.make_ndarray(proto)
-    except (ValueError, TypeError, OverflowError, IndexError) as error:
+    # (KeyError: of resources and variants)
+    except (ValueError, TypeError, OverflowError, IndexError, KeyError) as error:
         raise invalid(f'tensor parsing error: {name}') from error
 
 
