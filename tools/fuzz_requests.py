@@ -341,7 +341,7 @@ def fuzz(kind, folder, output):
         files = next(inputs)
         ended = runner.run(files)
         counts[ended] += 1
-        if ended.startswith('FAILED'):
+        if ended.startswith('FAILED:'):
             for name, content in files.items():
                 path = output / kind / str(number) / name
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -366,7 +366,7 @@ def main(_):
         for kind in values.kind:
             start = time.monotonic()
             counts = fuzz(kind, pathlib.Path(folder), pathlib.Path(values.output))
-            failed = failed or any(ended.startswith('FAILED') for ended in counts)
+            failed = failed or any(ended.startswith('FAILED:') for ended in counts)
             print(f'{kind}: {sum(counts.values())} inputs in {time.monotonic() - start:.0f} s: '
                   + ', '.join(f'{count} {ended}' for ended, count in counts.most_common()), flush=True)
     return int(failed)
