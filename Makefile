@@ -7,7 +7,7 @@ EXTRAS ?= dev,faces,video,heif,serving,evaluation
 
 help:
 	@echo 'make demo           set up; turn the eyes of a portrait, correct and animate them: runs/demo/ (a minute)'
-	@echo 'make training-demo  set up, render faces, train, correct, animate, measure: runs/training-demo/ (about 12 minutes)'
+	@echo 'make training-demo  set up, render faces, train, correct, animate, measure: runs/training-demo/ (about 20 minutes)'
 	@echo 'make test           set up and run the test suite'
 	@echo 'make venv           set up only: .venv with the package and its extras'
 	@echo 'make clean          remove .venv and runs/'

@@ -1,6 +1,6 @@
 """python tools/training_demo.py --output_dir=runs/training-demo
 
-The whole way of a training in about 12 minutes on 2 CPU cores: renders faces, packs them, pretrains PAM, trains GCM and
+The whole way of a training in about 20 minutes on 2 CPU cores: renders faces, packs them, pretrains PAM, trains GCM and
 GAM with flags/benchmark_cpu*.flags (once, and with lsgan), exports the SavedModel, corrects and animates held-out faces,
 and measures the model on all of them. Every stage is the command that anybody would type; an interrupted run goes on where it
 was when it is started again.
