@@ -22,7 +22,7 @@ def detector(rgb):
     if not rgb[0, 0].any():
         return []
     aside = 0 if rgb[0, 0].min() > 200 else 3
-    return [Face(EYES, irises=(40. + aside, 50, 70 + aside, 50), eye_width=16., openness=(0.3, 0.3), yaw=0., roll=0.)]
+    return [Face(EYES, irises=(40. + aside, 50, 70 + aside, 50), eye_width=16., yaw=0., roll=0.)]
 
 
 @pytest.fixture(autouse=True)

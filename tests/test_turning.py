@@ -11,6 +11,7 @@ import photos
 import tiny
 from gaze_tf.cli.main import main
 from gaze_tf.data import celebagaze
+from gaze_tf.editing.editor import chosen_faces
 from gaze_tf.editing.mediapipe_detector import MediapipeDetector
 from gaze_tf.errors import GazeError
 from gaze_tf.evaluation.iris_offset import of_face
@@ -71,6 +72,12 @@ def test_irises_move_with_the_sine_of_the_angle(rgb, turner, detector):
     assert up > down + 0.02
 
 
+@pytest.mark.parametrize('yaw, pitch', [(-30, 0), (0, 20), (0, -20), (20, -15)])
+def test_turned_eyes_are_not_taken_for_covered(turner, detector, yaw, pitch):
+    report, = chosen_faces(turner.render(yaw, pitch), detector)
+    assert report.reason == ''
+
+
 def test_irises_are_where_they_say(turner):
     at_camera = turner.irises(0, 0)
     assert np.linalg.norm(at_camera + 0.5 - IRISES, axis=1).max() < 1.5
@@ -99,7 +106,7 @@ def test_the_same_seed_gives_the_same_bits(rgb, detector):
     (lambda rgb: np.full_like(rgb, 90), 'no face'),
     (lambda rgb: np.asarray(Image.fromarray(rgb).resize((120, 120))), 'pixels wide'),
     (lambda rgb: _painted(rgb, 0.6, (215, 170, 150)), 'closed|covered|stands out|white|open'),
-    (lambda rgb: np.asarray(Image.fromarray(rgb).resize((50, 50)).resize((300, 300))), 'stands out')])
+    (lambda rgb: np.asarray(Image.fromarray(rgb).resize((50, 50)).resize((300, 300))), 'covered|stands out')])
 def test_unfit_photos(rgb, detector, spoil, reason):
     with pytest.raises(Unfit, match=reason):
         turn_eyes(spoil(rgb), 10, 0, detector=detector)

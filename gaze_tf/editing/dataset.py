@@ -10,6 +10,7 @@ from tqdm import tqdm
 from gaze_tf.align import frame_of
 from gaze_tf.data import celebagaze
 from gaze_tf.editing import faces as faces_lib
+from gaze_tf.editing.covered import with_seen
 from gaze_tf.editing.inputs import PHOTOS
 from gaze_tf.editing.photo import Photo
 from gaze_tf.errors import GazeError
@@ -103,7 +104,7 @@ def _faces(path, detector, which, limits, img_size):
     """Yields (index, Face, photo, what is wrong with it or '') of a photo; index and Face are None if it has none."""
     try:
         rgb = Photo.open(path).rgb
-        found = detector(rgb)
+        found = with_seen(rgb, detector(rgb))
         if not found:
             raise GazeError('no face was found')
         chosen = faces_lib.choose(found, which)

@@ -11,6 +11,7 @@ import numpy as np
 from gaze_tf.align import frame_of
 from gaze_tf.config import check_finite
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
+from gaze_tf.editing.covered import with_seen
 from gaze_tf.editing.network import Network
 from gaze_tf.editing.photo import Photo
 from gaze_tf.editing.photo_reading import MAX_PIXELS
@@ -193,7 +194,7 @@ def chosen_faces(rgb, find, limits=faces_lib.Limits(), eyes=None, faces='largest
     """
     size = rgb.shape[1::-1]
     if eyes is None:
-        found = find(rgb)
+        found = with_seen(rgb, find(rgb))
         chosen = dict(faces_lib.choose(found, faces)) if found else {}
     else:
         found = [faces_lib.eyes_given(eyes, size)]

@@ -9,6 +9,8 @@ from gaze_tf.errors import GazeError
 
 # pixels between eyes given by hand: of nearer ones a photo shows nothing that could be repainted
 MIN_APART = 4
+# of Face.seen: below it counts as covered
+MIN_SEEN = 0.5
 
 
 class Face(NamedTuple):
@@ -23,6 +25,7 @@ class Face(NamedTuple):
     yaw, roll: degrees; of the head to the side (0: facing the camera; positive: towards larger x), and of the line
     from the person's right eye to the left one (0: level; positive: clockwise; beyond 90: upside down).
     box: (x0, y0, x1, y1) around the face.
+    seen: how surely both eyes are to be seen and not covered, 0 to 1, see `covered.with_seen`.
     """
     eyes: tuple
     irises: Optional[tuple] = None
@@ -31,6 +34,7 @@ class Face(NamedTuple):
     yaw: Optional[float] = None
     roll: Optional[float] = None
     box: Optional[tuple] = None
+    seen: Optional[float] = None
 
 
 class Limits(NamedTuple):
@@ -62,6 +66,8 @@ def why_not(face, limits=Limits(), size=None):
         return f'its head is tilted by {abs(face.roll):.3g} degrees (at most {limits.max_roll:g})'
     if face.openness is not None and min(face.openness) < limits.min_openness:
         return f'an eye is open by {min(face.openness):.2g} of its width (at least {limits.min_openness:g})'
+    if face.seen is not None and face.seen < MIN_SEEN:
+        return 'its eyes are covered'
     return ''
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
+from gaze_tf.editing.covered import with_seen
 from gaze_tf.editing.editor import alphas_of_eyes
 from gaze_tf.editing.tracking import GAP_S, Tracker
 from gaze_tf.editing.video_files import open_video, write_video
@@ -113,7 +114,7 @@ def _found(editor, video, worker, given, faces):
     count = max(min(_CHUNK_BYTES // (3 * width * height), _CHUNK), 1)
 
     def look():
-        return [(frame, [given] if given else _chosen(editor.find(frame), faces))
+        return [(frame, [given] if given else with_seen(frame, _chosen(editor.find(frame), faces)))
                 for frame in itertools.islice(frames, count)]
 
     ahead = worker.submit(look)

@@ -15,6 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from gaze_tf.align import frame_of
+from gaze_tf.editing.covered import with_seen
 from gaze_tf.editing.dataset import FOLDERS, MAX_ENLARGED, left_out
 from gaze_tf.editing.mediapipe_detector import MediapipeDetector
 from gaze_tf.editing.photo import Photo
@@ -172,7 +173,7 @@ class _Worker:
         return _Done(self._written(photo, rgb, turner, frame), eyes)
 
     def _face(self, rgb):
-        faces = self._detector(rgb)
+        faces = with_seen(rgb, self._detector(rgb)[:1])
         if not faces:
             raise Unfit('no face was found')
         frame = frame_of(faces[0].eyes, rgb.shape[1::-1], self._settings.img_size)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gaze_tf.editing import faces as faces_lib
+from gaze_tf.editing.covered import with_seen
 from gaze_tf.editing.dataset import gaze_offset
 from gaze_tf.editing.editor import Edited, chosen_faces, opened
 from gaze_tf.turning.eye_fit import fit_eyes
@@ -62,7 +63,7 @@ def turn_eyes(rgb, yaw, pitch, seed=0, detector=None):
     if detector is None:
         from gaze_tf.editing.mediapipe_detector import MediapipeDetector
         detector = MediapipeDetector()
-    faces = detector(rgb)
+    faces = with_seen(rgb, detector(rgb)[:1])
     if not faces:
         raise Unfit('no face was found')
     return EyeTurner(rgb, faces[0], detector, seed).render(yaw, pitch)
