@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from gaze_tf import config as config_lib
+from gaze_tf.checkpoint_index import open_checkpoint
 from gaze_tf.errors import GazeError, first_line
 from gaze_tf.folders import SAVED_MODEL_NAME, reason, versions
 
@@ -127,7 +128,7 @@ def _culprit(path):
     prefix = path / 'variables' / 'variables'
     file = f'{prefix}.index'
     try:
-        reader = tf.train.load_checkpoint(str(prefix))
+        reader = open_checkpoint(prefix)
         file = f'{prefix}.data-00000-of-00001'
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
