@@ -118,8 +118,9 @@ def checksum(content):
     return ((crc >> 15 | crc << 17) + 0xa282ead8 & 0xffffffff).to_bytes(4, 'little')
 
 
-@pytest.mark.parametrize('old, new', [(b'\x12\x04\x12\x02\x08\x03', b'\x12\x04\x12\x02\x08\x83'),   # a number that does not end
-                                      (b'\x08\x01\x12\x04', b'\x08\x7f\x12\x04')])                   # a type that is not known
+@pytest.mark.parametrize('old, new', [
+    (b'\x12\x04\x12\x02\x08\x03', b'\x12\x04\x12\x02\x08\x83'),     # a number that does not end
+    (b'\x08\x01\x12\x04', b'\x08\x7f\x12\x04')])                       # a type that is not known
 def test_an_index_that_would_end_tensorflow(tmp_path, old, new):
     prefix = tf.train.Checkpoint(v=tf.Variable([1., 2., 3.])).write(str(tmp_path / 'step-1'))
     assert open_checkpoint(prefix).get_variable_to_shape_map()['v/.ATTRIBUTES/VARIABLE_VALUE'] == [3]
