@@ -8,7 +8,7 @@ _GREY = tf.constant([[0.299], [0.587], [0.114]])
 # two octaves: detail that averages over 3x3 pixels take away, then that over 5x5, each average taken twice
 _WINDOWS = 3, 5
 # painted detail becomes at most so many times stronger or weaker: what is not there cannot be made by amplifying
-_STRONGER, _WEAKER = 1.5, 0.25
+_STRONGER, _WEAKER = 2., 0.25
 _FLAT = 1e-6            # mean square below which a band holds no detail
 
 
