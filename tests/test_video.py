@@ -100,6 +100,27 @@ def test_a_video_comes_back_with_its_sound_rate_and_length(tmp_path, capsys):
     assert not list(tmp_path.glob('.*'))
 
 
+def test_one_person_is_chosen_and_named(tmp_path, monkeypatch, capsys):
+    def two(rgb):
+        """The one at the mark, and another beside, who is found larger in every second frame."""
+        marked, = detector(rgb)
+        one, other = (found._replace(box=(0., 0., side, side)) for found, side in (
+            (marked, 70.), (marked._replace(eyes=(110., 100., 140., 100.)), 60. + 20 * (round(marked.eyes[0]) // 2 % 2))))
+        return sorted([one, other], key=lambda found: -found.box[2])
+
+    monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector', lambda *args: two)
+    make(tmp_path / 'in.mp4', [frame(20 + 2 * k) for k in range(24)])
+    rows = run(tmp_path)
+    chosen = {row['track'] for row in rows if row['strength'] != '0.000'}
+    assert len(rows) == 48 and len(chosen) == 1
+    assert {row['reason'] for row in rows if row['track'] not in chosen} == {'it was not chosen (--faces)'}
+    assert f'chosen: track {chosen.pop()} (from second 0.0 on)' in capsys.readouterr().out
+    assert len({row['track'] for row in run(tmp_path, faces='all') if row['strength'] == '1.000'}) == 2
+    assert main(['correct', *tiny.arguments(model='model', input=tmp_path / 'in.mp4', output=tmp_path / 'out.mp4', faces=2,
+                                            overwrite=True)]) == 1
+    assert 'it was not chosen' in capsys.readouterr().err
+
+
 def test_positions_are_steadier_than_found_and_do_not_lag(tmp_path):
     make(tmp_path / 'in.mp4', [frame(40 + 2 * k) for k in range(30)])
     found = np.array([detector(pixels.astype(np.uint8))[0].eyes[:2] for pixels in frames_of(tmp_path / 'in.mp4')[1]])

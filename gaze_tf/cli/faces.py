@@ -34,7 +34,8 @@ def define_photo_flags(values):
     flags.DEFINE_list('eyes', [], 'Eye centres of a photo, to do without finding faces: left_x,left_y,right_x,right_y in '
                                   'pixels, the eye with the smaller x first.', flag_values=values)
     flags.DEFINE_string('faces', 'largest', 'Which faces of a photo: largest, all, or numbers by size, from 0, the '
-                                            'largest, such as 0,2.', flag_values=values)
+                                            'largest, such as 0,2. In a video: chosen by their size at the beginning of each '
+                                            'shot, and kept to its end.', flag_values=values)
     flags.DEFINE_float('min_eye_px', Limits().min_eye_px, 'Faces whose eyes are narrower than this, in pixels, are left alone.',
                        flag_values=values)
     flags.DEFINE_float('max_yaw', Limits().max_yaw, 'Faces turned to the side by more degrees than this are left alone.',

@@ -198,7 +198,7 @@ def chosen_faces(rgb, find, limits=faces_lib.Limits(), eyes=None, faces='largest
     else:
         found = [faces_lib.eyes_given(eyes, size)]
         chosen = {0: found[0]}
-    reasons = [faces_lib.why_not(face, limits, size) if index in chosen else 'it was not chosen (--faces)'
+    reasons = [faces_lib.why_not(face, limits, size) if index in chosen else faces_lib.NOT_CHOSEN
                for index, face in enumerate(found)]
     return [FaceReport(index, face, not reason, reason) for index, (face, reason) in enumerate(zip(found, reasons))]
 

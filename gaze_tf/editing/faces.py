@@ -9,6 +9,7 @@ from gaze_tf.errors import GazeError
 
 # pixels between eyes given by hand: of nearer ones a photo shows nothing that could be repainted
 MIN_APART = 4
+NOT_CHOSEN = 'it was not chosen (--faces)'
 
 
 class Face(NamedTuple):
