@@ -286,6 +286,32 @@ def test_a_turned_face_fades_out_before_and_in_after():
     np.testing.assert_array_equal(hard, [0 if 30 <= k < 40 else 1 for k in range(80)])
 
 
+def turning(found):
+    """The share of a face whose head may be turned by 20 degrees in full, and by 30 at all."""
+    return min(max((30 - abs(found.yaw)) / 10, 0), 1)
+
+
+def test_a_head_that_turns_slowly_is_corrected_less_and_less():
+    yaws = np.concatenate([np.full(20, 0.), np.linspace(0, 40, 120), np.full(20, 40.), np.linspace(40, 0, 120)])
+    found = strengths([[face(50., yaw=yaw)] for yaw in yaws], share=turning)
+    assert (found[yaws < 17] == 1).all() and (found[yaws > 30] == 0).all()
+    assert (np.diff(found[:140]) <= 1e-9).all() and (np.diff(found[160:]) >= -1e-9).all()
+    assert 0.4 < found[20:140][np.argmin(abs(yaws[20:140] - 25))] < 0.6 and abs(np.diff(found)).max() < 0.06
+
+
+def test_no_strength_changes_faster_than_the_fade():
+    rng = np.random.default_rng(13)
+    yaws = np.repeat(rng.uniform(0, 35, 40), rng.integers(1, 20, 40))
+    found = strengths([[face(50., yaw=yaw)] if rng.random() > 0.02 else [] for yaw in yaws], share=turning)
+    assert found.max() > 0.95 and found.min() == 0 and abs(np.diff(found)).max() <= 1.6 / FADE
+
+
+def test_noise_of_measured_angles_is_no_flicker():
+    yaws = 25 + np.random.default_rng(14).normal(0, 0.5, 200)
+    found = strengths([[face(50., yaw=yaw)] for yaw in yaws], share=turning)
+    assert np.diff(found).std() < 0.2 * np.diff([smoothstep(turning(face(50., yaw=yaw))) for yaw in yaws]).std()
+
+
 def test_blinks_fade_faster():
     found = [[face(50., openness=0.02 if 30 <= k < 34 else 0.3)] for k in range(60)]
     expected = [smoothstep(min(max(30 - k, k - 33, 0) / 3, 1)) for k in range(60)]

@@ -7,6 +7,7 @@ from PIL import Image
 from gaze_tf.editing.choice import Choice
 from gaze_tf.editing.faces import NOT_CHOSEN, Face
 from gaze_tf.editing.following import REACH, Follower, step
+from gaze_tf.editing.strength import smooth, steady, within
 
 _BLINK_FADE = 3     # frames
 
@@ -40,6 +41,7 @@ class _Seen(NamedTuple):
     code: Optional[np.ndarray]
     reason: str
     blink: bool
+    share: float
 
 
 class _Moment:
@@ -56,11 +58,12 @@ class Tracker:
     It holds `delay` frames and what was found in twice as many, however long the video.
     """
 
-    def __init__(self, fps, window_s=1.2, fade_s=0.25, limits=lambda face: '', cuts=True, faces='all'):
+    def __init__(self, fps, window_s=1.2, fade_s=0.25, limits=lambda face: '', cuts=True, faces='all',
+                 share=lambda face: 1.):
         """fps: frames per second; window_s: seconds of video that smooth eyes and codes, 0 for none; fade_s: seconds
         in which strengths go from 1 to 0, 0 for at once; limits: Face → why it is left alone, '' if it is not
         (openness may be None); cuts: whether to look for them (otherwise frames may be anything); faces: which tracks are
-        edited, see `choice.Choice`.
+        edited, see `choice.Choice`; share: Face → see `strength.share_of`, of those that are not left alone.
         """
         self._half = round(float(window_s * fps) / 2)
         self._fade = max(round(float(fade_s * fps)), 1)
@@ -68,7 +71,7 @@ class Tracker:
         self._follower, self._choice = Follower(fps), Choice(faces, fps)
         # gaps must be known as such before a fade or a window meets them
         self.delay = max(self._half, self._fade) + self._follower.gap
-        self._limits, self._cuts = limits, cuts
+        self._limits, self._cuts, self._share = limits, cuts, share
         self._moments = []
         self._next = 0      # of self._moments: the frame that is handed out next
         self._previous = None
@@ -94,9 +97,10 @@ class Tracker:
 
     def _judge(self, face, code):
         reason = self._limits(face)
-        # nothing but its eyelids is to blame
-        blink = bool(reason) and not self._limits(face._replace(openness=None))
-        return _Seen(face, code, reason, blink)
+        # nothing but its eyelids is to blame; where closed eyes seem to look does not matter
+        lids = face._replace(irises=None)
+        blink = bool(reason and self._limits(lids)) and not self._limits(lids._replace(openness=None))
+        return _Seen(face, code, reason, blink, 0. if reason else self._share(face))
 
     def _bridge(self, track):
         """Fills the gap before the newest frame, if it is one."""
@@ -150,17 +154,13 @@ class Tracker:
         return np.average(codes, axis=0, weights=weights).astype(codes.dtype)
 
     def _strength(self, track, now):
-        """The least that any frame around allows in which the face is lost or unfit; each allows more with distance."""
-        strength = 1.
-        for k, moment in enumerate(self._moments):
-            if moment.shot != self._moments[now].shot:
-                continue
-            seen = moment.seen.get(track)
-            if seen is None or seen.reason:
-                fade = self._blink_fade if seen is not None and seen.blink else self._fade
-                share = min(abs(k - now) / fade, 1.)
-                strength = min(strength, share * share * (3 - 2 * share))
-        return strength
+        """As much as the frames around allow: 0 where the face is lost or unfit, in others what its share says."""
+        scene = [k for k, moment in enumerate(self._moments) if moment.shot == self._moments[now].shot]
+        seen = [self._moments[k].seen.get(track) for k in scene]
+        fit = np.array([one is not None and not one.reason for one in seen])
+        shares = steady(np.array([one.share if one is not None else 0. for one in seen]), fit, self._fade)
+        fades = np.array([self._blink_fade if one is not None and one.blink else self._fade for one in seen])
+        return smooth(within(shares, now - scene[0], fades))
 
 
 def _left_alone(track, face):

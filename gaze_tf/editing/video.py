@@ -13,6 +13,7 @@ from tqdm import tqdm
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
 from gaze_tf.editing.editor import alphas_of_eyes
 from gaze_tf.editing.following import GAP_S, look_of
+from gaze_tf.editing.strength import share_of
 from gaze_tf.editing.tracking import Found, Tracker
 from gaze_tf.editing.video_files import open_video, write_video
 from gaze_tf.errors import GazeError
@@ -81,7 +82,7 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
         given = source.eyes and faces_lib.eyes_given(source.eyes, size)
         smoothing, fade, note = _within_memory(size, fps, smoothing, fade)
         tracker = Tracker(fps, smoothing, fade, lambda face: faces_lib.why_not(face, editor.limits, size), cuts,
-                          'all' if given else faces)
+                          'all' if given else faces, lambda face: share_of(face, editor.limits))
         jitters, chosen, others = _Jitters(), {}, False
         reasons, repainted, number = collections.Counter(), 0, 0
         with write_video(source.output, size, fps, audio_from=source.path, mark=mark) as out, \
