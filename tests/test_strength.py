@@ -5,7 +5,7 @@ import pytest
 from gaze_tf.editing.faces import Face, Limits, gaze_aside, why_not
 from gaze_tf.editing.strength import share_of, steady, strength_of, within
 
-LEVEL = Face((100., 50., 140., 50.), (100., 50., 140., 50.), 20., (0.3, 0.3), 0., 0., None, 0.)
+LEVEL = Face((100., 50., 140., 50.), (100., 50., 140., 50.), 20., (0.3, 0.3), yaw=0., roll=0., pitch=0.)
 
 
 def looking(degrees, yaw=0.):

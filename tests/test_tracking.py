@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from gaze_tf.editing.faces import Face
-from gaze_tf.editing.following import look_of
+from gaze_tf.editing.numbering import look_of
 from gaze_tf.editing.stability import jitter
 from gaze_tf.editing.tracking import Found, Tracker, is_cut
 from gaze_tf.errors import GazeError
@@ -310,6 +310,18 @@ def test_noise_of_measured_angles_is_no_flicker():
     yaws = 25 + np.random.default_rng(14).normal(0, 0.5, 200)
     found = strengths([[face(50., yaw=yaw)] for yaw in yaws], share=turning)
     assert np.diff(found).std() < 0.2 * np.diff([smoothstep(turning(face(50., yaw=yaw))) for yaw in yaws]).std()
+
+
+def test_looking_away():
+    found = [[face(50.), face(400.)] for _ in range(30 * FPS)]
+    first, again = ([[one.strength for one in ones] for ones in track(found, look_away=True)] for _ in range(2))
+    assert first == again
+    for own in np.array(first).T:
+        assert own.max() == 1 and own.min() == pytest.approx(0.3, abs=0.01) and abs(np.diff(own)).max() <= 1.6 / FADE
+        begins = np.flatnonzero((own[1:] < 0.31) & (own[:-1] >= 0.31))
+        assert len(begins) >= 3 and 4 * FPS - 1 <= np.diff(begins).min() and np.diff(begins).max() <= 10 * FPS + 1
+        assert 0.03 < np.mean(own < 0.31) < 0.2
+    assert np.mean(np.min(first, 1) < 0.5) > 1.3 * np.mean(np.array(first)[:, 0] < 0.5)
 
 
 def test_blinks_fade_faster():

@@ -10,7 +10,7 @@ from PIL import Image
 
 import tiny
 from gaze_tf.cli.main import main
-from gaze_tf.editing import editor as editor_lib, inputs, mediapipe_detector, stability, video
+from gaze_tf.editing import editor as editor_lib, inputs, mediapipe_detector, stability, tracking, video
 from gaze_tf.editing.editor import GazeEditor
 from gaze_tf.editing.faces import Face
 from gaze_tf.editing.video_files import open_video, write_video
@@ -145,6 +145,13 @@ def test_a_turned_head_fades_out_and_in(tmp_path):
     assert painted(after[5], 64) and not painted(after[25], 64) and painted(after[45], 64)
     hard = run(tmp_path, fade=0)
     assert {row['strength'] for row in hard} == {'0.000', '1.000'}
+
+
+def test_looking_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(tracking, 'glancing', lambda track, seconds: 0.363 if seconds > 0.5 else 1.)
+    make(tmp_path / 'in.mp4', [frame(60)] * 20)
+    found = [[float(row['strength']) for row in run(tmp_path, look_away=away)] for away in (False, True)]
+    assert set(found[0]) == {1} and found[1][0] == 1 and found[1][-1] == pytest.approx(0.3, abs=1e-3)
 
 
 @pytest.mark.parametrize('pixels, message', [(frame(0, seen=False), 'none was found'),

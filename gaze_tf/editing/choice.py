@@ -1,6 +1,6 @@
 """Which tracks of a video are edited: chosen once in each shot, by size over its beginning, and kept to its end."""
 from gaze_tf.editing import faces as faces_lib
-from gaze_tf.editing.following import MEMORY_S
+from gaze_tf.editing.numbering import MEMORY_S
 
 # seconds of a shot, from the first frame with a face on, over which sizes are compared, if so many frames are looked ahead
 _BEGINNING_S = 1.

@@ -19,8 +19,8 @@ _FOUND = 0.12       # side of the faces it reliably finds in a square, as a shar
 _CUT = 1.5          # side of the cut-out as a share of the face's
 _CUT_PX = 256       # with these two, positions in a mirrored picture are those mirrored; coarser ones are shifted
 _AGREE = 0.2        # of an eye's width: how far apart two views may see an eye. Faces: up to 0.08; lamps: from 0.27
-# the mesh's vertices for outer and inner corner, middle of the upper and lower eyelid, and iris, of both eyes; and, for both the
-# same, between the eyebrows and below the nose: the line through them is upright where a head is, and no mouth moves it
+# the mesh's vertices for outer and inner corner, middle of the upper and lower eyelid, and iris, of both eyes; and, the same
+# for both, between the eyebrows and below the nose: the line through these is upright where a head is, and no jaw moves it
 _VERTICES = np.array([[33, 133, 159, 145, 468, 9, 164], [263, 362, 386, 374, 473, 9, 164]])
 # Debian's packages with libraries that mediapipe and its OpenCV need of the system, by the start of their names
 _PACKAGES = {'libGLES': 'libgles2', 'libGL': 'libgl1', 'libEGL': 'libegl1', 'libgthread': 'libglib2.0-0',

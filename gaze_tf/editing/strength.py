@@ -2,9 +2,17 @@
 
 Strengths are computed as shares in [0, 1], along straight ramps; `smooth` at the end makes strengths of them.
 """
+import functools
+
 import numpy as np
 
 from gaze_tf.editing.faces import gaze_aside
+
+# Whoever may look away does so once in each of these seconds, beginning in the first ones of them, for so long: it is 4 to 10
+# seconds from one glance to the next.
+_EVERY_S, _BEGINS_S, _LASTS_S = 7., (0., 3.), (0.3, 1.)
+# the share then, a strength of 0.3
+_AWAY = 0.363
 
 
 def smooth(share):
@@ -13,8 +21,8 @@ def smooth(share):
 
 
 def share_of(face, limits):
-    """The share of a Face within Limits: 1 up to all of their lower thresholds, 0 from any upper one on; what is not known of a
-    face counts as straight."""
+    """The share of a Face within Limits: 1 up to all of their lower thresholds, 0 from any upper one on; what is not known of
+    a face counts as straight."""
     share = 1.
     for value, full, most in ((face.yaw, limits.full_yaw, limits.max_yaw), (face.pitch, limits.full_pitch, limits.max_pitch),
                               (gaze_aside(face), limits.full_gaze, limits.max_gaze)):
@@ -40,3 +48,18 @@ def within(shares, now, fades):
     """The largest share of frame `now` that changes by no more than 1 / fade a frame and leads to no larger one than any of
     `shares` [N] in its frame, which has the fade of [N] frames."""
     return float(min(np.min(shares + abs(np.arange(len(shares)) - now) / fades), 1))
+
+
+def glancing(track, seconds):
+    """The share of a track that looks away now and then at the most, at so many seconds of a video: 1, or in a glance less."""
+    # so that not all do it in the same seconds
+    slot, within_slot = divmod(seconds + _glance(track, 0)[0] / _BEGINS_S[1] * _EVERY_S, _EVERY_S)
+    start, length = _glance(track, 1 + int(slot))
+    return _AWAY if start <= within_slot < start + length else 1.
+
+
+@functools.lru_cache(maxsize=1000)
+def _glance(track, number):
+    """(when it begins, how long it lasts) in seconds."""
+    rng = np.random.default_rng([track, number])
+    return rng.uniform(*_BEGINS_S), rng.uniform(*_LASTS_S)

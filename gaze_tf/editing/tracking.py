@@ -6,14 +6,14 @@ from PIL import Image
 
 from gaze_tf.editing.choice import Choice
 from gaze_tf.editing.faces import NOT_CHOSEN, Face
-from gaze_tf.editing.following import REACH, Follower, step
-from gaze_tf.editing.strength import smooth, steady, within
+from gaze_tf.editing.numbering import REACH, Numbering, step
+from gaze_tf.editing.strength import glancing, smooth, steady, within
 
 _BLINK_FADE = 3     # frames
 
 
 class Found(NamedTuple):
-    """A Face in a frame, with its content code and its look (see `following.look_of`), where they are known."""
+    """A Face in a frame, with its content code and its look (see `numbering.look_of`), where they are known."""
     face: Face
     code: Optional[np.ndarray] = None
     look: Optional[np.ndarray] = None
@@ -47,8 +47,8 @@ class _Seen(NamedTuple):
 class _Moment:
     """A frame that waits, and what is known of it; the frame itself goes when it is handed out."""
 
-    def __init__(self, frame, shot):
-        self.frame, self.shot = frame, shot
+    def __init__(self, frame, shot, number):
+        self.frame, self.shot, self.number = frame, shot, number
         self.seen = {}      # track → _Seen
 
 
@@ -59,34 +59,35 @@ class Tracker:
     """
 
     def __init__(self, fps, window_s=1.2, fade_s=0.25, limits=lambda face: '', cuts=True, faces='all',
-                 share=lambda face: 1.):
+                 share=lambda face: 1., look_away=False):
         """fps: frames per second; window_s: seconds of video that smooth eyes and codes, 0 for none; fade_s: seconds
         in which strengths go from 1 to 0, 0 for at once; limits: Face → why it is left alone, '' if it is not
         (openness may be None); cuts: whether to look for them (otherwise frames may be anything); faces: which tracks are
-        edited, see `choice.Choice`; share: Face → see `strength.share_of`, of those that are not left alone.
+        edited, see `choice.Choice`; share: Face → see `strength.share_of`, of those that are not left alone; look_away:
+        whether tracks do so now and then, see `strength.glancing`.
         """
         self._half = round(float(window_s * fps) / 2)
         self._fade = max(round(float(fade_s * fps)), 1)
         self._blink_fade = min(_BLINK_FADE, self._fade)
-        self._follower, self._choice = Follower(fps), Choice(faces, fps)
+        self._numbering, self._choice = Numbering(fps), Choice(faces, fps)
         # gaps must be known as such before a fade or a window meets them
-        self.delay = max(self._half, self._fade) + self._follower.gap
-        self._limits, self._cuts, self._share = limits, cuts, share
+        self.delay = max(self._half, self._fade) + self._numbering.gap
+        self._fps, self._limits, self._cuts, self._share, self._look_away = float(fps), limits, cuts, share, look_away
         self._moments = []
         self._next = 0      # of self._moments: the frame that is handed out next
         self._previous = None
 
     def push(self, frame, found):
         """Takes a frame, uint8 [H, W, 3], and its list of Found; returns [(frame, [Tracked])] now complete."""
-        shot = self._moments[-1].shot if self._moments else 0
+        shot, number = (self._moments[-1].shot, self._moments[-1].number + 1) if self._moments else (0, 0)
         if self._cuts:
             if self._previous is not None and is_cut(self._previous, frame):
                 shot += 1
-                self._follower.forget()
+                self._numbering.forget()
             self._previous = frame
-        moment = _Moment(frame, shot)
+        moment = _Moment(frame, shot, number)
         self._moments.append(moment)
-        for track, one in zip(self._follower.follow([one.face for one in found], [one.look for one in found]), found):
+        for track, one in zip(self._numbering.follow([one.face for one in found], [one.look for one in found]), found):
             moment.seen[track] = self._judge(one.face, one.code)
             self._bridge(track)
         return [self._hand_out()] if len(self._moments) - 1 - self._next >= self.delay else []
@@ -105,7 +106,7 @@ class Tracker:
     def _bridge(self, track):
         """Fills the gap before the newest frame, if it is one."""
         now = len(self._moments) - 1
-        last = next((k for k in range(now - 1, max(now - self._follower.gap - 2, -1), -1) if track in self._moments[k].seen),
+        last = next((k for k in range(now - 1, max(now - self._numbering.gap - 2, -1), -1) if track in self._moments[k].seen),
                     now)
         before, seen = self._moments[last].seen[track], self._moments[now].seen[track]
         if step(np.reshape(before.face.eyes, (2, 2)), np.reshape(seen.face.eyes, (2, 2))) >= REACH:
@@ -159,6 +160,8 @@ class Tracker:
         seen = [self._moments[k].seen.get(track) for k in scene]
         fit = np.array([one is not None and not one.reason for one in seen])
         shares = steady(np.array([one.share if one is not None else 0. for one in seen]), fit, self._fade)
+        if self._look_away:
+            shares = np.minimum(shares, [glancing(track, self._moments[k].number / self._fps) for k in scene])
         fades = np.array([self._blink_fade if one is not None and one.blink else self._fade for one in seen])
         return smooth(within(shares, now - scene[0], fades))
 

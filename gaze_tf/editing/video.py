@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
 from gaze_tf.editing.editor import alphas_of_eyes
-from gaze_tf.editing.following import GAP_S, look_of
+from gaze_tf.editing.numbering import GAP_S, look_of
 from gaze_tf.editing.strength import share_of
 from gaze_tf.editing.tracking import Found, Tracker
 from gaze_tf.editing.video_files import open_video, write_video
@@ -56,7 +56,7 @@ class Summary(NamedTuple):
 
 
 def correct(editor, source, report=None, faces='largest', alpha=1., blend='feather', smoothing=1.2, fade=0.25, cuts=True,
-            mark=False):
+            mark=False, look_away=False):
     """Corrects a video, with its sound.
 
     Args:
@@ -68,6 +68,7 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
       alpha, blend: as of `GazeEditor.correct`.
       smoothing, fade: seconds, see `tracking.Tracker`; cuts: whether to look for them.
       mark: see `video_files.write_video`.
+      look_away: whether faces do so now and then, see `strength.glancing`.
 
     Returns:
       Summary.
@@ -82,7 +83,8 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
         given = source.eyes and faces_lib.eyes_given(source.eyes, size)
         smoothing, fade, note = _within_memory(size, fps, smoothing, fade)
         tracker = Tracker(fps, smoothing, fade, lambda face: faces_lib.why_not(face, editor.limits, size), cuts,
-                          'all' if given else faces, lambda face: share_of(face, editor.limits))
+                          'all' if given else faces, lambda face: share_of(face, editor.limits),
+                          look_away)
         jitters, chosen, others = _Jitters(), {}, False
         reasons, repainted, number = collections.Counter(), 0, 0
         with write_video(source.output, size, fps, audio_from=source.path, mark=mark) as out, \
