@@ -14,6 +14,7 @@ from gaze_tf.editing import blend as blend_lib, faces as faces_lib
 from gaze_tf.editing.network import Network
 from gaze_tf.editing.photo import Photo
 from gaze_tf.editing.photo_reading import MAX_PIXELS
+from gaze_tf.editing.strength import strength_of
 from gaze_tf.errors import GazeError
 
 # faces that the network is given at once
@@ -26,13 +27,15 @@ class FaceReport(NamedTuple):
     """What was done to a face, and why not.
 
     index: by size in its photo, from 0, the largest; done: whether its eyes were repainted; reason: why not, or '';
-    face: the Face; sharpness: of its eye boxes after, as a share of that before.
+    face: the Face; sharpness: of its eye boxes after, as a share of that before; strength: the share of the change that was
+    made, from 0 to 1: of a face that is turned not all of it.
     """
     index: int
     face: faces_lib.Face
     done: bool
     reason: str = ''
     sharpness: Optional[float] = None
+    strength: float = 0.
 
 
 class Edited(NamedTuple):
@@ -172,7 +175,8 @@ class GazeEditor:
         for index, after in painted.items():
             frame = work.frames[index]
             boxes = self.network.boxes(frame.eyes)
-            image = blend_lib.put_back(image, frame, work.cuts[index], after, boxes, blend, strengths,
+            image = blend_lib.put_back(image, frame, work.cuts[index], after, boxes, blend,
+                                       [reports[index].strength * strength for strength in strengths],
                                        in_place=image is not work.rgb)
             reports[index] = reports[index]._replace(
                 sharpness=blend_lib.sharpness_kept(work.rgb, image, frame, boxes))
@@ -198,9 +202,10 @@ def chosen_faces(rgb, find, limits=faces_lib.Limits(), eyes=None, faces='largest
     else:
         found = [faces_lib.eyes_given(eyes, size)]
         chosen = {0: found[0]}
-    reasons = [faces_lib.why_not(face, limits, size) if index in chosen else 'it was not chosen (--faces)'
+    reasons = [faces_lib.why_not(face, limits, size) if index in chosen else faces_lib.NOT_CHOSEN
                for index, face in enumerate(found)]
-    return [FaceReport(index, face, not reason, reason) for index, (face, reason) in enumerate(zip(found, reasons))]
+    return [FaceReport(index, face, not reason, reason, strength=0. if reason else strength_of(face, limits))
+            for index, (face, reason) in enumerate(zip(found, reasons))]
 
 
 def alphas_of_eyes(alpha):

@@ -19,8 +19,9 @@ _FOUND = 0.12       # side of the faces it reliably finds in a square, as a shar
 _CUT = 1.5          # side of the cut-out as a share of the face's
 _CUT_PX = 256       # with these two, positions in a mirrored picture are those mirrored; coarser ones are shifted
 _AGREE = 0.2        # of an eye's width: how far apart two views may see an eye. Faces: up to 0.08; lamps: from 0.27
-# the mesh's vertices for outer and inner corner, middle of the upper and lower eyelid, and iris, of both eyes
-_VERTICES = np.array([[33, 133, 159, 145, 468], [263, 362, 386, 374, 473]])
+# the mesh's vertices for outer and inner corner, middle of the upper and lower eyelid, and iris, of both eyes; and, the same
+# for both, between the eyebrows and below the nose: the line through these is upright where a head is, and no jaw moves it
+_VERTICES = np.array([[33, 133, 159, 145, 468, 9, 164], [263, 362, 386, 374, 473, 9, 164]])
 # Debian's packages with libraries that mediapipe and its OpenCV need of the system, by the start of their names
 _PACKAGES = {'libGLES': 'libgles2', 'libGL': 'libgl1', 'libEGL': 'libegl1', 'libgthread': 'libglib2.0-0',
              'libglib': 'libglib2.0-0', 'libSM': 'libsm6', 'libICE': 'libice6', 'libXext': 'libxext6',
@@ -128,7 +129,7 @@ class MediapipeDetector:
         return _face(both, found, zoom) if apart < _AGREE * np.mean(_widths(both)) else None
 
     def _marks(self, cut):
-        """Positions of _VERTICES [2, 5, 3] in the cut-out's pixels from its middle, or None."""
+        """Positions of _VERTICES [2, 7, 3] in the cut-out's pixels from its middle, or None."""
         mesh = self.mesh(cut)
         return None if mesh is None else (mesh[_VERTICES] - (0.5, 0.5, 0)) * _CUT_PX
 
@@ -150,13 +151,13 @@ def _remedy(why):
 
 
 def _face(marks, found, zoom):
-    """Face of marks [2, 5, 3] in a cut-out's pixels from its middle."""
+    """Face of marks [2, 7, 3] in a cut-out's pixels from its middle."""
     planar = found.middle + zoom * (marks[..., 0] + 1j * marks[..., 1])
-    outer, _, upper, lower, _ = np.moveaxis(marks, 1, 0)
+    outer, _, upper, lower, _, brow, lip = np.moveaxis(marks, 1, 0)
     openness = np.linalg.norm(upper - lower, axis=-1) / _widths(marks)
     # corners and lids alike: the corners alone lie below the middle of the eye
     middles, irises = planar[:, :4].mean(1), planar[:, 4]
-    across_xyz = outer[1] - outer[0]
+    across_xyz, down_xyz = outer[1] - outer[0], (lip - brow)[0]
     order = slice(None) if middles[0].real < middles[1].real else slice(None, None, -1)
     corner = complex(found.side, found.side) / 2
     return Face(eyes=_numbers(middles[order]), irises=_numbers(irises[order]),
@@ -164,7 +165,8 @@ def _face(marks, found, zoom):
                 openness=tuple(openness[order].tolist()),
                 yaw=math.degrees(math.atan2(across_xyz[2], np.hypot(*across_xyz[:2]))),
                 roll=math.degrees(cmath.phase(middles[1] - middles[0])),
-                box=_numbers([found.middle - corner, found.middle + corner]))
+                box=_numbers([found.middle - corner, found.middle + corner]),
+                pitch=math.degrees(math.atan2(-down_xyz[2], np.hypot(*down_xyz[:2]))))
 
 
 def _widths(marks):
