@@ -256,8 +256,8 @@ if __name__ == '__main__':
     flags.DEFINE_integer('repeats', 5, 'Calls that are timed, after two that are not.', lower_bound=1)
     flags.DEFINE_enum('precision', 'float32', ['float32', 'bfloat16', 'float16'], 'What networks compute in.')
     flags.DEFINE_string('vgg_weights', '', 'VGG-16 weights, as for `gaze-tf train`; random ones if not given.')
-    flags.DEFINE_string('model', '', 'SavedModel for photo and video. If not given: for photo one of full size with random weights, for video the '
-                        'one that comes with gaze_tf.')
+    flags.DEFINE_string('model', '', 'SavedModel for photo and video. If not given: for photo one of full size with random weights, '
+                        'for video the one that comes with gaze_tf.')
     flags.DEFINE_string('output', '', 'Where the results go as JSON; printed in any case.')
     flags.DEFINE_string('measure', '', 'PART:BATCH, measured in this process and printed as JSON (used by the tool itself).')
     app.run(main)

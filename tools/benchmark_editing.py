@@ -131,7 +131,7 @@ def _under(frame, boxes, shape):
 
 
 def video(model, repeats, seconds_of):
-    """({name: seconds}, figures) of clips of two sizes, each done once; without a model with the one that comes with gaze_tf."""
+    """({name: seconds}, figures) of clips of two sizes, each done once; without a model that of gaze_tf is used."""
     from gaze_tf.editing import video as video_lib
     from gaze_tf.editing.editor import GazeEditor
     from gaze_tf.editing.mediapipe_detector import MediapipeDetector
@@ -192,8 +192,12 @@ def _shares(editor, folder, size):
     from gaze_tf.editing import blend, inputs, video as video_lib
     source, target = folder / 'short.mp4', folder / 'out.mp4'
     _write(source, size, _swaying(size, FPS))
-    # (the first time builds graphs)
-    whole = [_processor_seconds(lambda: video_lib.correct(editor, inputs.Source(source, None, target)))[0] for _ in range(2)][1]
+
+    def correct():
+        video_lib.correct(editor, inputs.Source(source, None, target))
+
+    correct()       # builds graphs
+    whole, _ = _processor_seconds(correct)
     decoding, frames = _processor_seconds(lambda: list(_read(source)))
     finder = editor.finder(FPS)
     finding, found = _processor_seconds(lambda: [finder(rgb)[0] for rgb in frames])

@@ -123,6 +123,7 @@ class GazeEditor:
 
     @property
     def detector(self):
+        """What finds faces."""
         if self._detector is None:
             from gaze_tf.editing.mediapipe_detector import MediapipeDetector
             self._detector = MediapipeDetector()

@@ -1,6 +1,7 @@
 """Faces and their eyes: what is known of a face in a photo, and which faces are left alone.
 
-A detector is any callable: rgb uint8 [H, W, 3] → list of Face, the largest first.
+A detector is any callable: rgb uint8 [H, W, 3] → list of Face, the largest first. In videos one with a method `mark`, see
+`MediapipeDetector.mark`, need not find faces anew in each frame.
 """
 import math
 from typing import NamedTuple, Optional
@@ -106,7 +107,7 @@ def eyes_given(eyes, size):
 
 
 def same_eyes(face, other):
-    """Whether two Faces of one picture are the same: the middles between their eyes are nearer than half the distance of these."""
+    """Whether two Faces of one picture are the same: the middles between their eyes are nearer than half an eye distance."""
     eyes, others = np.reshape(face.eyes, (2, 2)), np.reshape(other.eyes, (2, 2))
     apart = max(np.linalg.norm(pair[1] - pair[0]) for pair in (eyes, others))
     return np.linalg.norm(eyes.mean(0) - others.mean(0)) < apart / 2

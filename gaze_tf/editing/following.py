@@ -7,8 +7,8 @@ import numpy as np
 from gaze_tf.editing.faces import same_eyes
 from gaze_tf.editing.tracking import is_cut
 
-# How far an eye may be from where it was expected, in distances between the eyes: beyond the first it is lost, beyond the second
-# the face is marked once more, as what is marked is drawn a little towards what was expected.
+# How far an eye may be from where it was expected, in distances between the eyes: beyond the first its face is lost, beyond
+# the second it is marked once more, as what is marked is drawn a little towards what was expected.
 _JUMP, _DRAWN = 0.3, 0.01
 # by how much the box of a face that is followed may differ from the one it is found with: its place as a share of its
 # side, and the ratio of sides. Nearer ones are kept, as positions of eyes depend a little on the box.
