@@ -11,6 +11,7 @@ import numpy as np
 from gaze_tf.align import frame_of
 from gaze_tf.config import check_finite
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
+from gaze_tf.editing.following import Follower
 from gaze_tf.editing.network import Network
 from gaze_tf.editing.photo import Photo
 from gaze_tf.editing.photo_reading import MAX_PIXELS
@@ -123,12 +124,23 @@ class GazeEditor:
                   for k in order)
         return frames, work.reports
 
-    def find(self, rgb):
-        """All faces of a photo uint8 [H, W, 3], the largest first."""
+    @property
+    def detector(self):
+        """What finds faces."""
         if self._detector is None:
             from gaze_tf.editing.mediapipe_detector import MediapipeDetector
             self._detector = MediapipeDetector()
-        return self._detector(rgb)
+        return self._detector
+
+    def find(self, rgb):
+        """All faces of a photo uint8 [H, W, 3], the largest first."""
+        return self.detector(rgb)
+
+    def finder(self, fps):
+        """What finds the faces of a video's frames, called with one after the other, as `find` does those of a photo: a
+        Follower where the detector has a method `mark`."""
+        mark = getattr(self.detector, 'mark', None)
+        return Follower(self.find, mark, fps) if mark else self.find
 
     def frame_of(self, face, rgb):
         """The model's Frame of a Face in a photo uint8 [H, W, 3]."""

@@ -1,9 +1,12 @@
 """Faces and their eyes: what is known of a face in a photo, and which faces are left alone.
 
-A detector is any callable: rgb uint8 [H, W, 3] → list of Face, the largest first.
+A detector is any callable: rgb uint8 [H, W, 3] → list of Face, the largest first. In videos one with a method `mark`, see
+`MediapipeDetector.mark`, need not find faces anew in each frame.
 """
 import math
 from typing import NamedTuple, Optional
+
+import numpy as np
 
 from gaze_tf.errors import GazeError
 
@@ -135,6 +138,13 @@ def eyes_given(eyes, size):
     if apart < MIN_APART:
         raise GazeError(f'--eyes: {_text(eyes)} are {apart:g} pixels apart (at least {MIN_APART}).')
     return Face(eyes)
+
+
+def same_eyes(face, other):
+    """Whether two Faces of one picture are the same: the middles between their eyes are nearer than half an eye distance."""
+    eyes, others = np.reshape(face.eyes, (2, 2)), np.reshape(other.eyes, (2, 2))
+    apart = max(np.linalg.norm(pair[1] - pair[0]) for pair in (eyes, others))
+    return np.linalg.norm(eyes.mean(0) - others.mean(0)) < apart / 2
 
 
 def _inside(points, size):

@@ -127,11 +127,12 @@ def _within_memory(size, fps, smoothing, fade):
 def _found(editor, video, worker, given):
     """Yields chunks of (frame, its Faces); a chunk is read and looked through while the network has the one before."""
     frames = iter(video)
+    find = None if given else editor.finder(video.info.fps)
     width, height = video.info.size
     count = max(min(_CHUNK_BYTES // (3 * width * height), _CHUNK), 1)
 
     def look():
-        return [(frame, [given] if given else editor.find(frame)) for frame in itertools.islice(frames, count)]
+        return [(frame, [given] if given else find(frame)) for frame in itertools.islice(frames, count)]
 
     ahead = worker.submit(look)
     while True:
