@@ -120,14 +120,6 @@ def test_several_faces_in_one_photo(connect, model):
     assert [report.done for report in client.correct(rgb).faces] == [True, False, False] and len(model.requests) == 3
 
 
-def test_a_half_turned_head_is_half_corrected(connect):
-    rgb = np.array(photos.portrait())
-    edited = connect(detector=lambda rgb: [Face((10., 12., 28., 14.), yaw=25.)]).correct(rgb)
-    inside = boxes(edited.faces[0].face.eyes, rgb.shape)
-    assert edited.faces[0].strength == 0.5 and abs(edited.image[inside] - (rgb[inside].astype(int) + GREY) / 2).max() <= 0.5
-    np.testing.assert_array_equal(edited.image[~inside], rgb[~inside])
-
-
 def test_without_a_face_nothing_is_sent(connect, model):
     rgb = np.array(photos.portrait())
     edited = connect(detector=lambda rgb: []).correct(rgb)

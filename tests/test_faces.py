@@ -221,7 +221,7 @@ def test_without_mediapipe(monkeypatch):
     ({'pitch': 26.}, 'its head is raised by 26 degrees (at most 25)'),
     ({'pitch': -31.5}, 'its head is lowered by 31.5 degrees (at most 25)'),
     # 0.2 of an eye's width, less what the turn of the head accounts for
-    ({'irises': (104, 50.2, 144, 52.2)}, 'its eyes look aside by 41.5 degrees (at most 30)'),
+    ({'irises': (104.5, 50.2, 144.5, 52.2)}, 'its eyes look aside by 47.4 degrees (at most 45)'),
     ({'roll': -63}, 'its head is tilted by 63 degrees (at most 45)'),
     ({'openness': (0.3, 0.05)}, 'an eye is open by 0.05 of its width (at least 0.12)'),
     ({'eyes': (100, 50, 201, 50)}, 'its eye at 201, 50 is outside the picture of 200x150 pixels'),

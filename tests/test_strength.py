@@ -17,9 +17,9 @@ def looking(degrees, yaw=0.):
 @pytest.mark.parametrize('sign', [-1, 1])
 @pytest.mark.parametrize('of, full, most', [
     (lambda angle: LEVEL._replace(yaw=angle, irises=None), 20, 30), (lambda angle: LEVEL._replace(pitch=angle), 15, 25),
-    (looking, 20, 30), (lambda angle: looking(angle, yaw=10.), 20, 30)], ids=['yaw', 'pitch', 'gaze', 'gaze of a turned head'])
+    (looking, 30, 45), (lambda angle: looking(angle, yaw=10.), 30, 45)], ids=['yaw', 'pitch', 'gaze', 'gaze of a turned head'])
 def test_ramps(of, full, most, sign):
-    angles = np.linspace(0, 45, 451)
+    angles = np.linspace(0, 60, 601)
     found = np.array([strength_of(of(sign * angle), Limits()) for angle in angles])
     assert (found[angles < full - 0.01] == 1).all() and (found[angles > most + 0.01] == 0).all()
     assert (np.diff(found) <= 0).all() and abs(np.diff(found)).max() < 1.51 * 0.1 / 10

@@ -53,11 +53,13 @@ class Network:
         return _in_parts(self._correct, images=images, eyes=eyes)['images']
 
     def animate(self, images, eyes, alphas):
-        """With K alphas → frames uint8 [B, K, S, S, 3]: alpha 0 as it was, 1 at the camera."""
+        """With alphas [K], or [B, K] of each face → frames uint8 [B, K, S, S, 3]: alpha 0 as it was, 1 at the camera."""
         alphas = np.asarray(alphas, np.float32)
+        count = alphas.shape[-1]
+        alphas = np.broadcast_to(alphas, [len(images), count])
         return np.concatenate([
-            _in_parts(self._animate, images=images, eyes=eyes, alphas=np.tile(part, [len(images), 1]))['frames']
-            for part in np.split(alphas, range(_ALPHAS, len(alphas), _ALPHAS))], axis=1)
+            _in_parts(self._animate, images=images, eyes=eyes, alphas=part)['frames']
+            for part in np.split(alphas, range(_ALPHAS, count, _ALPHAS), axis=1)], axis=1)
 
     def encode(self, images, eyes):
         """→ {name: codes [B, n]}: the `content` of both eyes, their `palette` where the model has palettes, and `angle`; nothing

@@ -1,6 +1,7 @@
 """How strongly a face is corrected: less the more it is turned, and in videos never changing suddenly.
 
-Strengths are computed as shares in [0, 1], along straight ramps; `smooth` at the end makes strengths of them.
+Strengths are computed as shares in [0, 1], along straight ramps; `smooth` at the end makes strengths of them. A strength is how
+far the gaze moves to the camera: eyes between are painted. Painted eyes mixed with the photo's would have two irises.
 """
 import functools
 
@@ -13,11 +14,19 @@ from gaze_tf.editing.faces import gaze_aside
 _EVERY_S, _BEGINS_S, _LASTS_S = 7., (0., 3.), (0.3, 1.)
 # the share then, a strength of 0.3
 _AWAY = 0.363
+# from this strength on, nothing of the photo's own eyes is seen
+_SEEN = 0.2
 
 
 def smooth(share):
     """The strength of a share: as large at both ends, without a kink there. Its slope is 1.5 at most."""
     return share * share * (3 - 2 * share)
+
+
+def seen(strength):
+    """The share, from 0 to 1, with which painted eyes are put over the photo's own: all of it but for the weakest strengths,
+    where both look much the same way."""
+    return smooth(min(strength / _SEEN, 1.))
 
 
 def share_of(face, limits):

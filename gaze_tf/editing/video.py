@@ -13,7 +13,7 @@ from tqdm import tqdm
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
 from gaze_tf.editing.editor import alphas_of_eyes
 from gaze_tf.editing.numbering import GAP_S, look_of
-from gaze_tf.editing.strength import share_of
+from gaze_tf.editing.strength import seen, share_of
 from gaze_tf.editing.tracking import Found, Tracker
 from gaze_tf.editing.video_files import open_video, write_video
 from gaze_tf.errors import GazeError
@@ -169,10 +169,11 @@ def _repainted(editor, chunk, alphas, blend, number):
     results = [rgb for rgb, _ in chunk]
     if work:
         cuts = np.stack([frame.cut(chunk[k][0]).numpy() for k, _, _, frame in work])
-        painted = editor.repainted(cuts, np.stack([frame.eyes for *_, frame in work]), alphas,
+        moved = np.array([strength for _, strength, _, _ in work])[:, None] * alphas
+        painted = editor.repainted(cuts, np.stack([frame.eyes for *_, frame in work]), moved,
                                    [code for _, _, code, _ in work])
         for (k, strength, _, frame), cut, after in zip(work, cuts, painted):
-            strengths = [strength * (value != 0) for value in alphas]
+            strengths = [seen(strength) * (value != 0) for value in alphas]
             results[k] = blend_lib.put_back(results[k], frame, cut, after, editor.network.boxes(frame.eyes), blend,
                                             strengths, seed=number + k)
     return [(rgb, tracked, after) for (rgb, tracked), after in zip(chunk, results)]

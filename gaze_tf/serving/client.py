@@ -111,7 +111,9 @@ class GazeClient:
     def _look(self, photo, eyes, faces):
         """(Photo or None, its pixels, FaceReport of each face)."""
         photo, rgb = opened(photo)
-        reports = chosen_faces(rgb, self._find, self._limits, eyes, faces)
+        # the server corrects in full
+        reports = [report._replace(strength=float(report.done))
+                   for report in chosen_faces(rgb, self._find, self._limits, eyes, faces)]
         height, width = rgb.shape[:2]
         if width * height > MAX_PIXELS and any(report.done for report in reports):
             raise GazeError(f'{photo.path if photo else "The photo"} has {width}x{height} pixels; a server takes '
@@ -128,12 +130,12 @@ class GazeClient:
 
     def _send(self, photo, rgb, reports):
         """The Edited photo: one request for each face, and of each answer what it changed."""
-        done = [report for report in reports if report.done]
-        image = rgb.copy() if done else rgb
-        encoded = _encoded(photo, rgb, done[0].face.eyes) if done else b''
-        for report in done:
-            eyes = _inside(report.face.eyes, rgb.shape[1::-1])
-            self._merge(image, rgb, self._decoded(self._model.correct(encoded, eyes), rgb.shape), eyes, report.strength)
+        faces = [report.face for report in reports if report.done]
+        image = rgb.copy() if faces else rgb
+        encoded = _encoded(photo, rgb, faces[0].eyes) if faces else b''
+        for face in faces:
+            eyes = _inside(face.eyes, rgb.shape[1::-1])
+            self._merge(image, rgb, self._decoded(self._model.correct(encoded, eyes), rgb.shape), eyes)
         return Edited(image, reports, photo)
 
     def _decoded(self, answer, shape):
@@ -147,12 +149,11 @@ class GazeClient:
             raise self._remote.rubbish(error) from error
         raise self._remote.rubbish(why)
 
-    def _merge(self, image, rgb, answer, eyes, strength):
-        """Takes into `image` the share `strength` of what `answer` changed of `rgb`, which must lie near the eyes."""
+    def _merge(self, image, rgb, answer, eyes):
+        """Takes into `image` what `answer` changed of `rgb`, which must lie near the eyes."""
         near = _near(eyes)
         changed = (answer != rgb).any(axis=-1)
-        before = rgb[near][changed[near]].astype(float)
-        image[near][changed[near]] = np.round(before + strength * (answer[near][changed[near]] - before))
+        image[near][changed[near]] = answer[near][changed[near]]
         changed[near] = False
         if changed.any():
             y, x = np.argwhere(changed)[0]
