@@ -6,8 +6,6 @@ A detector is any callable: rgb uint8 [H, W, 3] → list of Face, the largest fi
 import math
 from typing import NamedTuple, Optional
 
-import numpy as np
-
 from gaze_tf.errors import GazeError
 
 # pixels between eyes given by hand: of nearer ones a photo shows nothing that could be repainted
@@ -108,9 +106,9 @@ def eyes_given(eyes, size):
 
 def same_eyes(face, other):
     """Whether two Faces of one picture are the same: the middles between their eyes are nearer than half an eye distance."""
-    eyes, others = np.reshape(face.eyes, (2, 2)), np.reshape(other.eyes, (2, 2))
-    apart = max(np.linalg.norm(pair[1] - pair[0]) for pair in (eyes, others))
-    return np.linalg.norm(eyes.mean(0) - others.mean(0)) < apart / 2
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = face.eyes, other.eyes
+    apart = max(math.hypot(x1 - x0, y1 - y0), math.hypot(u1 - u0, v1 - v0))
+    return math.hypot(x0 + x1 - u0 - u1, y0 + y1 - v0 - v1) < apart
 
 
 def _inside(points, size):
