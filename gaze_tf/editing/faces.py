@@ -140,9 +140,9 @@ def eyes_given(eyes, size):
 
 def same_eyes(face, other):
     """Whether two Faces of one picture are the same: the middles between their eyes are nearer than half an eye distance."""
-    pairs = [(complex(*one.eyes[:2]), complex(*one.eyes[2:])) for one in (face, other)]
-    apart = max(abs(left - right) for left, right in pairs)
-    return abs(sum(pairs[0]) - sum(pairs[1])) / 2 < apart / 2
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = face.eyes, other.eyes
+    apart = max(math.hypot(x1 - x0, y1 - y0), math.hypot(u1 - u0, v1 - v0))
+    return math.hypot(x0 + x1 - u0 - u1, y0 + y1 - v0 - v1) < apart
 
 
 def _inside(points, size):
