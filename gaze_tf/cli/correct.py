@@ -52,10 +52,10 @@ def _one(values, eyes, alpha):
     from gaze_tf.editing.photo import Photo
     photo = Photo.open(source.path)
     edited = GazeEditor.load(values.model, faces.limits(values)).correct(photo, source.eyes, values.faces, alpha, values.blend)
-    if values.report:
-        faces.write_report(values.report, edited.faces)
     faces.refuse_if_none(source.path, edited.faces)
     edited.save(source.output, values.mark)
+    if values.report:
+        faces.write_report(values.report, edited.faces)
     print('\n'.join([f'Wrote {source.output}', *faces.describe(edited.faces), *photo.notes,
                      *faces.mark_notes(values, [source])]))
 
