@@ -1,6 +1,7 @@
 """Faces and eyes by mediapipe: it finds them in squares of a picture, then marks each in an upright cut-out."""
 import cmath
 import contextlib
+import functools
 import math
 import os
 import re
@@ -64,20 +65,15 @@ class MediapipeDetector:
         """
         with _quiet():
             try:
-                from mediapipe.framework.formats.rect_pb2 import NormalizedRect
-                from mediapipe.python.solution_base import SolutionBase
                 from mediapipe.python.solutions import face_detection, face_mesh    # takes seconds
             except ImportError as error:
                 raise GazeError(f'Finding faces needs mediapipe ({error}): {_remedy(str(error))}, or give the eyes by '
                                 '--eyes.') from error
             self._finder = face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5)
             self._mesh = face_mesh.FaceMesh(static_image_mode=True, refine_landmarks=True)
-            self._marker = SolutionBase(graph_config=_MARKER, side_inputs={'with_attention': True})
-            self._whole = NormalizedRect(x_center=0.5, y_center=0.5, width=1, height=1)
-            # threads of mediapipe have started, and have written what they write, only after a first picture
-            nothing = np.zeros((_SQUARE, _SQUARE, 3), np.uint8)
-            for part in (self._finder.process, self._mesh.process, self._mesh_of_whole):
-                part(nothing)
+            for part in (self._finder, self._mesh):
+                # its threads have started, and have written what they write, only after a first picture
+                part.process(np.zeros((_SQUARE, _SQUARE, 3), np.uint8))
         self._levels = 1 + max(0, math.ceil(math.log2(_FOUND / smallest)))
         self._started = False
 
@@ -162,9 +158,20 @@ class MediapipeDetector:
         meshes = self._mesh.process(np.ascontiguousarray(cut)).multi_face_landmarks
         return _vertices(meshes[0]) if meshes else None
 
+    @functools.cached_property
+    def _marker(self):
+        """A function of pictures for `_mesh_of_whole`; photos do without."""
+        from mediapipe.framework.formats.rect_pb2 import NormalizedRect
+        from mediapipe.python.solution_base import SolutionBase
+        whole = NormalizedRect(x_center=0.5, y_center=0.5, width=1, height=1)
+        with _quiet():
+            graph = SolutionBase(graph_config=_MARKER, side_inputs={'with_attention': True})
+            graph.process({'image': np.zeros((_SQUARE, _SQUARE, 3), np.uint8), 'part': whole})
+        return lambda picture: graph.process({'image': picture, 'part': whole})
+
     def _mesh_of_whole(self, cut):
         """As `mesh`, of a face in the middle of the cut-out with _CUT times its side, which is not looked for."""
-        mesh = self._marker.process({'image': np.ascontiguousarray(cut), 'part': self._whole}).landmarks
+        mesh = self._marker(np.ascontiguousarray(cut)).landmarks
         return _vertices(mesh) if mesh else None
 
 
