@@ -2,9 +2,10 @@
 
 Ours, not the paper's: a network that learns from few photos paints softly, whatever the photo is like.
 """
+import numpy as np
 import tensorflow as tf
 
-_GREY = tf.constant([[0.299], [0.587], [0.114]])
+_GREY = np.array([[0.299], [0.587], [0.114]], np.float32)
 # two octaves: detail that averages over 3x3 pixels take away, then that over 5x5, each average taken twice
 _WINDOWS = 3, 5
 # painted detail becomes at most so many times stronger or weaker: what is not there cannot be made by amplifying
