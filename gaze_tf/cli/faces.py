@@ -17,6 +17,12 @@ def define_flags(values):
     flags.DEFINE_enum('blend', 'feather', ['feather', 'poisson', 'hard'],
                       'How eyes are put back: colours matched on average and faded towards the rim of the eye box, '
                       'matched all along the rim, or just as painted.', flag_values=values)
+    flags.DEFINE_float('full_yaw', Limits().full_yaw, 'Faces turned to the side by more degrees than this are corrected less, '
+                       'down to nothing at --max_yaw.', flag_values=values)
+    flags.DEFINE_float('full_pitch', Limits().full_pitch, '--full_yaw for heads that are raised or lowered.',
+                       flag_values=values)
+    flags.DEFINE_float('full_gaze', Limits().full_gaze, '--full_yaw for eyes that look past the camera to the side.',
+                       flag_values=values)
     define_photo_flags(values)
 
 
@@ -38,15 +44,9 @@ def define_photo_flags(values):
                         flag_values=values)
     flags.DEFINE_float('min_eye_px', Limits().min_eye_px, 'Faces whose eyes are narrower than this, in pixels, are left alone.',
                        flag_values=values)
-    flags.DEFINE_float('full_yaw', Limits().full_yaw, 'Faces turned to the side by more degrees than this are corrected less, '
-                       'down to nothing at --max_yaw.', flag_values=values)
     flags.DEFINE_float('max_yaw', Limits().max_yaw, 'Faces turned to the side by more degrees than this are left alone.',
                        flag_values=values)
-    flags.DEFINE_float('full_pitch', Limits().full_pitch, '--full_yaw for heads that are raised or lowered.',
-                       flag_values=values)
     flags.DEFINE_float('max_pitch', Limits().max_pitch, 'Faces raised or lowered by more degrees than this are left alone.',
-                       flag_values=values)
-    flags.DEFINE_float('full_gaze', Limits().full_gaze, '--full_yaw for eyes that look past the camera to the side.',
                        flag_values=values)
     flags.DEFINE_float('max_gaze', Limits().max_gaze, 'Eyes that look to the side by more degrees than this are left alone.',
                        flag_values=values)
@@ -78,7 +78,7 @@ def mark_notes(values, sources):
 
 def limits(values):
     """The Limits of faces that are edited."""
-    return Limits(*(values[name].value for name in Limits._fields))
+    return Limits(**{name: values[name].value for name in Limits._fields if name in values})
 
 
 def read_eyes(values):
