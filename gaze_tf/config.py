@@ -19,10 +19,12 @@ CONFIG_NAME = 'config.json'
 FRAME_EYES = '0.30703125,0.362890625,0.69453125,0.362109375'
 
 
-def option(default, help, low=None, high=None, below=None, choices=None):
-    """A dataclass field that becomes a flag, from `low` to `high`, both included; `below` is what it must stay below."""
+def option(default, help, low=None, high=None, below=None, choices=None, refines=False):
+    """A dataclass field that becomes a flag, from `low` to `high`, both included; `below` is what it must stay below; refines:
+    whether trained weights may go on with another value."""
     return dataclasses.field(default=default,
-                             metadata={'help': help, 'low': low, 'high': high, 'below': below, 'choices': choices})
+                             metadata={'help': help, 'low': low, 'high': high, 'below': below, 'choices': choices,
+                                       'refines': refines})
 
 
 def check_finite(name, *numbers):
@@ -103,7 +105,7 @@ class EncoderConfig(_Validated):
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(EncoderConfig):
-    """Everything that shapes a weight of the dual in-painting model. Travels with the weights."""
+    """Everything that shapes what the dual in-painting model computes. Travels with the weights."""
 
     ndf: int = option(16, 'Base width of the discriminators, in channels.', low=1, high=1024)
     nef: int = option(32, 'Channels of the first layer of the angle encoder E_r.', low=1, high=1024)
@@ -114,6 +116,8 @@ class ModelConfig(EncoderConfig):
     use_pam: bool = option(True, "PAM's content codes for G_x and G_y; without, they get zeros (for ablations).")
     palette: int = option(0, "Colours that are picked from each eye, wherever its iris is, for G_x and G_y to paint with "
                              '(0, the paper: none). Keeps the colour of irises; 8 is enough.', low=0, high=256)
+    match_detail: bool = option(False, "Painted eyes get as much fine detail as the photo's own have (the paper: no).",
+                                refines=True)
 
     def __post_init__(self):
         super().__post_init__()
@@ -296,10 +300,13 @@ def from_flags(cls, flag_values):
 def from_trained(cls, flag_values, trained, whose):
     """As `from_flags`, but with the values of `trained`, an earlier configuration of some or all of its fields.
 
-    Raises GazeError where a flag that was given differs from what `whose` (in words) was trained with.
+    Raises GazeError where a flag that was given differs from what `whose` (in words) was trained with, unless it `refines`.
     """
-    for name, value in dataclasses.asdict(trained).items():
+    for field in dataclasses.fields(trained):
+        name, value = field.name, getattr(trained, field.name)
         if flag_values[name].present and flag_values[name].value != value:
+            if field.metadata['refines']:
+                continue
             raise GazeError(f'--{name}={flag_values[name].value}, but {whose} was trained with {value}: leave the flag '
                             'out, or train that anew.')
         flag_values[name].value = value

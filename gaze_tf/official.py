@@ -16,6 +16,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
+from gaze_tf.checkpoint_index import UNREADABLE, open_checkpoint
 from gaze_tf.config import EncoderConfig, ModelConfig
 from gaze_tf.errors import GazeError, first_line
 
@@ -23,9 +24,6 @@ CONTENT_ENCODER = 'Gr'
 SERVING = ('encode', 'Gx', 'Gy')       # with E_c, all that correction and animation need
 DISCRIMINATORS = ('Dx', 'Dy')
 NETWORKS = (CONTENT_ENCODER, *SERVING, *DISCRIMINATORS)
-
-# what TensorFlow's reader raises for a file that is no checkpoint, or is cut short
-_UNREADABLE = (ValueError, RuntimeError, IndexError, tf.errors.OpError)
 
 # why a variable outside the networks is not needed, by pattern
 _IGNORED = ((r'(.*/)?beta[12]_power(_\d+)?|.*/Adam(_\d+)?', "state of the original's optimizer"),
@@ -40,9 +38,9 @@ class Checkpoint:
         """path: prefix of the files, one of the files, or the folder; flag: named in errors. Raises GazeError."""
         self.prefix, self._flag = _prefix(path, flag), flag
         try:
-            self._reader = tf.train.load_checkpoint(self.prefix)
+            self._reader = open_checkpoint(self.prefix)
             self.shapes = {name: tuple(shape) for name, shape in self._reader.get_variable_to_shape_map().items()}
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self.error('is not a TensorFlow checkpoint, or its files are incomplete or damaged', error) from error
 
     def error(self, problem, cause=None):
@@ -55,7 +53,7 @@ class Checkpoint:
             raise self.error(f'has {name} of shape {list(self.shape(name))}, where {list(shape)} is expected')
         try:
             value = np.asarray(self._reader.get_tensor(name), np.float32)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self.error(f'does not give {name}: its files are incomplete or damaged', error) from error
         if not np.isfinite(value).all():
             raise self.error(f'has values in {name} that are not finite')

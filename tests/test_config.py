@@ -90,7 +90,7 @@ def test_defaults_are_the_papers():
         'img_size': 256, 'crop_w': 50, 'crop_h': 30, 'crop_px': 64, 'code_size': 256, 'ngf': 16,
         'frame_eyes': '0.30703125,0.362890625,0.69453125,0.362109375',
         'n_layers_r': 3, 'ndf': 16, 'nef': 32, 'n_layers_g': 5, 'n_layers_d': 5, 'n_layers_e': 3,
-        'use_sp': True, 'use_pam': True, 'palette': 0}
+        'use_sp': True, 'use_pam': True, 'palette': 0, 'match_detail': False}
     assert (gan.steps, gan.batch_size, gan.lr_d, gan.lr_g) == (200000, 16, 1e-4, 1e-4)
     assert (gan.beta1, gan.beta2) == (0.5, 0.999)
     assert (gan.decay_start, gan.decay_every, gan.loss_type) == (20000, 2000, 'softplus')

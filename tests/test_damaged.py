@@ -9,9 +9,11 @@ import tensorflow as tf
 
 import tiny
 from gaze_tf import config, official
+from gaze_tf.checkpoint_index import UNREADABLE, open_checkpoint
 from gaze_tf.editing import mediapipe_detector, network as network_lib
 from gaze_tf.editing.network import Network
 from gaze_tf.errors import GazeError, first_line
+from gaze_tf.training import checkpoints
 
 DATA = 'variables/variables.data-00000-of-00001'
 
@@ -51,7 +53,7 @@ def test_what_somebody_raises_without_a_word(tmp_path, version, monkeypatch):
         raise ValueError
 
     (tmp_path / 'x.index').touch()
-    monkeypatch.setattr(tf.train, 'load_checkpoint', silent)
+    monkeypatch.setattr(official, 'open_checkpoint', silent)
     with pytest.raises(GazeError, match='ValueError'):
         official.Checkpoint(tmp_path / 'x', '--checkpoint')
     monkeypatch.setattr(tf.saved_model, 'load', silent)
@@ -103,3 +105,43 @@ def test_mediapipe_that_cannot_be_imported(monkeypatch, why, remedy):
     with pytest.raises(GazeError) as caught:
         mediapipe_detector.MediapipeDetector()
     assert why in str(caught.value) and remedy in str(caught.value) and '--eyes' in str(caught.value)
+
+
+def checksum(content):
+    """The masked CRC-32C of a table's block."""
+    crc = 0xffffffff
+    for byte in content:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    crc ^= 0xffffffff
+    return ((crc >> 15 | crc << 17) + 0xa282ead8 & 0xffffffff).to_bytes(4, 'little')
+
+
+@pytest.mark.parametrize('old, new', [
+    (b'\x12\x04\x12\x02\x08\x03', b'\x12\x04\x12\x02\x08\x83'),     # a number that does not end
+    (b'\x08\x01\x12\x04', b'\x08\x7f\x12\x04')])                       # a type that is not known
+def test_an_index_that_would_end_tensorflow(tmp_path, old, new):
+    prefix = tf.train.Checkpoint(v=tf.Variable([1., 2., 3.])).write(str(tmp_path / 'step-1'))
+    assert open_checkpoint(prefix).get_variable_to_shape_map()['v/.ATTRIBUTES/VARIABLE_VALUE'] == [3]
+    path = tmp_path / 'step-1.index'
+    content = path.read_bytes()
+    # the block of the entries is the first, and its checksum follows it and the byte of its compression
+    end = content.index(checksum(content[:content.index(b'\0\0\0\0\1\0\0\0') + 9]))
+    block = content[:end].replace(old, new)
+    assert block != content[:end]
+    path.write_bytes(block + checksum(block) + content[end + 4:])
+    with pytest.raises(ValueError, match='an entry cannot be read|unknown type'):
+        open_checkpoint(prefix)
+    with pytest.raises(GazeError, match='step-1.index is broken'):
+        checkpoints.latest(tmp_path, '--checkpoint')
+
+
+def test_an_index_that_is_cut_short(tmp_path):
+    prefix = tf.train.Checkpoint(v=tf.Variable([1., 2., 3.])).write(str(tmp_path / 'step-1'))
+    path = tmp_path / 'step-1.index'
+    content = path.read_bytes()
+    for size in range(len(content)):
+        path.write_bytes(content[:size])
+        with pytest.raises(UNREADABLE):
+            open_checkpoint(prefix)

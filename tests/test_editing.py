@@ -8,12 +8,14 @@ import tensorflow as tf
 from PIL import Image
 
 import tiny
+from gaze_tf.cli.faces import describe
 from gaze_tf.cli.main import main
 from gaze_tf.config import ModelConfig
 from gaze_tf.config import save as save_config
 from gaze_tf.editing import animation
 from gaze_tf.editing.editor import GazeEditor
 from gaze_tf.editing.faces import Face, Limits
+from gaze_tf.editing.folder import face_row
 from gaze_tf.editing.network import Network
 from gaze_tf.errors import GazeError
 from gaze_tf.models.gaze_model import GazeModel
@@ -322,6 +324,23 @@ def test_which_faces(editor, faces, expected):
     assert all(bool(report.reason) != report.done for report in edited.faces)
     if faces == 'all':
         assert 'turned by 70 degrees' in edited.faces[2].reason
+
+
+def test_the_gaze_of_a_half_turned_head_is_moved_half_way():
+    half = LARGE._replace(yaw=25.)
+    editor = GazeEditor(tiny.Painter(), detector=lambda rgb: [half, SMALL])
+    edited = editor.correct(SCENE, faces='all', blend='hard')
+    assert [report.strength for report in edited.faces] == [0.5, 1]
+    in_full = GazeEditor(tiny.Painter(), Limits(full_yaw=26), lambda rgb: [half])
+    x, y = map(int, LARGE.eyes[:2])
+    # eyes that look half way, not both pictures mixed
+    expected, full = (in_full.correct(SCENE, alpha=alpha, blend='hard').image[y, x] for alpha in (0.5, 1))
+    np.testing.assert_array_equal(edited.image[y, x], expected)
+    assert abs(expected.astype(int) - full).max() > 10
+    assert describe(edited.faces) == ['face 0: done at 50% of full strength, as its head or gaze is turned', 'face 1: done']
+    assert [face_row(report)['strength'] for report in edited.faces] == [0.5, 1]
+    frames, _ = editor.animate(SCENE, [1], blend='hard')
+    np.testing.assert_array_equal(next(frames)[y, x], edited.image[y, x])
 
 
 def test_strength_of_each_eye(editor):

@@ -172,6 +172,15 @@ def test_yaw(detector, portrait, degrees):
     assert mirrored.yaw == pytest.approx(-face.yaw, abs=4)
 
 
+@pytest.mark.parametrize('degrees', [-20, 20])
+def test_pitch(detector, portrait, degrees):
+    (straight,), (nodded,) = detector(np.array(portrait)), detector(np.rot90(turned_to_the_side(
+        portrait.transpose(Image.Transpose.ROTATE_90), degrees), -1))
+    assert abs(straight.pitch) < 6 and straight.pitch == pytest.approx(detector(np.array(portrait)[:, ::-1])[0].pitch, abs=1)
+    # (as of a cylinder's yaw, next to nothing is seen)
+    assert 1 < -np.sign(degrees) * (nodded.pitch - straight.pitch) < 20
+
+
 def test_eyelids(detector, portrait):
     """Eyes that are painted over with skin, down to a dark line at the lower eyelid."""
     picture = portrait.resize((4 * SIDE, 4 * SIDE), Image.BICUBIC)
@@ -209,6 +218,10 @@ def test_without_mediapipe(monkeypatch):
     ({}, ''),
     ({'eye_width': 5}, 'its eyes are 5 pixels wide (at least 8)'),
     ({'yaw': -57.1}, 'its head is turned by 57.1 degrees (at most 30)'),
+    ({'pitch': 26.}, 'its head is raised by 26 degrees (at most 25)'),
+    ({'pitch': -31.5}, 'its head is lowered by 31.5 degrees (at most 25)'),
+    # 0.2 of an eye's width, less what the turn of the head accounts for
+    ({'irises': (104.5, 50.2, 144.5, 52.2)}, 'its eyes look aside by 47.4 degrees (at most 45)'),
     ({'roll': -63}, 'its head is tilted by 63 degrees (at most 45)'),
     ({'openness': (0.3, 0.05)}, 'an eye is open by 0.05 of its width (at least 0.12)'),
     ({'eyes': (100, 50, 201, 50)}, 'its eye at 201, 50 is outside the picture of 200x150 pixels'),
@@ -220,7 +233,7 @@ def test_why_not(changes, reason):
 def test_limits_can_be_moved_and_the_unknown_passes():
     assert why_not(FACE, Limits(min_eye_px=30)) == 'its eyes are 20 pixels wide (at least 30)'
     assert why_not(FACE, Limits(max_yaw=4, max_roll=2)) == 'its head is turned by 5 degrees (at most 4)'
-    assert why_not(FACE._replace(eyes=(-5, 0, 3, 4)), Limits()) == ''
+    assert why_not(FACE._replace(eyes=(-5, 0, 3, 4), irises=None), Limits()) == ''
     assert why_not(Face(eyes=(1, 2, 3, 4)), Limits(), (10, 10)) == ''
 
 

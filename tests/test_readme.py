@@ -145,6 +145,7 @@ def place(tmp_path_factory):
     for name in ('holiday', 'AT_CAMERA', 'ELSEWHERE'):
         (folder / name).mkdir()
         portrait.resize((600, 600), Image.Resampling.BICUBIC).save(folder / name / 'one.jpg')
+    portrait.save(folder / 'turned.png')
     with write_video(folder / 'talk.mp4', portrait.size, 10) as video:
         for _ in range(3):
             video.write(np.array(portrait))

@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 from gaze_tf.editing.faces import Face
+from gaze_tf.editing.numbering import look_of
 from gaze_tf.editing.stability import jitter
-from gaze_tf.editing.tracking import Tracker, is_cut
+from gaze_tf.editing.tracking import Found, Tracker, is_cut
+from gaze_tf.errors import GazeError
 
 FPS = 30
 FADE = 8        # frames: 0.25 s
@@ -30,12 +32,12 @@ def limits(found):
 
 
 def track(found, frames=None, **options):
-    """found: for each frame its Faces, or (Face, code)s → for each frame its Trackeds."""
+    """found: for each frame its Faces, or (Face, code, look)s or the first of these → for each frame its Trackeds."""
     tracker = Tracker(FPS, limits=limits, cuts=frames is not None, **options)
     frames = list(range(len(found))) if frames is None else frames
     result = []
     for frame, faces in zip(frames, found):
-        result += tracker.push(frame, [one if type(one) is tuple else (one, None) for one in faces])
+        result += tracker.push(frame, [Found(*one) if type(one) is tuple else Found(one) for one in faces])
     result += tracker.finish()
     assert len(result) == len(found) and all(a is b for (a, _), b in zip(result, frames))
     return [tracked for _, tracked in result]
@@ -132,11 +134,143 @@ def test_short_gaps_are_bridged():
 def test_a_longer_gap_loses_the_face():
     found = [[] if 30 <= k < 35 else [face(50.)] for k in range(70)]
     tracked = track(found)
-    assert [[one.track for one in ones] for ones in tracked] == [[0]] * 30 + [[]] * 5 + [[1]] * 35
+    assert [[one.track for one in ones] for ones in tracked] == [[0]] * 30 + [[]] * 5 + [[0]] * 35
     found = strengths(found)
     assert found[30 - FADE] == 1 and found[34 + FADE] == 1 and (np.diff(found[30 - FADE:31]) < 0).all()
     assert abs(np.diff(found)).max() <= 1.6 / FADE
 
+
+# --- who is who ------------------------------------------------------------------------------------------------
+
+LOOKS = np.eye(3)
+
+
+def of(which, tracked):
+    """For each frame the value `which` of its chosen tracks."""
+    return [[getattr(one, which) for one in ones if one.chosen] for ones in tracked]
+
+
+def numbers(tracked, y):
+    """The numbers of the tracks that the face at the height y has."""
+    return {one.track for ones in tracked for one in ones if abs(one.found_eyes[1] - y) < 1}
+
+
+@pytest.mark.parametrize('hidden, looks', [(0, (None, None)), (4, (None, None)), (0, LOOKS[:2]), (20, LOOKS[:2])])
+def test_people_who_cross_keep_their_numbers(hidden, looks):
+    # so fast that from frame to frame each comes near to where the other was; the one behind is not found for some frames
+    rng = np.random.default_rng(10)
+    found = []
+    for k in range(40):
+        both = [(face(100 + 20. * k + rng.normal(0, 0.3), 100), None, looks[0]),
+                (face(910. - 20 * k + rng.normal(0, 0.3), 103), None, looks[1])]
+        found.append(both[:1] if abs(k - 20) < hidden / 2 else [both[n] for n in rng.permutation(2)])
+    tracked = track(found)
+    assert {tuple(numbers(tracked, 100)), tuple(numbers(tracked, 103))} == {(0,), (1,)}
+
+
+def test_people_who_meet_and_turn_back_keep_their_numbers():
+    # their places and speeds say that they cross: only their looks tell
+    x = 6. * np.minimum(np.arange(60), 59 - np.arange(60))
+    found = [[(face(at, 100), None, LOOKS[0]), (face(354. - at, 103), None, LOOKS[1])] for at in x]
+    tracked = track(found)
+    assert {tuple(numbers(tracked, 100)), tuple(numbers(tracked, 103))} == {(0,), (1,)}
+
+
+def test_who_is_lost_for_a_moment_is_the_same_when_he_comes_back():
+    moving = [[] if 30 <= k < 60 else [(face(50. + k), None, LOOKS[0]), (face(400.), None, LOOKS[1])] for k in range(90)]
+    tracked = track(moving)
+    assert [sorted(one.track for one in ones) for ones in tracked] == [[0, 1]] * 30 + [[]] * 30 + [[0, 1]] * 30
+    # away from where he was, by his look
+    tracked = track([[] if 30 <= k < 60 else [(face(50. + 3 * BETWEEN * (k >= 60)), None, LOOKS[0])] for k in range(90)])
+    assert of('track', tracked) == [[0]] * 30 + [[]] * 30 + [[0]] * 30
+    found = np.array([sum(one.strength for one in ones) for ones in tracked])
+    assert (found[30:60] == 0).all() and found[20] == found[70] == 1 and abs(np.diff(found)).max() <= 1.6 / FADE
+
+
+@pytest.mark.parametrize('change', [dict(look=LOOKS[1]), dict(size=2), dict(frames=150)], ids=['look', 'size', 'long ago'])
+def test_another_is_not_taken_for_who_was_lost(change):
+    gap, scale = change.get('frames', 30), change.get('size', 1)
+    back = Face((50., 100., 50 + scale * BETWEEN, 100.), openness=(0.3, 0.3), yaw=0.)
+    found = [[(face(50.), None, LOOKS[0])]] * 20 + [[]] * gap + [[(back, None, change.get('look', LOOKS[0]))]] * 20
+    tracked = track(found)
+    assert [[one.track for one in ones] for ones in tracked] == [[0]] * 20 + [[]] * gap + [[1]] * 20
+
+
+def test_a_look_tells_people_apart_in_any_light():
+    rng = np.random.default_rng(11)
+    eyes = Face((60., 50., 90., 52.))
+    scenes = [changed(photo, lambda pixels: pixels) for photo in (PHOTOS[0], PHOTOS[0][:, ::-1])]
+    looks = [look_of(scene, eyes) for scene in scenes]
+    shifted = look_of(changed(scenes[0], lambda pixels: 0.6 * pixels + 20 + rng.normal(0, 4, pixels.shape)),
+                      eyes._replace(eyes=(60.5, 49.5, 90.3, 52.3)))
+    assert looks[0] @ shifted > 0.95 and looks[0] @ looks[1] < 0.9
+    # turned with its head, and larger
+    turned = np.rot90(np.kron(scenes[0], np.ones((2, 2, 1), np.uint8)))
+    assert looks[0] @ look_of(turned, Face((100., 320 - 120., 104., 320 - 180.))) > 0.95
+    assert look_of(np.full((20, 20, 3), 9, np.uint8), eyes) is None
+
+
+# --- who is chosen ---------------------------------------------------------------------------------------------
+
+def sized(x, side, y=100.):
+    """A Face with a box."""
+    return face(x, y)._replace(box=(x, y, x + side, y + side))
+
+
+def side_by_side(frames=120, sides=(103, 100), noise=8):
+    """Two people whose sizes jitter, so that now one and now the other is larger; sorted as detectors do."""
+    rng = np.random.default_rng(12)
+    return [sorted((sized(x, side + rng.normal(0, noise)) for x, side in zip((50., 300.), sides)),
+                   key=lambda found: found.box[0] - found.box[2]) for _ in range(frames)]
+
+
+def test_the_largest_does_not_change_within_a_shot():
+    found = side_by_side()
+    first = np.array([faces[0].eyes[0] for faces in found])
+    assert np.count_nonzero(np.diff(first)) > 20
+    tracked = track(found, faces='largest')
+    assert len({one.face.eyes[0] > 200 for ones in tracked for one in ones if one.chosen}) == 1
+    assert all([one.strength for one in ones if one.chosen] == [1] for ones in tracked)
+    others = [one for ones in tracked for one in ones if not one.chosen]
+    assert len(others) == len(found) and {(one.strength, one.reason) for one in others} == {(0, 'it was not chosen (--faces)')}
+
+
+@pytest.mark.parametrize('faces, expected', [('largest', {50}), ('0', {50}), ('1', {300}), ('0,2', {50, 550}),
+                                             ('all', {50, 300, 550})])
+def test_numbers_are_tracks_by_size(faces, expected):
+    # the third comes later, and is the largest then
+    found = [pair + [sized(550., 200)] * (k >= 60) for k, pair in enumerate(side_by_side(sides=(120, 100), noise=2))]
+    tracked = track(found, faces=faces)
+    assert {one.found_eyes[0] for ones in tracked for one in ones if one.chosen} == expected
+    assert len({tuple(numbers[:1]) for numbers in of('track', tracked)}) == 1
+
+
+def test_each_shot_has_its_own_choice():
+    frames = [PHOTOS[k >= 30] for k in range(60)]
+    before, after = [sized(50., 120), sized(300., 100)], [sized(50., 100), sized(300., 120)]
+    tracked = track([before] * 30 + [after] * 30, frames, faces='largest')
+    assert [ones[0][0] for ones in of('found_eyes', tracked)] == [50] * 30 + [300] * 30
+
+
+def test_nobody_at_the_beginning():
+    found = [[] if k < 40 else [sized(50., 100)] + [sized(300., 200)] * (k >= 90) for k in range(120)]
+    assert [ones[0][0] if ones else 0 for ones in of('found_eyes', track(found, faces='largest'))] == [0] * 40 + [50] * 80
+
+
+def test_who_comes_after_the_chosen_one_was_long_gone_takes_his_place():
+    bystander = sized(300., 80)
+    found = [[bystander] + [sized(50., 100)] * (k < 30 or k >= 200) for k in range(260)]
+    tracked = track(found, faces='largest')
+    assert [[eyes[0] for eyes in ones] for ones in of('found_eyes', tracked)] == [[50]] * 30 + [[]] * 170 + [[50]] * 60
+    assert of('track', tracked)[29] != of('track', tracked)[-1]
+
+
+def test_faces_that_are_no_choice():
+    with pytest.raises(GazeError, match='--faces'):
+        Tracker(FPS, faces='smallest')
+
+
+# --- strengths -------------------------------------------------------------------------------------------------
 
 def smoothstep(share):
     return share * share * (3 - 2 * share)
@@ -150,6 +284,44 @@ def test_a_turned_face_fades_out_before_and_in_after():
     assert [ones[0].reason for ones in tracked] == ['turned away' if 30 <= k < 40 else '' for k in range(80)]
     hard = strengths(found, fade_s=0)
     np.testing.assert_array_equal(hard, [0 if 30 <= k < 40 else 1 for k in range(80)])
+
+
+def turning(found):
+    """The share of a face whose head may be turned by 20 degrees in full, and by 30 at all."""
+    return min(max((30 - abs(found.yaw)) / 10, 0), 1)
+
+
+def test_a_head_that_turns_slowly_is_corrected_less_and_less():
+    yaws = np.concatenate([np.full(20, 0.), np.linspace(0, 40, 120), np.full(20, 40.), np.linspace(40, 0, 120)])
+    found = strengths([[face(50., yaw=yaw)] for yaw in yaws], share=turning)
+    assert (found[yaws < 17] == 1).all() and (found[yaws > 30] == 0).all()
+    assert (np.diff(found[:140]) <= 1e-9).all() and (np.diff(found[160:]) >= -1e-9).all()
+    assert 0.4 < found[20:140][np.argmin(abs(yaws[20:140] - 25))] < 0.6 and abs(np.diff(found)).max() < 0.06
+
+
+def test_no_strength_changes_faster_than_the_fade():
+    rng = np.random.default_rng(13)
+    yaws = np.repeat(rng.uniform(0, 35, 40), rng.integers(1, 20, 40))
+    found = strengths([[face(50., yaw=yaw)] if rng.random() > 0.02 else [] for yaw in yaws], share=turning)
+    assert found.max() > 0.95 and found.min() == 0 and abs(np.diff(found)).max() <= 1.6 / FADE
+
+
+def test_noise_of_measured_angles_is_no_flicker():
+    yaws = 25 + np.random.default_rng(14).normal(0, 0.5, 200)
+    found = strengths([[face(50., yaw=yaw)] for yaw in yaws], share=turning)
+    assert np.diff(found).std() < 0.2 * np.diff([smoothstep(turning(face(50., yaw=yaw))) for yaw in yaws]).std()
+
+
+def test_looking_away():
+    found = [[face(50.), face(400.)] for _ in range(30 * FPS)]
+    first, again = ([[one.strength for one in ones] for ones in track(found, look_away=True)] for _ in range(2))
+    assert first == again
+    for own in np.array(first).T:
+        assert own.max() == 1 and own.min() == pytest.approx(0.3, abs=0.01) and abs(np.diff(own)).max() <= 1.6 / FADE
+        begins = np.flatnonzero((own[1:] < 0.31) & (own[:-1] >= 0.31))
+        assert len(begins) >= 3 and 4 * FPS - 1 <= np.diff(begins).min() and np.diff(begins).max() <= 10 * FPS + 1
+        assert 0.03 < np.mean(own < 0.31) < 0.2
+    assert np.mean(np.min(first, 1) < 0.5) > 1.3 * np.mean(np.array(first)[:, 0] < 0.5)
 
 
 def test_blinks_fade_faster():
@@ -236,7 +408,7 @@ def test_memory_does_not_grow():
     tracker = Tracker(FPS, cuts=False)
     waiting = 0
     for k in range(500):
-        waiting += 1 - len(tracker.push(k, [(face(50.), None)]))
+        waiting += 1 - len(tracker.push(k, [Found(face(50.))]))
         assert waiting <= tracker.delay
         assert len(tracker._moments) <= 2 * tracker.delay + 1
         assert sum(moment.frame is not None for moment in tracker._moments) <= tracker.delay

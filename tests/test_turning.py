@@ -177,6 +177,11 @@ def test_turn_command_on_a_folder(rgb, tmp_path, capsys):
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['good.png']
 
 
+def test_turn_command_asks_for_an_angle(tmp_path, capsys):
+    assert main(['turn', *tiny.arguments(input=photos.PORTRAIT, output=tmp_path / 'out.png')]) == 1
+    assert '--yaw and --pitch say where' in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize('changes, message', [
     ({'yaw': 50}, '--yaw=50 must be between'), ({'input': 'film.mp4'}, 'is a video: turn takes photos'),
     ({'input': 'nothing.jpg'}, 'there is no nothing.jpg'), ({'output': ''}, '--output is needed')])

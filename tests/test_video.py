@@ -10,7 +10,7 @@ from PIL import Image
 
 import tiny
 from gaze_tf.cli.main import main
-from gaze_tf.editing import editor as editor_lib, inputs, mediapipe_detector, stability, video
+from gaze_tf.editing import editor as editor_lib, inputs, mediapipe_detector, stability, tracking, video
 from gaze_tf.editing.editor import GazeEditor
 from gaze_tf.editing.faces import Face
 from gaze_tf.editing.video_files import open_video, write_video
@@ -100,6 +100,27 @@ def test_a_video_comes_back_with_its_sound_rate_and_length(tmp_path, capsys):
     assert not list(tmp_path.glob('.*'))
 
 
+def test_one_person_is_chosen_and_named(tmp_path, monkeypatch, capsys):
+    def two(rgb):
+        """The one at the mark, and another beside, who is found larger in every second frame."""
+        marked, = detector(rgb)
+        one, other = (found._replace(box=(0., 0., side, side)) for found, side in (
+            (marked, 70.), (marked._replace(eyes=(110., 100., 140., 100.)), 60. + 20 * (round(marked.eyes[0]) // 2 % 2))))
+        return sorted([one, other], key=lambda found: -found.box[2])
+
+    monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector', lambda *args: two)
+    make(tmp_path / 'in.mp4', [frame(20 + 2 * k) for k in range(24)])
+    rows = run(tmp_path)
+    chosen = {row['track'] for row in rows if row['strength'] != '0.000'}
+    assert len(rows) == 48 and len(chosen) == 1
+    assert {row['reason'] for row in rows if row['track'] not in chosen} == {'it was not chosen (--faces)'}
+    assert f'chosen: track {chosen.pop()} (from second 0.0 on)' in capsys.readouterr().out
+    assert len({row['track'] for row in run(tmp_path, faces='all') if row['strength'] == '1.000'}) == 2
+    assert main(['correct', *tiny.arguments(model='model', input=tmp_path / 'in.mp4', output=tmp_path / 'out.mp4', faces=2,
+                                            overwrite=True)]) == 1
+    assert 'it was not chosen' in capsys.readouterr().err
+
+
 def test_positions_are_steadier_than_found_and_do_not_lag(tmp_path):
     make(tmp_path / 'in.mp4', [frame(40 + 2 * k) for k in range(30)])
     found = np.array([detector(pixels.astype(np.uint8))[0].eyes[:2] for pixels in frames_of(tmp_path / 'in.mp4')[1]])
@@ -124,6 +145,13 @@ def test_a_turned_head_fades_out_and_in(tmp_path):
     assert painted(after[5], 64) and not painted(after[25], 64) and painted(after[45], 64)
     hard = run(tmp_path, fade=0)
     assert {row['strength'] for row in hard} == {'0.000', '1.000'}
+
+
+def test_looking_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(tracking, 'glancing', lambda track, seconds: 0.363 if seconds > 0.5 else 1.)
+    make(tmp_path / 'in.mp4', [frame(60)] * 20)
+    found = [[float(row['strength']) for row in run(tmp_path, look_away=away)] for away in (False, True)]
+    assert set(found[0]) == {1} and found[1][0] == 1 and found[1][-1] == pytest.approx(0.3, abs=1e-3)
 
 
 @pytest.mark.parametrize('pixels, message', [(frame(0, seen=False), 'none was found'),

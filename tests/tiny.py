@@ -94,10 +94,11 @@ class Painter:
         return self.animate(images, eyes, [1])[:, 0]
 
     def animate(self, images, eyes, alphas):
-        frames = np.repeat(images[:, None], len(alphas), axis=1)
-        for face, own in zip(frames, eyes):
+        alphas = np.broadcast_to(alphas, [len(images), np.shape(alphas)[-1]])
+        frames = np.repeat(images[:, None], alphas.shape[1], axis=1)
+        for face, own, moved in zip(frames, eyes, alphas):
             for x0, y0, x1, y1 in self.boxes(own):
-                for frame, alpha in zip(face, alphas):
+                for frame, alpha in zip(face, moved):
                     frame[y0:y1, x0:x1] = 50 + 100 * alpha
         return frames
 

@@ -14,7 +14,8 @@ machines: what as many seconds of matrix products would have computed.
   lite       one face corrected, and 10 frames of it, by the SavedModel's computation and by the files of `gaze-tf lite`
   pipeline   960 JPEGs from the training stream (one domain), and from the bare decoder
   photo      correcting one photo of 1,024 pixels, beside finding its face and the network alone
-  video      correcting a 10-second 720p clip, beside its frames one by one; for their figures see benchmark_editing.py
+  video      correcting 10-second clips of 720p and 1080p, beside decoding and encoding alone; for figures of both see
+             benchmark_editing.py
   startup    `gaze-tf COMMAND --help` as a whole process, and the bare import of TensorFlow
 """
 import json
@@ -255,7 +256,8 @@ if __name__ == '__main__':
     flags.DEFINE_integer('repeats', 5, 'Calls that are timed, after two that are not.', lower_bound=1)
     flags.DEFINE_enum('precision', 'float32', ['float32', 'bfloat16', 'float16'], 'What networks compute in.')
     flags.DEFINE_string('vgg_weights', '', 'VGG-16 weights, as for `gaze-tf train`; random ones if not given.')
-    flags.DEFINE_string('model', '', 'SavedModel for photo and video; one of full size with random weights if not given.')
+    flags.DEFINE_string('model', '', 'SavedModel for photo and video. If not given: for photo one of full size with random weights, '
+                        'for video the one that comes with gaze_tf.')
     flags.DEFINE_string('output', '', 'Where the results go as JSON; printed in any case.')
     flags.DEFINE_string('measure', '', 'PART:BATCH, measured in this process and printed as JSON (used by the tool itself).')
     app.run(main)

@@ -7,15 +7,19 @@ Their figures, printed below the times:
   sharpness      of the eye boxes after correcting rendered faces 4 times as fine as the model's frame, as a share of
                  before; and without carrying fine detail over. Only with --model
   large          GB of memory of `gaze-tf correct` on a photo of 12,000 x 9,000 pixels (bar: 2). Only with --model
-  video/parts    time of a 10-second 720p clip as a share of finding and correcting its frames one by one (bar: 1)
+  720p/length    time of a 10-second clip of a head that sways as a share of its length (bar: 1; 1080p: 1.5)
+  720p/floor     the same as a multiple of only decoding and encoding it
+  720p/shares    where processor time goes, ffmpeg's included: decoding, finding faces, network (with cutting faces out),
+                 blending, encoding, rest
   tremble        pixels (standard deviation, see `stability.jitter`) by which irises seem to move in a still face with
                  noise, for the detector: in the clip as it was; corrected (bar: no more); and, as what the detector makes
-                 of such eyes, in that clip with corrected eyes that do not move at all. Only with --model
+                 of such eyes, in that clip with corrected eyes that do not move at all
   shift          the same by registration: pixels by which the picture of the eyes shifts from frame to frame, in the clip
-                 as it was, and corrected. Only with --model
+                 as it was, and corrected
 """
 import dataclasses
 import pathlib
+import resource
 import subprocess
 import sys
 import tempfile
@@ -127,38 +131,124 @@ def _under(frame, boxes, shape):
 
 
 def video(model, repeats, seconds_of):
-    """({name: seconds}, figures) of a clip of 1280x720; each is done once."""
+    """({name: seconds}, figures) of clips of two sizes, each done once; without a model that of gaze_tf is used."""
+    from gaze_tf.editing import video as video_lib
+    from gaze_tf.editing.editor import GazeEditor
+    from gaze_tf.editing.mediapipe_detector import MediapipeDetector
+    editor = GazeEditor.load(model or None, detector=MediapipeDetector(video_lib.SMALLEST))
+    seconds, figures = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        for size in ((1280, 720), (1920, 1080)):
+            name = f'{size[1]}p'
+            figures[f'{name}/shares'] = _shares(editor, pathlib.Path(folder), size)
+            whole, floor = _times(editor, pathlib.Path(folder), size)
+            seconds.update({f'video, {name}': [whole], f'{name}, decoding and encoding': [floor]})
+            figures.update({f'{name}/length': whole / SECONDS, f'{name}/floor': whole / floor})
+        figures.update(_trembling(editor, pathlib.Path(folder)))
+    return seconds, figures
+
+
+def _swaying(size, count):
+    """Frames of the portrait, which sways, with sensor noise."""
+    width, height = size
+    portrait = Image.fromarray(_portrait(height))
+    rng = np.random.default_rng(0)
+    noise = [rng.normal(0, 3, (height, width, 3)).astype(np.float32) for _ in range(4)]
+    for number in range(count):
+        place = (width - height) / 2 + 0.05 * height * np.sin(2 * np.pi * number / 60)
+        frame = portrait.transform(size, Image.Transform.AFFINE, (1, 0, -place, 0, 1, 0), Image.Resampling.BILINEAR)
+        yield np.clip(np.asarray(frame) + noise[number % 4], 0, 255).astype(np.uint8)
+
+
+def _write(path, size, frames):
+    from gaze_tf.editing.video_files import write_video
+    with write_video(path, size, Fraction(FPS)) as out:
+        for frame in frames:
+            out.write(frame)
+
+
+def _read(path):
+    from gaze_tf.editing.video_files import open_video
+    with open_video(path) as frames:
+        yield from frames
+
+
+def _times(editor, folder, size):
+    """Seconds of a clip from file to file, with its eyes corrected, and as it is."""
+    from gaze_tf.editing import inputs, video as video_lib
+    source, target = folder / 'in.mp4', folder / 'out.mp4'
+    _write(source, size, _swaying(size, FPS * SECONDS))
+    found = []
+    for work in (lambda: video_lib.correct(editor, inputs.Source(source, None, target)),
+                 lambda: _write(target, size, _read(source))):
+        start = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - start)
+    return found
+
+
+def _shares(editor, folder, size):
+    """Of the processor time that a clip of a second takes, what its parts take that are done one after the other."""
+    from gaze_tf.editing import blend, inputs, video as video_lib
+    source, target = folder / 'short.mp4', folder / 'out.mp4'
+    _write(source, size, _swaying(size, FPS))
+
+    def correct():
+        video_lib.correct(editor, inputs.Source(source, None, target))
+
+    correct()       # builds graphs
+    whole, _ = _processor_seconds(correct)
+    decoding, frames = _processor_seconds(lambda: list(_read(source)))
+    finder = editor.finder(FPS)
+    finding, found = _processor_seconds(lambda: [finder(rgb)[0] for rgb in frames])
+
+    def paint(start):
+        chunk, faces = frames[start:start + 8], found[start:start + 8]
+        codes = None
+        # once for codes, once when they and positions are smoothed
+        for _ in range(2):
+            aligned = [editor.frame_of(face, rgb) for face, rgb in zip(faces, chunk)]
+            cuts = np.stack([frame.cut(rgb).numpy() for frame, rgb in zip(aligned, chunk)])
+            eyes = np.stack([frame.eyes for frame in aligned])
+            if codes is None:
+                codes = editor.network.paint_codes(cuts, eyes)
+        return list(zip(chunk, aligned, cuts, editor.network.paint(cuts, eyes, list(codes))))
+
+    painting, painted = _processor_seconds(lambda: [work for start in range(0, len(frames), 8) for work in paint(start)])
+    blending, results = _processor_seconds(lambda: [
+        blend.put_back(rgb, frame, cut, after, editor.network.boxes(frame.eyes)) for rgb, frame, cut, after in painted])
+    encoding, _ = _processor_seconds(lambda: _write(target, size, results))
+    parts = [decoding, finding, painting, blending, encoding]
+    return [part / whole for part in [*parts, whole - sum(parts)]]
+
+
+def _processor_seconds(work):
+    """(processor seconds of this process and of those that it ran, what `work` returns)"""
+    def used():
+        return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, (
+            resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+
+    start = used()
+    result = work()
+    return used() - start, result
+
+
+def _trembling(editor, folder):
+    """Figures of a still face with noise."""
     from gaze_tf.editing import inputs, stability, video as video_lib
-    from gaze_tf.editing.video_files import open_video, write_video
-    editor = _editor(model, smallest=video_lib.SMALLEST)
+    source, target = folder / 'in.mp4', folder / 'out.mp4'
     still = np.zeros((720, 1280, 3)) + 90
     still[:, 280:1000] = _portrait(720)
     rng = np.random.default_rng(0)
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = (pathlib.Path(folder) / f'{name}.mp4' for name in ('in', 'out'))
-        with write_video(source, (1280, 720), Fraction(FPS)) as out:
-            for _ in range(FPS * SECONDS):
-                out.write(np.clip(still + rng.normal(0, 3, still.shape), 0, 255).astype(np.uint8))
-        editor.correct(still.astype(np.uint8))
-        one_by_one = time.perf_counter()
-        with open_video(source) as frames:
-            for rgb in frames:
-                editor.correct(rgb)
-        one_by_one = time.perf_counter() - one_by_one
-        whole = time.perf_counter()
-        video_lib.correct(editor, inputs.Source(source, None, target))
-        whole = time.perf_counter() - whole
-        figures = {'video/parts': whole / one_by_one}
-        if model:
-            with open_video(source) as before, open_video(target) as after:
-                first = still.astype(np.uint8)
-                moved = editor.correct(first).image.astype(int) - first
-                figures['tremble'] = [stability.jitter(_irises(editor, frames)) for frames in (before, after)]
-                fixed = (np.clip(rgb + moved, 0, 255).astype(np.uint8) for rgb in before)
-                figures['tremble'].append(stability.jitter(_irises(editor, fixed)))
-                face, = editor.find(first)
-                figures['shift'] = [stability.jitter(_shifts(frames, face)) for frames in (before, after)]
-    return {'video': [whole], 'its frames one by one': [one_by_one]}, figures
+    _write(source, (1280, 720), (np.clip(still + rng.normal(0, 3, still.shape), 0, 255).astype(np.uint8)
+                                 for _ in range(FPS * 4)))
+    video_lib.correct(editor, inputs.Source(source, None, target))
+    first = still.astype(np.uint8)
+    moved = editor.correct(first).image.astype(int) - first
+    fixed = (np.clip(rgb + moved, 0, 255).astype(np.uint8) for rgb in _read(source))
+    tremble = [stability.jitter(_irises(editor, frames)) for frames in (_read(source), _read(target), fixed)]
+    face, = editor.find(first)
+    return {'tremble': tremble, 'shift': [stability.jitter(_shifts(_read(path), face)) for path in (source, target)]}
 
 
 def _irises(editor, frames, count=90):

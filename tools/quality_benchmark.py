@@ -44,7 +44,7 @@ SHORT = ['--steps=1500', '--decay_start=750', '--lam_r=90']
 VARIANTS = {
     'method': ('everything', []),
     'short': ('everything, trained as shortly as those below', SHORT),
-    'no_palette': ("without palettes: the paper's method", [*SHORT, '--palette=0']),
+    'no_palette': ("without palettes", [*SHORT, '--palette=0']),
     'no_pam': ("without PAM's codes", [*SHORT, '--nouse_pam']),
     'no_sat': ('without Synthesis-As-Training', [*SHORT, '--nouse_sat']),
     'no_sp': ('without spectral normalisation', [*SHORT, '--nouse_sp']),

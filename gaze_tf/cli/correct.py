@@ -24,8 +24,10 @@ def define_flags(values):
                                       'a video: CSV, a row for each frame and face).', flag_values=values)
     flags.DEFINE_float('smoothing', 1.2, 'Of a video: seconds over which positions of eyes are smoothed; 0: not.',
                        lower_bound=0, upper_bound=2, flag_values=values)
-    flags.DEFINE_float('fade', 0.25, 'Of a video: seconds in which the change fades where a face turns away or is lost; '
-                                     '0: at once.', lower_bound=0, upper_bound=2, flag_values=values)
+    flags.DEFINE_float('fade', 0.25, 'Of a video: seconds that the change takes at least to fade away or in, as where a '
+                       'face turns away or is lost; 0: at once.', lower_bound=0, upper_bound=2, flag_values=values)
+    flags.DEFINE_boolean('look_away', False, 'Of a video: every 4 to 10 seconds each face looks for less than a second nearly '
+                         'where it really looked, as people do who do not stare.', flag_values=values)
     flags.DEFINE_boolean('cuts', True, 'Of a video: look for cuts, over which nothing is smoothed.', flag_values=values)
 
 
@@ -50,10 +52,10 @@ def _one(values, eyes, alpha):
     from gaze_tf.editing.photo import Photo
     photo = Photo.open(source.path)
     edited = GazeEditor.load(values.model, faces.limits(values)).correct(photo, source.eyes, values.faces, alpha, values.blend)
-    if values.report:
-        faces.write_report(values.report, edited.faces)
     faces.refuse_if_none(source.path, edited.faces)
     edited.save(source.output, values.mark)
+    if values.report:
+        faces.write_report(values.report, edited.faces)
     print('\n'.join([f'Wrote {source.output}', *faces.describe(edited.faces), *photo.notes,
                      *faces.mark_notes(values, [source])]))
 
@@ -98,7 +100,7 @@ def _video(values, eyes, alpha):
     detector = None if eyes else MediapipeDetector(video.SMALLEST)
     editor = GazeEditor.load(values.model, faces.limits(values), detector)
     summary = video.correct(editor, source, values.report or None, values.faces, alpha, values.blend, values.smoothing,
-                            values.fade, values.cuts, values.mark)
+                            values.fade, values.cuts, values.mark, values.look_away)
     print('\n'.join([f'Wrote {source.output}: {summary}', *faces.mark_notes(values, [source])]))
     if summary.problem:
         raise GazeError(f'{summary.problem} Only those are in {source.output}.')

@@ -17,6 +17,12 @@ def define_flags(values):
     flags.DEFINE_enum('blend', 'feather', ['feather', 'poisson', 'hard'],
                       'How eyes are put back: colours matched on average and faded towards the rim of the eye box, '
                       'matched all along the rim, or just as painted.', flag_values=values)
+    flags.DEFINE_float('full_yaw', Limits().full_yaw, 'Faces turned to the side by more degrees than this are corrected less, '
+                       'down to nothing at --max_yaw.', flag_values=values)
+    flags.DEFINE_float('full_pitch', Limits().full_pitch, '--full_yaw for heads that are raised or lowered.',
+                       flag_values=values)
+    flags.DEFINE_float('full_gaze', Limits().full_gaze, '--full_yaw for eyes that look past the camera to the side.',
+                       flag_values=values)
     define_photo_flags(values)
 
 
@@ -34,10 +40,15 @@ def define_photo_flags(values):
     flags.DEFINE_list('eyes', [], 'Eye centres of a photo, to do without finding faces: left_x,left_y,right_x,right_y in '
                                   'pixels, the eye with the smaller x first.', flag_values=values)
     flags.DEFINE_string('faces', 'largest', 'Which faces of a photo: largest, all, or numbers by size, from 0, the '
-                                            'largest, such as 0,2.', flag_values=values)
+                        'largest, such as 0,2. In a video: chosen by size at the beginning of each shot, and kept to its end.',
+                        flag_values=values)
     flags.DEFINE_float('min_eye_px', Limits().min_eye_px, 'Faces whose eyes are narrower than this, in pixels, are left alone.',
                        flag_values=values)
     flags.DEFINE_float('max_yaw', Limits().max_yaw, 'Faces turned to the side by more degrees than this are left alone.',
+                       flag_values=values)
+    flags.DEFINE_float('max_pitch', Limits().max_pitch, 'Faces raised or lowered by more degrees than this are left alone.',
+                       flag_values=values)
+    flags.DEFINE_float('max_gaze', Limits().max_gaze, 'Eyes that look to the side by more degrees than this are left alone.',
                        flag_values=values)
     flags.DEFINE_float('max_roll', Limits().max_roll, 'Faces tilted by more degrees than this are left alone.',
                        flag_values=values)
@@ -67,7 +78,7 @@ def mark_notes(values, sources):
 
 def limits(values):
     """The Limits of faces that are edited."""
-    return Limits(*(values[name].value for name in Limits._fields))
+    return Limits(**{name: values[name].value for name in Limits._fields if name in values})
 
 
 def read_eyes(values):
@@ -96,8 +107,14 @@ def numbers(values, name):
 
 def describe(reports):
     """What was done to each face, a line each."""
-    return [f'face {report.index}: ' + (f'left as it was: {report.reason}' if report.reason else 'done')
-            for report in reports]
+    return [f'face {report.index}: ' + _outcome(report) for report in reports]
+
+
+def _outcome(report):
+    if report.reason:
+        return f'left as it was: {report.reason}'
+    # full_yaw and its like
+    return 'done' if report.strength == 1 else f'done at {report.strength:.0%} of full strength, as its head or gaze is turned'
 
 
 class NothingEdited(GazeError):

@@ -16,8 +16,8 @@ from gaze_tf.errors import GazeError
 def define_flags(values):
     flags.DEFINE_string('input', '', "A photo, a folder or a quoted pattern ('holiday/*.jpg') of photos.", flag_values=values)
     flags.DEFINE_string('output', '', 'The file to write, or the folder if --input is several photos.', flag_values=values)
-    flags.DEFINE_float('yaw', 0, "Degrees from the camera, positive towards the image's right; up to 25 looks best.",
-                       flag_values=values)
+    flags.DEFINE_float('yaw', 0, "Degrees from the camera, positive towards the image's right; up to 25 looks best, and 40 "
+                       'is the most.', flag_values=values)
     flags.DEFINE_float('pitch', 0, 'Degrees from the camera, positive up; up to 20 looks best.', flag_values=values)
     flags.DEFINE_string('faces', 'largest', 'Which faces of a photo: largest, all, or numbers by size, from 0, the largest, '
                                             'such as 0,2.', flag_values=values)
@@ -26,6 +26,8 @@ def define_flags(values):
 
 def run(values):
     require(values, 'input', 'output')
+    if not values['yaw'].present and not values['pitch'].present:
+        raise GazeError('--yaw and --pitch say where the eyes are to look: give one of them, such as --yaw=20.')
     from gaze_tf.turning.eyeball import check_angles
     check_angles(values.yaw, values.pitch)
     from gaze_tf.editing import inputs

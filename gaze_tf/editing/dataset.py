@@ -1,5 +1,6 @@
 """A training set in CelebAGaze's layout from one's own photos: faces found, aligned and cut out."""
 import json
+import math
 import pathlib
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ MAX_ENLARGED = 2.
 # irises within so much of the eye's width from its middle look at the camera, those beyond the
 # second number look elsewhere; in between, and on heads that are turned further than this, the irises do not tell
 _AT_CAMERA, _ELSEWHERE, _MAX_YAW = 0.05, 0.09, 15.
+# a training set is to have gazes and nods of all kinds
+_LIMITS = faces_lib.Limits(max_pitch=math.inf, max_gaze=math.inf)
 
 
 class Photos(NamedTuple):
@@ -30,7 +33,7 @@ class Photos(NamedTuple):
     domain: str
 
 
-def make(sources, output, detector, img_size=256, faces='largest', limits=faces_lib.Limits()):
+def make(sources, output, detector, img_size=256, faces='largest', limits=_LIMITS):
     """Writes faces as CelebAGaze has them: 1/NAME.jpg, 1.txt (domain X), 0/NAME.jpg, 0.txt (domain Y), rejects.json.
 
     Args:

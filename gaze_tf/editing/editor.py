@@ -12,9 +12,11 @@ from gaze_tf.align import frame_of
 from gaze_tf.config import check_finite
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
 from gaze_tf.editing.covered import with_seen
+from gaze_tf.editing.following import Follower
 from gaze_tf.editing.network import Network
 from gaze_tf.editing.photo import Photo
 from gaze_tf.editing.photo_reading import MAX_PIXELS
+from gaze_tf.editing.strength import seen, strength_of
 from gaze_tf.errors import GazeError
 
 # faces that the network is given at once
@@ -27,13 +29,15 @@ class FaceReport(NamedTuple):
     """What was done to a face, and why not.
 
     index: by size in its photo, from 0, the largest; done: whether its eyes were repainted; reason: why not, or '';
-    face: the Face; sharpness: of its eye boxes after, as a share of that before.
+    face: the Face; sharpness: of its eye boxes after, as a share of that before; strength: how far its gaze was moved, from 0
+    to 1: of a face that is turned not all the way.
     """
     index: int
     face: faces_lib.Face
     done: bool
     reason: str = ''
     sharpness: Optional[float] = None
+    strength: float = 0.
 
 
 class Edited(NamedTuple):
@@ -115,18 +119,30 @@ class GazeEditor:
             raise GazeError(f'--frames: {len(work.cuts)} faces of {side}x{side} pixels in {len(alphas)} frames are more than '
                             f'{MAX_PIXELS // 10 ** 6} million pixels: ask for fewer frames or faces.')
         painted = {index: np.concatenate([
-            self.network.animate(cut[None], work.frames[index].eyes[None], alphas[start:start + ALPHAS])[0]
+            self.network.animate(cut[None], work.frames[index].eyes[None],
+                                 work.reports[index].strength * alphas[start:start + ALPHAS])[0]
             for start in range(0, len(alphas), ALPHAS)]) for index, cut in work.cuts.items()}
         frames = (self._put_back(work, {index: frames[k] for index, frames in painted.items()}, blend, (1., 1.)).image
                   for k in order)
         return frames, work.reports
 
-    def find(self, rgb):
-        """All faces of a photo uint8 [H, W, 3], the largest first."""
+    @property
+    def detector(self):
+        """What finds faces."""
         if self._detector is None:
             from gaze_tf.editing.mediapipe_detector import MediapipeDetector
             self._detector = MediapipeDetector()
-        return self._detector(rgb)
+        return self._detector
+
+    def find(self, rgb):
+        """All faces of a photo uint8 [H, W, 3], the largest first."""
+        return self.detector(rgb)
+
+    def finder(self, fps):
+        """What finds the faces of a video's frames, called with one after the other, as `find` does those of a photo: a
+        Follower where the detector has a method `mark`."""
+        mark = getattr(self.detector, 'mark', None)
+        return Follower(self.find, mark, fps) if mark else self.find
 
     def frame_of(self, face, rgb):
         """The model's Frame of a Face in a photo uint8 [H, W, 3]."""
@@ -148,22 +164,27 @@ class GazeEditor:
             some = keys[start:start + BATCH]
             cuts = np.stack([works[number].cuts[index] for number, index in some])
             eyes = np.stack([works[number].frames[index].eyes for number, index in some])
-            painted.update(zip(some, self.repainted(cuts, eyes, alphas)))
+            strengths = np.array([works[number].reports[index].strength for number, index in some])
+            painted.update(zip(some, self.repainted(cuts, eyes, strengths[:, None] * alphas)))
         # an eye with alpha 0 stays as it is
         strengths = [float(value != 0) for value in alphas]
         return [self._put_back(work, {index: painted[number, index] for index in work.cuts}, blend, strengths)
                 for number, work in enumerate(works)]
 
     def repainted(self, cuts, eyes, alphas, codes=None):
-        """Faces in the model's frame, uint8 [B, S, S, 3] with eyes [B, 4], the gaze of each eye moved by its alpha of [2];
-        codes: content codes to correct with instead of their own (see `Network.paint`)."""
-        if (alphas == 1).all():
-            return self.network.correct(cuts, eyes) if codes is None else self.network.paint(cuts, eyes, codes)
-        frames = self.network.animate(cuts, eyes, alphas)
-        for frame, own in zip(frames, eyes):
-            x0, y0, x1, y1 = self.network.boxes(own)[1]
-            frame[0, y0:y1, x0:x1] = frame[1, y0:y1, x0:x1]
-        return frames[:, 0]
+        """Faces in the model's frame, uint8 [B, S, S, 3] with eyes [B, 4], the gaze of each eye moved by its alpha of
+        [B, 2]; codes: content codes to correct with instead of their own, where both alphas are 1 (see `Network.paint`)."""
+        result, full = np.empty_like(cuts), (alphas == 1).all(axis=1)
+        if full.any():
+            result[full] = (self.network.correct(cuts[full], eyes[full]) if codes is None else
+                            self.network.paint(cuts[full], eyes[full], [codes[k] for k in np.flatnonzero(full)]))
+        if not full.all():
+            frames = self.network.animate(cuts[~full], eyes[~full], alphas[~full])
+            for frame, own in zip(frames, eyes[~full]):
+                x0, y0, x1, y1 = self.network.boxes(own)[1]
+                frame[0, y0:y1, x0:x1] = frame[1, y0:y1, x0:x1]
+            result[~full] = frames[:, 0]
+        return result
 
     def _put_back(self, work, painted, blend, strengths):
         if blend not in blend_lib.BLENDS:
@@ -173,7 +194,8 @@ class GazeEditor:
         for index, after in painted.items():
             frame = work.frames[index]
             boxes = self.network.boxes(frame.eyes)
-            image = blend_lib.put_back(image, frame, work.cuts[index], after, boxes, blend, strengths,
+            image = blend_lib.put_back(image, frame, work.cuts[index], after, boxes, blend,
+                                       [seen(reports[index].strength) * strength for strength in strengths],
                                        in_place=image is not work.rgb)
             reports[index] = reports[index]._replace(
                 sharpness=blend_lib.sharpness_kept(work.rgb, image, frame, boxes))
@@ -199,9 +221,10 @@ def chosen_faces(rgb, find, limits=faces_lib.Limits(), eyes=None, faces='largest
     else:
         found = [faces_lib.eyes_given(eyes, size)]
         chosen = {0: found[0]}
-    reasons = [faces_lib.why_not(face, limits, size) if index in chosen else 'it was not chosen (--faces)'
+    reasons = [faces_lib.why_not(face, limits, size) if index in chosen else faces_lib.NOT_CHOSEN
                for index, face in enumerate(found)]
-    return [FaceReport(index, face, not reason, reason) for index, (face, reason) in enumerate(zip(found, reasons))]
+    return [FaceReport(index, face, not reason, reason, strength=0. if reason else strength_of(face, limits))
+            for index, (face, reason) in enumerate(zip(found, reasons))]
 
 
 def alphas_of_eyes(alpha):

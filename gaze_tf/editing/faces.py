@@ -1,6 +1,7 @@
 """Faces and their eyes: what is known of a face in a photo, and which faces are left alone.
 
-A detector is any callable: rgb uint8 [H, W, 3] → list of Face, the largest first.
+A detector is any callable: rgb uint8 [H, W, 3] → list of Face, the largest first. In videos one with a method `mark`, see
+`MediapipeDetector.mark`, need not find faces anew in each frame.
 """
 import math
 from typing import NamedTuple, Optional
@@ -11,6 +12,10 @@ from gaze_tf.errors import GazeError
 MIN_APART = 4
 # of Face.seen: below it counts as covered
 MIN_SEEN = 0.5
+# Eye widths by which irises move along the eyes: for a degree that mediapipe sees of a head's turn, while the eyes stay on
+# the camera (60 portraits); and for a degree that the eyes turn (204 photos with turned eyes, see docs/turning.md).
+_ALONG_PER_YAW, _ALONG_PER_GAZE = 0.0052, 0.0042
+NOT_CHOSEN = 'it was not chosen (--faces)'
 
 
 class Face(NamedTuple):
@@ -25,6 +30,7 @@ class Face(NamedTuple):
     yaw, roll: degrees; of the head to the side (0: facing the camera; positive: towards larger x), and of the line
     from the person's right eye to the left one (0: level; positive: clockwise; beyond 90: upside down).
     box: (x0, y0, x1, y1) around the face.
+    pitch: degrees of the head up (positive) or down.
     seen: how surely both eyes are to be seen and not covered, 0 to 1, see `covered.with_seen`.
     """
     eyes: tuple
@@ -34,20 +40,28 @@ class Face(NamedTuple):
     yaw: Optional[float] = None
     roll: Optional[float] = None
     box: Optional[tuple] = None
+    pitch: Optional[float] = None
     seen: Optional[float] = None
 
 
 class Limits(NamedTuple):
-    """What a face must be like to be edited.
+    """What a face must be like to be edited, and to be edited in full.
 
+    Up to full_yaw, full_pitch and full_gaze degrees (see `gaze_aside`) faces are edited in full, from there on less and less,
+    beyond max_yaw, max_pitch and max_gaze not at all. The model for people was trained on eyes turned by up to 30 degrees.
     The defaults are for what MediapipeDetector measures. It sees less than the whole turn of a head: 15 degrees
     for 20 and 21 for 30 in turns of a portrait that were rendered; a man in profile has 57. Open eyes had an openness
-    of 0.28 to 0.42, painted eyelids that are quite shut 0.09.
+    of 0.28 to 0.42, painted eyelids that are quite shut 0.09. Four fifths of 60 formal portraits had a pitch of -7 to 4.
     """
     min_eye_px: float = 8
     max_yaw: float = 30
     max_roll: float = 45
     min_openness: float = 0.12
+    full_yaw: float = 20
+    max_pitch: float = 25
+    full_pitch: float = 15
+    max_gaze: float = 45
+    full_gaze: float = 30
 
 
 def why_not(face, limits=Limits(), size=None):
@@ -62,13 +76,34 @@ def why_not(face, limits=Limits(), size=None):
         return f'its eyes are {face.eye_width:.3g} pixels wide (at least {limits.min_eye_px:g})'
     if face.yaw is not None and abs(face.yaw) > limits.max_yaw:
         return f'its head is turned by {abs(face.yaw):.3g} degrees (at most {limits.max_yaw:g})'
+    if face.pitch is not None and abs(face.pitch) > limits.max_pitch:
+        way = 'raised' if face.pitch > 0 else 'lowered'
+        return f'its head is {way} by {abs(face.pitch):.3g} degrees (at most {limits.max_pitch:g})'
     if face.roll is not None and abs(face.roll) > limits.max_roll:
         return f'its head is tilted by {abs(face.roll):.3g} degrees (at most {limits.max_roll:g})'
     if face.openness is not None and min(face.openness) < limits.min_openness:
         return f'an eye is open by {min(face.openness):.2g} of its width (at least {limits.min_openness:g})'
     if face.seen is not None and face.seen < MIN_SEEN:
         return 'its eyes are covered'
+    aside = gaze_aside(face)
+    if aside is not None and abs(aside) > limits.max_gaze:
+        return f'its eyes look aside by {abs(aside):.3g} degrees (at most {limits.max_gaze:g})'
     return ''
+
+
+def gaze_aside(face):
+    """Degrees by which a Face looks past the camera to the side, positive towards larger x, or None if it does not tell.
+
+    How far irises are from the middles of their eyes, less what the head's turn does to that. For people who look at the
+    camera it has a standard deviation of 4 degrees. (Up and down irises tell too little: 7 degrees.)
+    """
+    if face.irises is None or not face.eye_width or face.yaw is None:
+        return None
+    eyes, irises = ((points[2] - points[0], points[3] - points[1], points[0] + points[2], points[1] + points[3])
+                    for points in (face.eyes, face.irises))
+    apart = math.hypot(*eyes[:2])
+    along = sum((irises[2 + axis] - eyes[2 + axis]) / 2 * eyes[axis] for axis in (0, 1)) / apart / face.eye_width
+    return (along + _ALONG_PER_YAW * face.yaw) / _ALONG_PER_GAZE
 
 
 def choose(faces, which):
@@ -107,6 +142,13 @@ def eyes_given(eyes, size):
     if apart < MIN_APART:
         raise GazeError(f'--eyes: {_text(eyes)} are {apart:g} pixels apart (at least {MIN_APART}).')
     return Face(eyes)
+
+
+def same_eyes(face, other):
+    """Whether two Faces of one picture are the same: the middles between their eyes are nearer than half an eye distance."""
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = face.eyes, other.eyes
+    apart = max(math.hypot(x1 - x0, y1 - y0), math.hypot(u1 - u0, v1 - v0))
+    return math.hypot(x0 + x1 - u0 - u1, y0 + y1 - v0 - v1) < apart
 
 
 def _inside(points, size):

@@ -23,7 +23,8 @@ _SAVE_EVERY = 10
 def face_row(report):
     """A FaceReport for JSON."""
     row = {'index': report.index, 'done': report.done, **report.face._asdict()}
-    row.update({'reason': report.reason} if report.reason else {'sharpness': report.sharpness})
+    row.update({'reason': report.reason} if report.reason else
+               {'sharpness': report.sharpness, 'strength': report.strength})
     return {name: _rounded(value) for name, value in row.items() if value is not None}
 
 

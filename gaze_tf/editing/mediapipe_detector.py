@@ -1,6 +1,7 @@
 """Faces and eyes by mediapipe: it finds them in squares of a picture, then marks each in an upright cut-out."""
 import cmath
 import contextlib
+import functools
 import math
 import os
 import re
@@ -10,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from gaze_tf.editing.faces import Face
+from gaze_tf.editing.faces import Face, same_eyes
 from gaze_tf.errors import GazeError
 
 _SQUARE = 192       # what the finder looks at, in pixels
@@ -19,8 +20,23 @@ _FOUND = 0.12       # side of the faces it reliably finds in a square, as a shar
 _CUT = 1.5          # side of the cut-out as a share of the face's
 _CUT_PX = 256       # with these two, positions in a mirrored picture are those mirrored; coarser ones are shifted
 _AGREE = 0.2        # of an eye's width: how far apart two views may see an eye. Faces: up to 0.08; lamps: from 0.27
-# the mesh's vertices for outer and inner corner, middle of the upper and lower eyelid, and iris, of both eyes
-_VERTICES = np.array([[33, 133, 159, 145, 468], [263, 362, 386, 374, 473]])
+# the mesh's vertices for outer and inner corner, middle of the upper and lower eyelid, and iris, of both eyes; and, the same
+# for both, between the eyebrows and below the nose: the line through these is upright where a head is, and no jaw moves it
+_VERTICES = np.array([[33, 133, 159, 145, 468, 9, 164], [263, 362, 386, 374, 473, 9, 164]])
+# mediapipe's graph that marks the face in a part of a picture without looking for it
+_MARKER = '''
+input_stream: "image"
+input_stream: "part"
+input_side_packet: "with_attention"
+output_stream: "landmarks"
+node {
+  calculator: "FaceLandmarkCpu"
+  input_stream: "IMAGE:image"
+  input_stream: "ROI:part"
+  input_side_packet: "WITH_ATTENTION:with_attention"
+  output_stream: "LANDMARKS:landmarks"
+}
+'''
 # Debian's packages with libraries that mediapipe and its OpenCV need of the system, by the start of their names
 _PACKAGES = {'libGLES': 'libgles2', 'libGL': 'libgl1', 'libEGL': 'libegl1', 'libgthread': 'libglib2.0-0',
              'libglib': 'libglib2.0-0', 'libSM': 'libsm6', 'libICE': 'libice6', 'libXext': 'libxext6',
@@ -65,9 +81,18 @@ class MediapipeDetector:
         picture = Image.fromarray(rgb)
         # mediapipe writes about itself until it has marked a first face
         with contextlib.nullcontext() if self._started else _quiet():
-            faces = self._mark_all(picture, self._find(picture)) or self._mark_all(picture, self._find_turned(picture))
+            faces = self._mark_all(rgb, self._find(picture)) or self._mark_all(rgb, self._find_turned(picture))
         self._started = self._started or bool(faces)
         return sorted(faces, key=lambda face: face.box[0] - face.box[2])
+
+    def mark(self, rgb, face):
+        """The Face that is about where a Face found in a similar picture has its box, and rolled about as it; None if none is.
+
+        Takes a fraction of the time of finding it.
+        """
+        low, high = np.reshape(face.box, (2, 2)) @ (1, 1j)
+        place = _Found(1., (low + high) / 2, (high - low).real, cmath.rect(1, math.radians(face.roll)))
+        return self._mark(rgb, place, self._mesh_of_whole)
 
     def _find(self, picture):
         """_Found of faces that are more or less upright, several of one face among them."""
@@ -104,22 +129,22 @@ class MediapipeDetector:
             found.append(_Found(detection.score[0], middle, max(box.width, box.height) * _SQUARE, left - right))
         return found
 
-    def _mark_all(self, picture, found):
+    def _mark_all(self, rgb, found):
         """Faces that were found, each once."""
         found = sorted(found, key=lambda one: -one.score)
         surest = [one for n, one in enumerate(found)
                   if all(abs(one.middle - other.middle) > max(one.side, other.side) / 2 for other in found[:n])]
         faces = []
-        for face in (self._mark(picture, one) for one in surest):
-            if face and not any(_same_eyes(face, other) for other in faces):
+        for face in (self._mark(rgb, one, self.mesh) for one in surest):
+            if face and not any(same_eyes(face, other) for other in faces):
                 faces.append(face)
         return faces
 
-    def _mark(self, picture, found):
-        """The Face that was found, None if it is none after all."""
+    def _mark(self, rgb, found, mesh):
+        """The Face that was found, None if it is none after all; mesh: `self.mesh`, or what does the same."""
         zoom = cmath.rect(found.side * _CUT / _CUT_PX, cmath.phase(found.across))
-        cut = _cut(picture, found.middle, zoom)
-        marks, mirrored = self._marks(cut), self._marks(cut[:, ::-1])
+        cut = _cut(rgb, found.middle, zoom)
+        marks, mirrored = _marks(mesh(cut)), _marks(mesh(cut[:, ::-1]))
         if marks is None or mirrored is None:
             return None
         mirrored = mirrored[::-1] * (-1, 1, 1)
@@ -127,16 +152,27 @@ class MediapipeDetector:
         apart = np.linalg.norm((marks - mirrored)[:, :2].mean(1)[:, :2], axis=-1).max()
         return _face(both, found, zoom) if apart < _AGREE * np.mean(_widths(both)) else None
 
-    def _marks(self, cut):
-        """Positions of _VERTICES [2, 5, 3] in the cut-out's pixels from its middle, or None."""
-        mesh = self.mesh(cut)
-        return None if mesh is None else (mesh[_VERTICES] - (0.5, 0.5, 0)) * _CUT_PX
-
     def mesh(self, cut):
         """All 478 vertices of the face in a cut-out, rgb uint8 [h, w, 3]: float64 [478, 3], x as a share of its width, y of
         its height, z (depth) of its width; None if there is no face."""
         meshes = self._mesh.process(np.ascontiguousarray(cut)).multi_face_landmarks
-        return np.array([(point.x, point.y, point.z) for point in meshes[0].landmark]) if meshes else None
+        return _vertices(meshes[0]) if meshes else None
+
+    @functools.cached_property
+    def _marker(self):
+        """A function of pictures for `_mesh_of_whole`; photos do without."""
+        from mediapipe.framework.formats.rect_pb2 import NormalizedRect
+        from mediapipe.python.solution_base import SolutionBase
+        whole = NormalizedRect(x_center=0.5, y_center=0.5, width=1, height=1)
+        with _quiet():
+            graph = SolutionBase(graph_config=_MARKER, side_inputs={'with_attention': True})
+            graph.process({'image': np.zeros((_SQUARE, _SQUARE, 3), np.uint8), 'part': whole})
+        return lambda picture: graph.process({'image': picture, 'part': whole})
+
+    def _mesh_of_whole(self, cut):
+        """As `mesh`, of a face in the middle of the cut-out with _CUT times its side, which is not looked for."""
+        mesh = self._marker(np.ascontiguousarray(cut)).landmarks
+        return _vertices(mesh) if mesh else None
 
 
 def _remedy(why):
@@ -149,14 +185,23 @@ def _remedy(why):
             f'install the package of your system with {library[1]}')
 
 
+def _vertices(mesh):
+    return np.array([(point.x, point.y, point.z) for point in mesh.landmark])
+
+
+def _marks(mesh):
+    """Positions of _VERTICES [2, 7, 3] in the cut-out's pixels from its middle, or None, of a mesh or None."""
+    return None if mesh is None else (mesh[_VERTICES] - (0.5, 0.5, 0)) * _CUT_PX
+
+
 def _face(marks, found, zoom):
-    """Face of marks [2, 5, 3] in a cut-out's pixels from its middle."""
+    """Face of marks [2, 7, 3] in a cut-out's pixels from its middle."""
     planar = found.middle + zoom * (marks[..., 0] + 1j * marks[..., 1])
-    outer, _, upper, lower, _ = np.moveaxis(marks, 1, 0)
+    outer, _, upper, lower, _, brow, lip = np.moveaxis(marks, 1, 0)
     openness = np.linalg.norm(upper - lower, axis=-1) / _widths(marks)
     # corners and lids alike: the corners alone lie below the middle of the eye
     middles, irises = planar[:, :4].mean(1), planar[:, 4]
-    across_xyz = outer[1] - outer[0]
+    across_xyz, down_xyz = outer[1] - outer[0], (lip - brow)[0]
     order = slice(None) if middles[0].real < middles[1].real else slice(None, None, -1)
     corner = complex(found.side, found.side) / 2
     return Face(eyes=_numbers(middles[order]), irises=_numbers(irises[order]),
@@ -164,7 +209,8 @@ def _face(marks, found, zoom):
                 openness=tuple(openness[order].tolist()),
                 yaw=math.degrees(math.atan2(across_xyz[2], np.hypot(*across_xyz[:2]))),
                 roll=math.degrees(cmath.phase(middles[1] - middles[0])),
-                box=_numbers([found.middle - corner, found.middle + corner]))
+                box=_numbers([found.middle - corner, found.middle + corner]),
+                pitch=math.degrees(math.atan2(-down_xyz[2], np.hypot(*down_xyz[:2]))))
 
 
 def _widths(marks):
@@ -190,23 +236,19 @@ def _moved(found, factor, by=0):
     return [_Found(one.score, factor * one.middle + by, abs(factor) * one.side, factor * one.across) for one in found]
 
 
-def _cut(picture, middle, zoom):
+def _cut(rgb, middle, zoom):
     """uint8 [_CUT_PX, _CUT_PX, 3] around a point; zoom: pixels of the picture for one, times the turn as e^(i roll)."""
     shrink = max(1, int(abs(zoom)))
     reach = abs(zoom) * _CUT_PX
-    left, top, right, bottom = (int(min(max(0, at), end)) for at, end in zip(
-        (middle.real - reach, middle.imag - reach, middle.real + reach, middle.imag + reach), picture.size * 2))
-    near = picture.crop((left, top, max(right, left + 1), max(bottom, top + 1))).reduce(shrink)
+    height, width = rgb.shape[:2]
+    left, right = (int(min(max(0, middle.real + sign * reach), width)) for sign in (-1, 1))
+    top, bottom = (int(min(max(0, middle.imag + sign * reach), height)) for sign in (-1, 1))
+    left, top = min(left, width - 1), min(top, height - 1)
+    near = Image.fromarray(rgb[top:max(bottom, top + 1), left:max(right, left + 1)]).reduce(shrink)
     zoom, corner = zoom / shrink, (middle - complex(left, top)) / shrink
     corner -= zoom * complex(_CUT_PX, _CUT_PX) / 2
     return np.asarray(near.transform((_CUT_PX, _CUT_PX), Image.AFFINE, (
         zoom.real, -zoom.imag, corner.real, zoom.imag, zoom.real, corner.imag), Image.BICUBIC))
-
-
-def _same_eyes(face, other):
-    eyes, others = np.reshape(face.eyes, (2, 2)), np.reshape(other.eyes, (2, 2))
-    apart = max(np.linalg.norm(pair[1] - pair[0]) for pair in (eyes, others))
-    return np.linalg.norm(eyes.mean(0) - others.mean(0)) < apart / 2
 
 
 def _numbers(points):

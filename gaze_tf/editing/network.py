@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from gaze_tf import config as config_lib
+from gaze_tf.checkpoint_index import open_checkpoint
 from gaze_tf.errors import GazeError, first_line
 from gaze_tf.folders import SAVED_MODEL_NAME, reason, versions
 
@@ -52,11 +53,13 @@ class Network:
         return _in_parts(self._correct, images=images, eyes=eyes)['images']
 
     def animate(self, images, eyes, alphas):
-        """With K alphas → frames uint8 [B, K, S, S, 3]: alpha 0 as it was, 1 at the camera."""
+        """With alphas [K], or [B, K] of each face → frames uint8 [B, K, S, S, 3]: alpha 0 as it was, 1 at the camera."""
         alphas = np.asarray(alphas, np.float32)
+        count = alphas.shape[-1]
+        alphas = np.broadcast_to(alphas, [len(images), count])
         return np.concatenate([
-            _in_parts(self._animate, images=images, eyes=eyes, alphas=np.tile(part, [len(images), 1]))['frames']
-            for part in np.split(alphas, range(_ALPHAS, len(alphas), _ALPHAS))], axis=1)
+            _in_parts(self._animate, images=images, eyes=eyes, alphas=part)['frames']
+            for part in np.split(alphas, range(_ALPHAS, count, _ALPHAS), axis=1)], axis=1)
 
     def encode(self, images, eyes):
         """→ {name: codes [B, n]}: the `content` of both eyes, their `palette` where the model has palettes, and `angle`; nothing
@@ -127,7 +130,7 @@ def _culprit(path):
     prefix = path / 'variables' / 'variables'
     file = f'{prefix}.index'
     try:
-        reader = tf.train.load_checkpoint(str(prefix))
+        reader = open_checkpoint(prefix)
         file = f'{prefix}.data-00000-of-00001'
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)

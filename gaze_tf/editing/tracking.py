@@ -1,27 +1,31 @@
 """Faces of single frames become tracks, within each scene: steady eyes and codes, strengths that come and go softly."""
-import itertools
 from typing import NamedTuple, Optional
 
 import numpy as np
 from PIL import Image
-from scipy.optimize import linear_sum_assignment
 
-from gaze_tf.editing.faces import Face
+from gaze_tf.editing.choice import Choice
+from gaze_tf.editing.faces import NOT_CHOSEN, Face
+from gaze_tf.editing.numbering import REACH, Numbering, step
+from gaze_tf.editing.strength import glancing, smooth, steady, within
 
-# A face goes on where no eye has moved farther than this, in distances between the eyes.
-_REACH = 1.
-# seconds that a detector may miss a face before it counts as lost
-GAP_S = 0.15
 _BLINK_FADE = 3     # frames
+
+
+class Found(NamedTuple):
+    """A Face in a frame, with its content code and its look (see `numbering.look_of`), where they are known."""
+    face: Face
+    code: Optional[np.ndarray] = None
+    look: Optional[np.ndarray] = None
 
 
 class Tracked(NamedTuple):
     """A face in a frame.
 
-    track: the same number for the same face, as long as it is not lost; face: with smoothed eyes (where the detector
-    missed it, all of it lies between what was before and after); found_eyes: its eyes before they were smoothed;
-    strength: of the correction, 0 to 1; code: smoothed, None if none was near; reason: why the strength is 0, '' if it
-    is not.
+    track: the same number for the same face within a shot, as long as it is not lost for long; face: with smoothed eyes
+    (where the detector missed it, all of it lies between what was before and after); found_eyes: its eyes before they
+    were smoothed; strength: of the correction, 0 to 1; code: smoothed, None if none was near; reason: why the strength
+    is 0, '' if it is not; chosen: whether it is one of the tracks that are edited. Of others the face is as it was found.
     """
     track: int
     face: Face
@@ -29,6 +33,7 @@ class Tracked(NamedTuple):
     strength: float
     code: Optional[np.ndarray]
     reason: str = ''
+    chosen: bool = True
 
 
 class _Seen(NamedTuple):
@@ -36,13 +41,14 @@ class _Seen(NamedTuple):
     code: Optional[np.ndarray]
     reason: str
     blink: bool
+    share: float
 
 
 class _Moment:
     """A frame that waits, and what is known of it; the frame itself goes when it is handed out."""
 
-    def __init__(self, frame, shot):
-        self.frame, self.shot = frame, shot
+    def __init__(self, frame, shot, number):
+        self.frame, self.shot, self.number = frame, shot, number
         self.seen = {}      # track → _Seen
 
 
@@ -52,67 +58,59 @@ class Tracker:
     It holds `delay` frames and what was found in twice as many, however long the video.
     """
 
-    def __init__(self, fps, window_s=1.2, fade_s=0.25, limits=lambda face: '', cuts=True):
+    def __init__(self, fps, window_s=1.2, fade_s=0.25, limits=lambda face: '', cuts=True, faces='all',
+                 share=lambda face: 1., look_away=False):
         """fps: frames per second; window_s: seconds of video that smooth eyes and codes, 0 for none; fade_s: seconds
         in which strengths go from 1 to 0, 0 for at once; limits: Face → why it is left alone, '' if it is not
-        (openness may be None); cuts: whether to look for them (otherwise frames may be anything).
+        (openness may be None); cuts: whether to look for them (otherwise frames may be anything); faces: which tracks are
+        edited, see `choice.Choice`; share: Face → see `strength.share_of`, of those that are not left alone; look_away:
+        whether tracks do so now and then, see `strength.glancing`.
         """
         self._half = round(float(window_s * fps) / 2)
         self._fade = max(round(float(fade_s * fps)), 1)
         self._blink_fade = min(_BLINK_FADE, self._fade)
-        self._gap = round(float(GAP_S * fps))
+        self._numbering, self._choice = Numbering(fps), Choice(faces, fps)
         # gaps must be known as such before a fade or a window meets them
-        self.delay = max(self._half, self._fade) + self._gap
-        self._limits, self._cuts = limits, cuts
+        self.delay = max(self._half, self._fade) + self._numbering.gap
+        self._fps, self._limits, self._cuts, self._share, self._look_away = float(fps), limits, cuts, share, look_away
         self._moments = []
         self._next = 0      # of self._moments: the frame that is handed out next
-        self._numbers = itertools.count()
-        self._live = {}     # track → (where it was last seen, as an index of self._moments; its _Seen)
         self._previous = None
 
     def push(self, frame, found):
-        """Takes a frame, uint8 [H, W, 3], and its [(Face, code or None)]; returns [(frame, [Tracked])] now complete."""
-        shot = self._moments[-1].shot if self._moments else 0
+        """Takes a frame, uint8 [H, W, 3], and its list of Found; returns [(frame, [Tracked])] now complete."""
+        shot, number = (self._moments[-1].shot, self._moments[-1].number + 1) if self._moments else (0, 0)
         if self._cuts:
             if self._previous is not None and is_cut(self._previous, frame):
                 shot += 1
-                self._live = {}
+                self._numbering.forget()
             self._previous = frame
-        moment = _Moment(frame, shot)
+        moment = _Moment(frame, shot, number)
         self._moments.append(moment)
-        now = len(self._moments) - 1
-        self._live = {track: last for track, last in self._live.items() if now - last[0] <= self._gap + 1}
-        for track, (face, code) in zip(self._assign([face for face, _ in found]), found):
-            seen = self._judge(face, code)
-            if track in self._live:
-                self._bridge(track, now, seen)
-            moment.seen[track] = seen
-            self._live[track] = now, seen
-        return [self._hand_out()] if now - self._next >= self.delay else []
+        for track, one in zip(self._numbering.follow([one.face for one in found], [one.look for one in found]), found):
+            moment.seen[track] = self._judge(one.face, one.code)
+            self._bridge(track)
+        return [self._hand_out()] if len(self._moments) - 1 - self._next >= self.delay else []
 
     def finish(self):
         """The frames that still wait, in the form of `push`."""
         return [self._hand_out() for _ in range(self._next, len(self._moments))]
 
-    def _assign(self, faces):
-        """For each face, the track that it goes on, or a new one."""
-        live = list(self._live)
-        tracks = [None] * len(faces)
-        if live and faces:
-            steps = np.array([[_step(self._live[track][1].face, face) for track in live] for face in faces])
-            for row, column in zip(*linear_sum_assignment(np.minimum(steps, 2 * _REACH))):
-                if steps[row, column] < _REACH:
-                    tracks[row] = live[column]
-        return [next(self._numbers) if track is None else track for track in tracks]
-
     def _judge(self, face, code):
         reason = self._limits(face)
-        # nothing but its eyelids is to blame
-        blink = bool(reason) and not self._limits(face._replace(openness=None))
-        return _Seen(face, code, reason, blink)
+        # nothing but its eyelids is to blame; where closed eyes seem to look, or whether they are seen, does not matter
+        lids = face._replace(irises=None, seen=None)
+        blink = bool(reason and self._limits(lids)) and not self._limits(lids._replace(openness=None))
+        return _Seen(face, code, reason, blink, 0. if reason else self._share(face))
 
-    def _bridge(self, track, now, seen):
-        last, before = self._live[track]
+    def _bridge(self, track):
+        """Fills the gap before the newest frame, if it is one."""
+        now = len(self._moments) - 1
+        last = next((k for k in range(now - 1, max(now - self._numbering.gap - 2, -1), -1) if track in self._moments[k].seen),
+                    now)
+        before, seen = self._moments[last].seen[track], self._moments[now].seen[track]
+        if step(np.reshape(before.face.eyes, (2, 2)), np.reshape(seen.face.eyes, (2, 2))) >= REACH:
+            return
         for missed in range(last + 1, now):
             share = (missed - last) / (now - last)
             codes = before.code, seen.code
@@ -121,13 +119,16 @@ class Tracker:
 
     def _hand_out(self):
         moment = self._moments[self._next]
-        result = moment.frame, [self._tracked(track, self._next) for track in sorted(moment.seen)]
+        ahead = [{track: seen.face for track, seen in other.seen.items()}
+                 for other in self._moments[self._next:self._next + self._choice.beginning] if other.shot == moment.shot]
+        chosen = self._choice.of(moment.shot, ahead)
+        result = moment.frame, [self._tracked(track, self._next) if track in chosen else _left_alone(track, seen.face)
+                                for track, seen in sorted(moment.seen.items())]
         moment.frame = None
         self._next += 1
         if self._next > self.delay:
             del self._moments[0]
             self._next -= 1
-            self._live = {track: (last - 1, seen) for track, (last, seen) in self._live.items()}
         return result
 
     def _tracked(self, track, now):
@@ -154,17 +155,19 @@ class Tracker:
         return np.average(codes, axis=0, weights=weights).astype(codes.dtype)
 
     def _strength(self, track, now):
-        """The least that any frame around allows in which the face is lost or unfit; each allows more with distance."""
-        strength = 1.
-        for k, moment in enumerate(self._moments):
-            if moment.shot != self._moments[now].shot:
-                continue
-            seen = moment.seen.get(track)
-            if seen is None or seen.reason:
-                fade = self._blink_fade if seen is not None and seen.blink else self._fade
-                share = min(abs(k - now) / fade, 1.)
-                strength = min(strength, share * share * (3 - 2 * share))
-        return strength
+        """As much as the frames around allow: 0 where the face is lost or unfit, in others what its share says."""
+        scene = [k for k, moment in enumerate(self._moments) if moment.shot == self._moments[now].shot]
+        seen = [self._moments[k].seen.get(track) for k in scene]
+        fit = np.array([one is not None and not one.reason for one in seen])
+        shares = steady(np.array([one.share if one is not None else 0. for one in seen]), fit, self._fade)
+        if self._look_away:
+            shares = np.minimum(shares, [glancing(track, self._moments[k].number / self._fps) for k in scene])
+        fades = np.array([self._blink_fade if one is not None and one.blink else self._fade for one in seen])
+        return smooth(within(shares, now - scene[0], fades))
+
+
+def _left_alone(track, face):
+    return Tracked(track, face, face.eyes, 0., None, NOT_CHOSEN, chosen=False)
 
 
 def smoothed(offsets, values, half):
@@ -208,12 +211,6 @@ def _noise(values):
     """
     differences = np.diff(values, n=3, axis=0)      # of white noise: 1 + 9 + 9 + 1 times its variance
     return np.median(abs(differences)) / 0.6745 / np.sqrt(20) if len(differences) > 2 else 1e9
-
-
-def _step(before, after):
-    """How far the farther eye has moved, in distances between the eyes."""
-    before, after = np.reshape(before.eyes, (2, 2)), np.reshape(after.eyes, (2, 2))
-    return np.linalg.norm(after - before, axis=1).max() / max(np.linalg.norm(before[1] - before[0]), 1e-6)
 
 
 def _between(before, after, share):

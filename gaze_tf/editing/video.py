@@ -13,7 +13,9 @@ from tqdm import tqdm
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
 from gaze_tf.editing.covered import with_seen
 from gaze_tf.editing.editor import alphas_of_eyes
-from gaze_tf.editing.tracking import GAP_S, Tracker
+from gaze_tf.editing.numbering import GAP_S, look_of
+from gaze_tf.editing.strength import seen, share_of
+from gaze_tf.editing.tracking import Found, Tracker
 from gaze_tf.editing.video_files import open_video, write_video
 from gaze_tf.errors import GazeError
 from gaze_tf.folders import new_file
@@ -24,13 +26,16 @@ _CHUNK = 8
 _WAITING, _CHUNK_BYTES = 1_200_000_000, 200_000_000
 # side of the smallest faces looked for, as a share of the longer side
 SMALLEST = 0.06
+# tracks that a summary names
+_NAMED = 10
 COLUMNS = ('frame', 'seconds', 'track', 'left_x', 'left_y', 'right_x', 'right_y', 'strength', 'reason')
 
 
 class Summary(NamedTuple):
     """What was done to a video: its frames, those in which eyes were repainted, how much eyes tremble as they were found
     and as they were used (pixels, see `stability.jitter`; None without three frames of a face); notes: sentences for the
-    user on what is not as it was, but for the eyes; problem: what was wrong with it, in a sentence, or ''.
+    user on what is not as it was, but for the eyes; problem: what was wrong with it, in a sentence, or ''; chosen:
+    [(track that was chosen, the second in which it was first seen)].
     """
     frames: int
     repainted: int
@@ -38,16 +43,21 @@ class Summary(NamedTuple):
     used_jitter: float
     notes: tuple
     problem: str
+    chosen: list
 
     def __str__(self):
         line = f'{self.frames} frames, eyes repainted in {self.repainted}'
         if self.found_jitter is not None:
             line += (f'; eye positions jitter by {self.found_jitter:.2f} pixels as found, {self.used_jitter:.2f} as used')
+        if self.chosen:
+            line += '; chosen: track ' + ', '.join(f'{track} (from second {start:.1f} on)'
+                                                   for track, start in self.chosen[:_NAMED])
+            line += f' and {len(self.chosen) - _NAMED} more' if len(self.chosen) > _NAMED else ''
         return '\n'.join([line, *self.notes])
 
 
 def correct(editor, source, report=None, faces='largest', alpha=1., blend='feather', smoothing=1.2, fade=0.25, cuts=True,
-            mark=False):
+            mark=False, look_away=False):
     """Corrects a video, with its sound.
 
     Args:
@@ -55,10 +65,11 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
       source: inputs.Source; its eyes, if any, are those of every frame.
       report: path of a CSV with a row for each frame and face (COLUMNS), then one for each sentence on the video as a
         whole, of which only `reason` is filled; or None.
-      faces: of each frame, 'largest', 'all', or numbers by size.
+      faces: the tracks that are edited in each shot: 'largest', 'all', or numbers by size, see `choice.Choice`.
       alpha, blend: as of `GazeEditor.correct`.
       smoothing, fade: seconds, see `tracking.Tracker`; cuts: whether to look for them.
       mark: see `video_files.write_video`.
+      look_away: whether faces do so now and then, see `strength.glancing`.
 
     Returns:
       Summary.
@@ -72,29 +83,36 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
         size, fps = video.info.size, video.info.fps
         given = source.eyes and faces_lib.eyes_given(source.eyes, size)
         smoothing, fade, note = _within_memory(size, fps, smoothing, fade)
-        tracker = Tracker(fps, smoothing, fade, lambda face: faces_lib.why_not(face, editor.limits, size), cuts)
-        jitters = _Jitters()
+        tracker = Tracker(fps, smoothing, fade, lambda face: faces_lib.why_not(face, editor.limits, size), cuts,
+                          'all' if given else faces, lambda face: share_of(face, editor.limits),
+                          look_away)
+        jitters, chosen, others = _Jitters(), {}, False
         reasons, repainted, number = collections.Counter(), 0, 0
         with write_video(source.output, size, fps, audio_from=source.path, mark=mark) as out, \
                 tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar:
-            for complete in _tracked(editor, _found(editor, video, worker, given, faces), tracker, alphas):
+            for complete in _tracked(editor, _found(editor, video, worker, given), tracker, alphas):
                 for frame, tracked, after in _repainted(editor, complete, alphas, blend, number):
                     out.write(after)
                     for each in tracked:
                         write_row([number, f'{video.seconds(number):.3f}', each.track,
                                    *(f'{value:.2f}' for value in each.face.eyes), f'{each.strength:.3f}', each.reason])
+                    others = others or not all(each.chosen for each in tracked)
+                    tracked = [each for each in tracked if each.chosen]
                     jitters.add(tracked)
+                    for each in tracked:
+                        chosen.setdefault(each.track, video.seconds(number))
                     reasons.update(each.reason for each in tracked if each.reason)
                     repainted += any(each.strength for each in tracked)
                     number += 1
                     bar.update()
             if not repainted:
-                raise GazeError(f'In none of the {number} frames of {source.path} could a face be edited '
-                                f'({max(reasons, key=reasons.get) if reasons else "none was found"}); nothing was written.')
+                why = max(reasons, key=reasons.get) if reasons else faces_lib.NOT_CHOSEN if others else 'none was found'
+                raise GazeError(f'In none of the {number} frames of {source.path} could a face be edited ({why}); nothing was '
+                                'written.')
             notes = tuple(filter(None, [video.info.note, *video.notes, *out.notes, note]))
             for sentence in [*notes, *filter(None, [video.problem])]:
                 write_row([''] * (len(COLUMNS) - 1) + [sentence])
-    return Summary(number, repainted, *jitters.of_all(), notes, video.problem)
+    return Summary(number, repainted, *jitters.of_all(), notes, video.problem, list(chosen.items()))
 
 
 def _within_memory(size, fps, smoothing, fade):
@@ -107,15 +125,15 @@ def _within_memory(size, fps, smoothing, fade):
         f'fade in {min(fade, most):.2g}.')
 
 
-def _found(editor, video, worker, given, faces):
+def _found(editor, video, worker, given):
     """Yields chunks of (frame, its Faces); a chunk is read and looked through while the network has the one before."""
     frames = iter(video)
+    find = None if given else editor.finder(video.info.fps)
     width, height = video.info.size
     count = max(min(_CHUNK_BYTES // (3 * width * height), _CHUNK), 1)
 
     def look():
-        return [(frame, [given] if given else with_seen(frame, _chosen(editor.find(frame), faces)))
-                for frame in itertools.islice(frames, count)]
+        return [(frame, [given] if given else with_seen(frame, find(frame))) for frame in itertools.islice(frames, count)]
 
     ahead = worker.submit(look)
     while True:
@@ -124,14 +142,6 @@ def _found(editor, video, worker, given, faces):
             return
         ahead = worker.submit(look)
         yield chunk
-
-
-def _chosen(found, which):
-    """Those of a frame's faces that `which` means; numbers of faces that are not in this frame do not matter."""
-    if which in ('largest', 'all'):
-        return [face for _, face in faces_lib.choose(found, which)]
-    wanted = {index for index, _ in faces_lib.choose([None] * 1000, which)}
-    return [face for index, face in enumerate(found) if index in wanted]
 
 
 def _tracked(editor, chunks, tracker, alphas):
@@ -145,7 +155,8 @@ def _tracked(editor, chunks, tracker, alphas):
             if cut:
                 codes = iter(editor.network.paint_codes(np.stack([frame.cut(rgb).numpy() for frame, rgb in cut]),
                                                         np.stack([frame.eyes for frame, _ in cut])))
-        yield [done for rgb, faces in chunk for done in tracker.push(rgb, [(face, next(codes)) for face in faces])]
+        yield [done for rgb, faces in chunk
+               for done in tracker.push(rgb, [Found(face, next(codes), look_of(rgb, face)) for face in faces])]
     rest = tracker.finish()
     while rest:
         yield rest[:most]
@@ -159,10 +170,11 @@ def _repainted(editor, chunk, alphas, blend, number):
     results = [rgb for rgb, _ in chunk]
     if work:
         cuts = np.stack([frame.cut(chunk[k][0]).numpy() for k, _, _, frame in work])
-        painted = editor.repainted(cuts, np.stack([frame.eyes for *_, frame in work]), alphas,
+        moved = np.array([strength for _, strength, _, _ in work])[:, None] * alphas
+        painted = editor.repainted(cuts, np.stack([frame.eyes for *_, frame in work]), moved,
                                    [code for _, _, code, _ in work])
         for (k, strength, _, frame), cut, after in zip(work, cuts, painted):
-            strengths = [strength * (value != 0) for value in alphas]
+            strengths = [seen(strength) * (value != 0) for value in alphas]
             results[k] = blend_lib.put_back(results[k], frame, cut, after, editor.network.boxes(frame.eyes), blend,
                                             strengths, seed=number + k)
     return [(rgb, tracked, after) for (rgb, tracked), after in zip(chunk, results)]

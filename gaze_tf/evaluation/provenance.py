@@ -10,6 +10,7 @@ import PIL
 import tensorflow as tf
 
 from gaze_tf import __version__
+from gaze_tf.checkpoint_index import open_checkpoint
 from gaze_tf.data.records import file_sha256
 from gaze_tf.evaluation.evaluate import ALPHAS
 
@@ -37,7 +38,7 @@ def model_size(path):
             # the scales of kernels in 8 bits are no parameters
             parameters = sum(arrays[name].size for name in arrays.files if not name.endswith('.scale'))
         return {'bytes': sum(file.stat().st_size for file in _shipped(path)), 'parameters': parameters}
-    reader = tf.train.load_checkpoint(str(path / _VARIABLES))
+    reader = open_checkpoint(path / _VARIABLES)
     shapes = [shape for name, shape in reader.get_variable_to_shape_map().items()
               if not name.startswith(('_CHECKPOINTABLE_OBJECT_GRAPH', 'save_counter'))]
     return {'bytes': sum(file.stat().st_size for file in path.rglob('*') if file.is_file()),

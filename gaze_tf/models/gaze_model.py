@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from gaze_tf.models import geometry
+from gaze_tf.models import detail, geometry
 from gaze_tf.models.discriminator import discriminator
 from gaze_tf.models.encoders import angle_encoder, content_encoder, palette_encoder
 from gaze_tf.models.inpainting import InpaintingGenerator
@@ -99,7 +99,10 @@ class GazeModel(tf.Module):
         return self._repainted(canvas.faces, eyes)
 
     def _repainted(self, faces, eyes):
-        return self._describe(faces.image * (1 - faces.mask) + eyes, faces.mask, faces.boxes)
+        image = faces.image * (1 - faces.mask) + eyes
+        if self.config.match_detail:
+            image = detail.match(image, faces.image, faces.mask)
+        return self._describe(image, faces.mask, faces.boxes)
 
     def _describe(self, image, mask, boxes):
         left, right = geometry.eye_crops(image, boxes, self.config.crop_px, self._native_crops)

@@ -111,7 +111,9 @@ class GazeClient:
     def _look(self, photo, eyes, faces):
         """(Photo or None, its pixels, FaceReport of each face)."""
         photo, rgb = opened(photo)
-        reports = chosen_faces(rgb, self._find, self._limits, eyes, faces)
+        # the server corrects in full
+        reports = [report._replace(strength=float(report.done))
+                   for report in chosen_faces(rgb, self._find, self._limits, eyes, faces)]
         height, width = rgb.shape[:2]
         if width * height > MAX_PIXELS and any(report.done for report in reports):
             raise GazeError(f'{photo.path if photo else "The photo"} has {width}x{height} pixels; a server takes '

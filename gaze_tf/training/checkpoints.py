@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from gaze_tf import config as config_lib
 from gaze_tf import folders
+from gaze_tf.checkpoint_index import UNREADABLE, open_checkpoint
 from gaze_tf.errors import GazeError
 
 PREFIX = 'step'
@@ -24,8 +25,6 @@ BROKEN = '.broken'          # behind the names of files that were set aside
 STATE = 'checkpoint'        # the list that TensorFlow's own tools read; we read the folder itself
 
 _FILE = re.compile(rf'{PREFIX}-(\d+)\.(index|data-\d+-of-\d+)')
-# a file cut short raises IndexError or RuntimeError in TensorFlow's reader
-_UNREADABLE = ValueError, IndexError, RuntimeError, tf.errors.OpError
 
 
 class Manager:
@@ -170,8 +169,8 @@ def serving_networks(model):
 def holds(path, name):
     """Whether the stage of a checkpoint has a part of this name; 'a/b' is part b of part a."""
     found = []
-    _matched(path, lambda: found.extend(tf.train.list_variables(path)))
-    return any(key.startswith(f'stage/{name}/') for key, _ in found)
+    _matched(path, lambda: found.extend(open_checkpoint(path).get_variable_to_shape_map()))
+    return any(key.startswith(f'stage/{name}/') for key in found)
 
 
 def restore_serving(path, model):
@@ -207,7 +206,7 @@ def _matched(path, restore):
     except AssertionError as error:
         raise GazeError(f'The checkpoint {path} cannot be restored: it does not hold the same networks and optimizers '
                         'as this run has.') from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise GazeError(f'The checkpoint {path} cannot be restored: {_first_line(error)}') from error
 
 
@@ -236,7 +235,7 @@ def _damage(prefix):
         return f'{index} is missing'
     file = index
     try:
-        reader = tf.train.load_checkpoint(str(prefix))
+        reader = open_checkpoint(prefix)
         shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
         file = data
         # as much would be asked of memory as a broken index lists
@@ -245,7 +244,7 @@ def _damage(prefix):
             raise ValueError('its index lists more than it holds')
         for name in shapes:
             reader.get_tensor(name)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return f'{file} is broken ({_first_line(error)})' if os.path.exists(file) else f'{file} is missing'
     return None
 

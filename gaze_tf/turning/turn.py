@@ -6,6 +6,7 @@ Each eye is resampled to a level canvas, its lids and its iris are fitted there,
 (globe without iris, iris, catchlights), which are put together again with the iris on a turned eyeball and lids that follow.
 Only the difference of the old and the new canvas is added to the photo.
 """
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -41,7 +42,7 @@ class Limits(NamedTuple):
 # for single photos, which somebody looks at, and for data sets
 LOOSE = Limits(12, 30, .07, .15, .7, 1.2)
 STRICT = Limits(10, 20, .05, .2, .5, 1.35)
-_ANY_FACE = faces_lib.Limits(0, 180, 180, 0)
+_ANY_FACE = faces_lib.Limits(0, 180, 180, 0, *[math.inf] * 5)
 
 
 def turn_eyes(rgb, yaw, pitch, seed=0, detector=None):
@@ -140,7 +141,8 @@ class EyeTurner:
 
 def check_face(face, limits, size):
     """Raises Unfit for a face that the fit need not be tried on."""
-    problem = faces_lib.why_not(face, faces_lib.Limits(max_yaw=limits.max_yaw, max_roll=limits.max_roll), size)
+    problem = faces_lib.why_not(face, faces_lib.Limits(max_yaw=limits.max_yaw, max_roll=limits.max_roll, max_pitch=math.inf,
+                                                       max_gaze=math.inf), size)
     if problem:
         raise Unfit(problem)
     offset = abs(gaze_offset(face)[0])

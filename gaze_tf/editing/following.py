@@ -1,0 +1,98 @@
+"""Faces in the frames of a video: found in full once in a while, in between marked where they must have moved to."""
+import cmath
+import math
+
+import numpy as np
+
+from gaze_tf.editing.faces import same_eyes
+from gaze_tf.editing.tracking import is_cut
+
+# How far an eye may be from where it was expected, in distances between the eyes: beyond the first its face is lost, beyond
+# the second it is marked once more, as what is marked is drawn a little towards what was expected.
+_JUMP, _DRAWN = 0.3, 0.01
+# by how much the box of a face that is followed may differ from the one it is found with: its place as a share of its
+# side, and the ratio of sides. Nearer ones are kept, as positions of eyes depend a little on the box.
+_PLACE, _RATIO = 0.1, 1.15
+
+
+class Follower:
+    """rgb uint8 [H, W, 3] of the next frame → list of Face, the largest first.
+
+    Looks for faces at the beginning of a shot and once a second, and where one is lost: at once, and in growing intervals
+    as long as it is not found again. From frame to frame it expects faces to go on as they moved last.
+    """
+
+    def __init__(self, find, mark, fps):
+        """find: a detector; mark: rgb, Face → the Face that is about there (by its box and roll), None if none is; fps:
+        frames per second."""
+        self._find, self._mark = find, mark
+        self._most = max(round(float(fps)), 1)
+        self._previous = None
+        self._followed = []     # (Face in the last frame, its eyes in the one before)
+        self._left, self._wait = 0, self._most      # frames until all faces are looked for, and between the last two times
+
+    def __call__(self, rgb):
+        begins = self._previous is None or is_cut(self._previous, rgb)
+        if begins:
+            self._followed, self._left, self._wait = [], 0, self._most
+        self._previous = rgb
+        followed = self._follow(rgb)
+        if not self._left or len(followed) < len(self._followed):
+            faces = self._find(rgb)
+            # what is missed now may be seen in the next frame, but what is gone is not worth a search in each
+            self._wait = 1 if len(faces) < max(len(self._followed), begins) else min(2 * self._wait, self._most)
+            self._left = self._wait
+            followed = [next((one for one in followed if _agree(one[0], face)), (face, _eyes(face))) for face in faces]
+        self._left -= 1
+        self._followed = sorted(followed, key=lambda one: one[0].box[0] - one[0].box[2])
+        return [face for face, _ in self._followed]
+
+    def _follow(self, rgb):
+        """Those of the followed that are where they should be, each once."""
+        followed = []
+        for last, before in self._followed:
+            expected = _moved(last, before, _eyes(last))
+            face = self._mark(rgb, expected)
+            if face and _DRAWN < _off(expected, face) < _JUMP:
+                expected = _moved(expected, _eyes(expected), _eyes(face))
+                face = self._mark(rgb, expected)
+            if face and _off(expected, face) < _JUMP and not any(same_eyes(face, other) for other, _ in followed):
+                # the box stays where it was to the eyes, so that it does not stray
+                followed.append((face._replace(box=_moved(expected, _eyes(expected), _eyes(face)).box), _eyes(last)))
+        return followed
+
+
+def _eyes(face):
+    """complex [2], x + iy of both eyes: so turning is a multiplication."""
+    return np.reshape(face.eyes, (2, 2)) @ (1, 1j)
+
+
+def _moved(face, start, end):
+    """The Face with eyes, box and roll moved as the eyes have from `start` to `end`, complex [2]."""
+    turn = (end[1] - end[0]) / (start[1] - start[0])
+
+    def moved(points):
+        return end.mean() + turn * (points - start.mean())
+
+    low, high = np.reshape(face.box, (2, 2)) @ (1, 1j)
+    middle, half = moved((low + high) / 2), abs(turn) * (high - low) / 2
+    roll = math.degrees(cmath.phase(turn * cmath.rect(1, math.radians(face.roll))))
+    return face._replace(eyes=_numbers(moved(_eyes(face))), box=_numbers([middle - half, middle + half]), roll=roll)
+
+
+def _off(expected, face):
+    """How far the farther eye of a Face is from where it was expected, in distances between the eyes."""
+    eyes = _eyes(expected)
+    return abs(_eyes(face) - eyes).max() / abs(eyes[1] - eyes[0])
+
+
+def _agree(followed, found):
+    """Whether two Faces are one, with about the same box."""
+    (low, high), (other_low, other_high) = (np.reshape(face.box, (2, 2)) @ (1, 1j) for face in (followed, found))
+    side, other_side = (high - low).real, (other_high - other_low).real
+    return (same_eyes(followed, found) and abs(low + high - other_low - other_high) / 2 < _PLACE * side
+            and max(side / other_side, other_side / side) < _RATIO)
+
+
+def _numbers(points):
+    return tuple(float(value) for point in points for value in (point.real, point.imag))
