@@ -9,7 +9,8 @@ import photos
 import tiny
 from gaze_tf.editing import dataset, inputs, video
 from gaze_tf.editing.editor import GazeEditor, chosen_faces
-from gaze_tf.editing.faces import Face, Limits
+from gaze_tf.editing.faces import Face, Limits, why_not
+from gaze_tf.editing.tracking import Found, Tracker
 from gaze_tf.editing.video_files import write_video
 
 # by hand in tests/data/portrait.png, as its README has them; she looks at the camera, so the irises are there, too
@@ -114,6 +115,12 @@ def test_closed_eyes_are_not_covered():
     assert reason_of(rgb, closed, limits=Limits(min_openness=0)) == ''
 
 
+def test_how_surely_eyes_must_be_seen():
+    rgb = hidden(*COVERS['sunglasses'])
+    assert reason_of(rgb, limits=Limits(min_seen=0)) == ''
+    assert reason_of(np.array(portrait()), limits=Limits(min_seen=1)) == COVERED
+
+
 def test_of_what_is_not_known_nothing_is_said():
     rgb = hidden(*COVERS['sunglasses'])
     assert reason_of(rgb, eyes=FACE.eyes) == ''
@@ -136,6 +143,22 @@ def test_a_video_is_corrected_where_eyes_are_seen(tmp_path):
     rows = [row.split(',') for row in (tmp_path / 'report.csv').read_text().splitlines()[1:]]
     assert [row[-1] for row in rows] == [''] * 12 + [COVERED] * 12 + [''] * 12
     assert {row[-2] for row in rows[12:24]} == {'0.000'} and rows[0][-2] == rows[-1][-2] == '1.000'
+
+
+def strengths(faces):
+    tracker = Tracker(30, limits=why_not, cuts=False)
+    done = [each for face in faces for each in tracker.push(None, [Found(face)])] + tracker.finish()
+    return np.array([tracked.strength for _, (tracked,) in done])
+
+
+def test_a_blink_in_which_eyes_seem_covered_is_one():
+    blink = [FACE._replace(openness=(wide, wide), seen=seen) for wide, seen in [(0.17, 0.1), (0.05, None), (0.14, 0.2)]]
+    covered = [FACE._replace(seen=0.1)] * 3
+    seen = [FACE._replace(seen=0.9)] * 20
+    # frames whose strength is less than 1: those of the blink and 2 before and after, or a quarter of a second
+    for between, faded in (blink, 3 + 2 * 2), (covered, 3 + 2 * 7):
+        found = strengths(seen + between + seen)
+        assert (found[20:23] == 0).all() and (found < 1).sum() == faded
 
 
 def test_a_training_set_is_made_without(tmp_path):

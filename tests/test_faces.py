@@ -224,6 +224,7 @@ def test_without_mediapipe(monkeypatch):
     ({'irises': (104.5, 50.2, 144.5, 52.2)}, 'its eyes look aside by 47.4 degrees (at most 45)'),
     ({'roll': -63}, 'its head is tilted by 63 degrees (at most 45)'),
     ({'openness': (0.3, 0.05)}, 'an eye is open by 0.05 of its width (at least 0.12)'),
+    ({'seen': 0.49}, 'its eyes are covered'),
     ({'eyes': (100, 50, 201, 50)}, 'its eye at 201, 50 is outside the picture of 200x150 pixels'),
     ({'eyes': (100, -2, 140, 50)}, 'its eye at 100, -2 is outside the picture of 200x150 pixels')])
 def test_why_not(changes, reason):

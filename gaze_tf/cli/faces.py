@@ -54,6 +54,8 @@ def define_photo_flags(values):
                        flag_values=values)
     flags.DEFINE_float('min_openness', Limits().min_openness, 'Faces with an eye that is open by less of its width than '
                        'this are left alone; in a video: blinks. 0: repaint closed eyes, too.', flag_values=values)
+    flags.DEFINE_float('min_seen', Limits().min_seen, 'Faces with an eye that is seen less surely than this, from 0 to 1, are '
+                       'left alone: it is covered. 0: repaint covered eyes, too.', flag_values=values)
     flags.DEFINE_boolean('overwrite', False, 'Allow the output to be the input itself; of several photos, do again '
                                               'what is done.', flag_values=values)
     flags.DEFINE_enum('domain', 'y', ['x', 'y'], "Of a folder in CelebAGaze's layout: the domain, x (1.txt, eyes at "

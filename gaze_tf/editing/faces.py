@@ -10,8 +10,6 @@ from gaze_tf.errors import GazeError
 
 # pixels between eyes given by hand: of nearer ones a photo shows nothing that could be repainted
 MIN_APART = 4
-# of Face.seen: below it counts as covered
-MIN_SEEN = 0.5
 # Eye widths by which irises move along the eyes: for a degree that mediapipe sees of a head's turn, while the eyes stay on
 # the camera (60 portraits); and for a degree that the eyes turn (204 photos with turned eyes, see docs/turning.md).
 _ALONG_PER_YAW, _ALONG_PER_GAZE = 0.0052, 0.0042
@@ -49,6 +47,7 @@ class Limits(NamedTuple):
 
     Up to full_yaw, full_pitch and full_gaze degrees (see `gaze_aside`) faces are edited in full, from there on less and less,
     beyond max_yaw, max_pitch and max_gaze not at all. The model for people was trained on eyes turned by up to 30 degrees.
+    min_seen: of Face.seen.
     The defaults are for what MediapipeDetector measures. It sees less than the whole turn of a head: 15 degrees
     for 20 and 21 for 30 in turns of a portrait that were rendered; a man in profile has 57. Open eyes had an openness
     of 0.28 to 0.42, painted eyelids that are quite shut 0.09. Four fifths of 60 formal portraits had a pitch of -7 to 4.
@@ -62,6 +61,7 @@ class Limits(NamedTuple):
     full_pitch: float = 15
     max_gaze: float = 45
     full_gaze: float = 30
+    min_seen: float = 0.5
 
 
 def why_not(face, limits=Limits(), size=None):
@@ -83,7 +83,7 @@ def why_not(face, limits=Limits(), size=None):
         return f'its head is tilted by {abs(face.roll):.3g} degrees (at most {limits.max_roll:g})'
     if face.openness is not None and min(face.openness) < limits.min_openness:
         return f'an eye is open by {min(face.openness):.2g} of its width (at least {limits.min_openness:g})'
-    if face.seen is not None and face.seen < MIN_SEEN:
+    if face.seen is not None and face.seen < limits.min_seen:
         return 'its eyes are covered'
     aside = gaze_aside(face)
     if aside is not None and abs(aside) > limits.max_gaze:
