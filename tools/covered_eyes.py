@@ -12,7 +12,6 @@ members of the US Congress (public domain), of people other than those who are m
 a face is found that would be left alone for another reason do not take part.
 """
 import os
-import pathlib
 import re
 import sys
 import zlib
@@ -271,6 +270,8 @@ def main(args):
     try:
         paths = [path for path in photos_in(values.portraits) if re.search(values.people, path.stem)]
         rows = look_at(paths)
+        if not rows:
+            raise GazeError(f'--portraits={values.portraits} has no photo that takes part.')
     except GazeError as error:
         sys.exit(f'Error: {error}')
     print('\n'.join(table(rows)))
