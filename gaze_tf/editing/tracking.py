@@ -81,10 +81,11 @@ class Tracker:
         """Takes a frame, uint8 [H, W, 3], and its list of Found; returns [(frame, [Tracked])] now complete."""
         shot, number = (self._moments[-1].shot, self._moments[-1].number + 1) if self._moments else (0, 0)
         if self._cuts:
-            if self._previous is not None and is_cut(self._previous, frame):
+            pattern = pattern_of(frame)
+            if self._previous is not None and is_cut(self._previous, pattern):
                 shot += 1
                 self._numbering.forget()
-            self._previous = frame
+            self._previous = pattern
         moment = _Moment(frame, shot, number)
         self._moments.append(moment)
         for track, one in zip(self._numbering.follow([one.face for one in found], [one.look for one in found]), found):
@@ -224,23 +225,22 @@ def _between(before, after, share):
     return Face(*map(mix, before, after))
 
 
-def is_cut(previous, frame):
-    """Whether another scene begins between two frames, uint8 [H, W, 3].
+def is_cut(previous, pattern):
+    """Whether another scene begins between two frames, of which these are `pattern_of`.
 
-    Compares their coarse patterns, of which brightness and contrast are taken out: noise, a moving head, a camera's
-    ordinary motion, fades and flashes that leave the scene to be seen are no cuts.
+    Brightness and contrast are taken out: noise, a moving head, a camera's ordinary motion, fades and flashes that leave
+    the scene to be seen are no cuts.
     """
-    a, b = _pattern(previous), _pattern(frame)
     # to patterns fainter than this, in grey levels, noise and compression would give a meaning
     faint = 4.
-    scales = [max(np.sqrt(np.mean(pattern ** 2)), faint) for pattern in (a, b)]
-    likeness = np.mean(a * b) / (scales[0] * scales[1])
+    scales = [max(np.sqrt(np.mean(each ** 2)), faint) for each in (previous, pattern)]
+    likeness = np.mean(previous * pattern) / (scales[0] * scales[1])
     strong = max(scales) > faint
     return bool(strong and likeness < 0.5)
 
 
-def _pattern(frame):
-    """float [16, 16, 3]: means of its parts, less that of all."""
+def pattern_of(frame):
+    """The coarse pattern of a frame uint8 [H, W, 3], float [16, 16, 3]: means of its parts, less that of all."""
     step = max(min(frame.shape[:2]) // 128, 1)
     small = Image.fromarray(frame[::step, ::step]).resize((16, 16), Image.Resampling.BOX)
     small = np.asarray(small, float)

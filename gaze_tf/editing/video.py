@@ -21,6 +21,8 @@ from gaze_tf.folders import new_file
 
 # frames whose faces go through the network together
 _CHUNK = 8
+# of so many frames of a window codes are averaged
+_CODES = 12
 # bytes of frames that may wait for those after them, and of a chunk
 _WAITING, _CHUNK_BYTES = 1_200_000_000, 200_000_000
 # side of the smallest faces looked for, as a share of the longer side
@@ -85,11 +87,12 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
         tracker = Tracker(fps, smoothing, fade, lambda face: faces_lib.why_not(face, editor.limits, size), cuts,
                           'all' if given else faces, lambda face: share_of(face, editor.limits),
                           look_away)
+        every = max(round(float(smoothing * fps) / _CODES), 1) if (alphas == 1).all() else 0
         jitters, chosen, others = _Jitters(), {}, False
         reasons, repainted, number = collections.Counter(), 0, 0
         with write_video(source.output, size, fps, audio_from=source.path, mark=mark) as out, \
                 tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar:
-            for complete in _tracked(editor, _found(editor, video, worker, given), tracker, alphas):
+            for complete in _tracked(editor, _found(editor, video, worker, given), tracker, every):
                 for frame, tracked, after in _repainted(editor, complete, alphas, blend, number):
                     out.write(after)
                     for each in tracked:
@@ -143,19 +146,19 @@ def _found(editor, video, worker, given):
         yield chunk
 
 
-def _tracked(editor, chunks, tracker, alphas):
-    """Yields chunks of (frame, [Tracked]), `tracker.delay` frames later."""
-    most = 1
+def _tracked(editor, chunks, tracker, every):
+    """Yields chunks of (frame, [Tracked]), `tracker.delay` frames later; every: in how many frames a code is told, 0 in none."""
+    most, number = 1, 0
     for chunk in chunks:
         most = max(most, len(chunk))
-        codes = itertools.repeat(None)
-        if (alphas == 1).all():
-            cut = [(editor.frame_of(face, rgb), rgb) for rgb, faces in chunk for face in faces]
-            if cut:
-                codes = iter(editor.network.paint_codes(np.stack([frame.cut(rgb).numpy() for frame, rgb in cut]),
-                                                        np.stack([frame.eyes for frame, _ in cut])))
-        yield [done for rgb, faces in chunk
-               for done in tracker.push(rgb, [Found(face, next(codes), look_of(rgb, face)) for face in faces])]
+        found = [(k, rgb, face) for k, (rgb, faces) in enumerate(chunk, number) for face in faces]
+        cut = [(editor.frame_of(face, rgb), rgb) for k, rgb, face in found if every and k % every == 0]
+        codes = iter(editor.network.paint_codes(np.stack([frame.cut(rgb).numpy() for frame, rgb in cut]),
+                                                np.stack([frame.eyes for frame, _ in cut])) if cut else ())
+        yield [done for k, (rgb, faces) in enumerate(chunk, number)
+               for done in tracker.push(rgb, [Found(face, next(codes) if every and k % every == 0 else None, look_of(rgb, face))
+                                              for face in faces])]
+        number += len(chunk)
     rest = tracker.finish()
     while rest:
         yield rest[:most]
