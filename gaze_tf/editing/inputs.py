@@ -47,6 +47,7 @@ def one(input, eyes, output, suffixes, overwrite):
     if output.suffix.lower() not in suffixes:
         raise GazeError(f'--output={output} must end in {" or ".join(suffixes)}, or be a folder.')
     _refuse_same(input, output, overwrite)
+    _refuse_unwritable(output)
     return Source(input, eyes, output)
 
 
@@ -111,3 +112,15 @@ def _check_names(sources, overwrite):
 def _refuse_same(path, output, overwrite):
     if not overwrite and os.path.exists(output) and output.samefile(path):
         raise GazeError(f'--output: {output} is the input itself; --overwrite replaces it.')
+
+
+def _refuse_unwritable(path):
+    """So that it is known before the work, not after it."""
+    folder = path.parent
+    # what is missing is made
+    while not os.path.exists(folder):
+        folder = folder.parent
+    if not os.path.isdir(folder):
+        raise GazeError(f'--output: {path} cannot be written ({folder} is no folder).')
+    if not os.access(folder, os.W_OK):
+        raise GazeError(f'--output: {path} cannot be written (nothing may be written in {folder}).')
