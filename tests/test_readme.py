@@ -159,7 +159,8 @@ def place(tmp_path_factory):
 def test_a_command_runs(place, monkeypatch, command):
     monkeypatch.chdir(place)
     values = cli.parse(command[0], command[1:])[1]
-    output = pathlib.Path(values.output_dir if command[0] == 'make-dataset' else values.output)
+    output = pathlib.Path(values.output_dir if command[0] == 'make-dataset' else
+                          values.report if '--dry_run' in command else values.output)
     shutil.rmtree(output, ignore_errors=True)
     assert cli.main(command) == 0
     assert os.path.getsize(output) > 0 if output.suffix else [*output.iterdir()]

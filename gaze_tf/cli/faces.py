@@ -81,17 +81,22 @@ def limits(values):
     return Limits(**{name: values[name].value for name in Limits._fields if name in values})
 
 
-def read_eyes(values):
-    """--eyes as four numbers, or None; raises GazeError, for --faces too, and unless --input and --output were given."""
-    require(values, 'input', 'output')
-    if not re.fullmatch(r'largest|all|\d+(,\d+)*', values.faces):
-        raise GazeError(f'--faces={values.faces} must be largest, all, or numbers such as 0,2.')
+def read_eyes(values, needed=('input', 'output')):
+    """--eyes as four numbers, or None; raises GazeError, for --faces too, and unless these flags were given."""
+    require(values, *needed)
+    check_faces(values)
     if not values.eyes:
         return None
     eyes = numbers(values, 'eyes')
     if len(eyes) != 4:
         raise GazeError(f'--eyes={",".join(values.eyes)} must be four numbers.')
     return tuple(eyes)
+
+
+def check_faces(values):
+    """Raises GazeError for a --faces that names none."""
+    if not re.fullmatch(r'largest|all|\d+(,\d+)*', values.faces):
+        raise GazeError(f'--faces={values.faces} must be largest, all, or numbers such as 0,2.')
 
 
 def numbers(values, name):
@@ -107,14 +112,20 @@ def numbers(values, name):
 
 def describe(reports):
     """What was done to each face, a line each."""
-    return [f'face {report.index}: ' + _outcome(report) for report in reports]
+    return [f'face {report.index}: ' + _outcome(report, 'left as it was', 'done') for report in reports]
 
 
-def _outcome(report):
+def describe_planned(reports):
+    """What would be done to each face, a line each."""
+    return [f'face {report.index}: ' + _outcome(report, 'to be left as it is', 'to be done') for report in reports]
+
+
+def _outcome(report, left, done):
     if report.reason:
-        return f'left as it was: {report.reason}'
+        return f'{left}: {report.reason}'
     # full_yaw and its like
-    return 'done' if report.strength == 1 else f'done at {report.strength:.0%} of full strength, as its head or gaze is turned'
+    return done if report.strength == 1 else (
+        f'{done} at {report.strength:.0%} of full strength, as its head or gaze is turned')
 
 
 class NothingEdited(GazeError):
@@ -132,23 +143,28 @@ def refuse_if_none(path, reports):
 
 def write_report(path, reports):
     """Writes what was done to the faces of one photo as JSON; raises GazeError."""
-    import json
     from gaze_tf.editing.folder import face_row
+    write_json(path, [face_row(report) for report in reports])
+
+
+def write_json(path, rows):
+    """Writes a report; raises GazeError."""
+    import json
     from gaze_tf.folders import reason, write_text
     path = pathlib.Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps([face_row(report) for report in reports], indent=1) + '\n')
+        write_text(path, json.dumps(rows, indent=1) + '\n')
     except OSError as error:
         raise GazeError(f'--report={path} cannot be written: {reason(error)}.') from error
 
 
-def summary(rows, output):
-    """Says how a run over several photos ended; its exit status."""
+def summary(rows, output, file=None):
+    """Says how a run over several photos ended, into a text file or the standard output; its exit status."""
     count = collections.Counter(row['status'] for row in rows)
     earlier = sum('earlier' in row for row in rows)
     print(f'{output}: ' + ', '.join(f'{number} {status}' for status, number in count.items())
-          + (f' ({earlier} of them by an earlier run)' if earlier else ''))
+          + (f' ({earlier} of them by an earlier run)' if earlier else ''), file=file)
     for row in rows:
         why = row.get('error') or row.get('reason') and f'{row["file"]} is unchanged: {row["reason"]}'
         if why and 'earlier' not in row:

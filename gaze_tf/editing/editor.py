@@ -68,7 +68,7 @@ class Work(NamedTuple):
 class GazeEditor:
     """Edits photos with a model.
 
-    network: Network; limits: faces_lib.Limits beyond which a face is left alone; detector: uint8 [H, W, 3] → list of
+    network: Network, or None of one that only finds and measures; limits: faces_lib.Limits beyond which a face is left alone; detector: uint8 [H, W, 3] → list of
     Face, the largest first (mediapipe's if none is given, loaded when it is first needed).
     """
 

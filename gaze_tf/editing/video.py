@@ -27,14 +27,15 @@ _WAITING, _CHUNK_BYTES = 1_200_000_000, 200_000_000
 SMALLEST = 0.06
 # tracks that a summary names
 _NAMED = 10
-COLUMNS = ('frame', 'seconds', 'track', 'left_x', 'left_y', 'right_x', 'right_y', 'strength', 'reason')
+COLUMNS = ('frame', 'seconds', 'track', 'left_x', 'left_y', 'right_x', 'right_y', 'yaw', 'pitch', 'roll', 'left_openness',
+           'right_openness', 'iris_along', 'iris_up', 'gaze_aside', 'strength', 'reason')
 
 
 class Summary(NamedTuple):
     """What was done to a video: its frames, those in which eyes were repainted, how much eyes tremble as they were found
     and as they were used (pixels, see `stability.jitter`; None without three frames of a face); notes: sentences for the
     user on what is not as it was, but for the eyes; problem: what was wrong with it, in a sentence, or ''; chosen:
-    [(track that was chosen, the second in which it was first seen)].
+    [(track that was chosen, the second in which it was first seen)]; done: what was done in those frames.
     """
     frames: int
     repainted: int
@@ -43,9 +44,10 @@ class Summary(NamedTuple):
     notes: tuple
     problem: str
     chosen: list
+    done: str = 'eyes repainted'
 
     def __str__(self):
-        line = f'{self.frames} frames, eyes repainted in {self.repainted}'
+        line = f'{self.frames} frames, {self.done} in {self.repainted}'
         if self.found_jitter is not None:
             line += (f'; eye positions jitter by {self.found_jitter:.2f} pixels as found, {self.used_jitter:.2f} as used')
         if self.chosen:
@@ -81,37 +83,97 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
             concurrent.futures.ThreadPoolExecutor(1) as worker:
         size, fps = video.info.size, video.info.fps
         given = source.eyes and faces_lib.eyes_given(source.eyes, size)
-        smoothing, fade, note = _within_memory(size, fps, smoothing, fade)
-        tracker = Tracker(fps, smoothing, fade, lambda face: faces_lib.why_not(face, editor.limits, size), cuts,
-                          'all' if given else faces, lambda face: share_of(face, editor.limits),
-                          look_away)
-        jitters, chosen, others = _Jitters(), {}, False
-        reasons, repainted, number = collections.Counter(), 0, 0
+        tracker, note = _tracker(editor, video.info, given, faces, smoothing, fade, cuts, look_away)
+        tally = _Tally(video, write_row)
         with write_video(source.output, size, fps, audio_from=source.path, mark=mark) as out, \
                 tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar:
             for complete in _tracked(editor, _found(editor, video, worker, given), tracker, alphas):
-                for frame, tracked, after in _repainted(editor, complete, alphas, blend, number):
+                for frame, tracked, after in _repainted(editor, complete, alphas, blend, tally.number):
                     out.write(after)
-                    for each in tracked:
-                        write_row([number, f'{video.seconds(number):.3f}', each.track,
-                                   *(f'{value:.2f}' for value in each.face.eyes), f'{each.strength:.3f}', each.reason])
-                    others = others or not all(each.chosen for each in tracked)
-                    tracked = [each for each in tracked if each.chosen]
-                    jitters.add(tracked)
-                    for each in tracked:
-                        chosen.setdefault(each.track, video.seconds(number))
-                    reasons.update(each.reason for each in tracked if each.reason)
-                    repainted += any(each.strength for each in tracked)
-                    number += 1
+                    tally.add(tracked)
                     bar.update()
-            if not repainted:
-                why = max(reasons, key=reasons.get) if reasons else faces_lib.NOT_CHOSEN if others else 'none was found'
-                raise GazeError(f'In none of the {number} frames of {source.path} could a face be edited ({why}); nothing was '
-                                'written.')
-            notes = tuple(filter(None, [video.info.note, *video.notes, *out.notes, note]))
-            for sentence in [*notes, *filter(None, [video.problem])]:
-                write_row([''] * (len(COLUMNS) - 1) + [sentence])
-    return Summary(number, repainted, *jitters.of_all(), notes, video.problem, list(chosen.items()))
+            if not tally.edited:
+                raise GazeError(f'In none of the {tally.number} frames of {source.path} could a face be edited '
+                                f'({tally.why_none()}); nothing was written.')
+            return tally.summary([*out.notes, note])
+
+
+def measure(editor, source, report=None, faces='largest', smoothing=1.2, fade=0.25, cuts=True, look_away=False):
+    """What `correct`, whose arguments it takes, would do to a video, without doing it: the editor may have no network.
+
+    report: may be a text file that is open.
+    """
+    with open_video(source.path) as video, _rows(report) as write_row, \
+            concurrent.futures.ThreadPoolExecutor(1) as worker:
+        given = source.eyes and faces_lib.eyes_given(source.eyes, video.info.size)
+        tracker, note = _tracker(editor, video.info, given, faces, smoothing, fade, cuts, look_away)
+        tally = _Tally(video, write_row)
+        with tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar:
+            for chunk in _found(editor, video, worker, given):
+                for rgb, found in chunk:
+                    for _, tracked in tracker.push(rgb, [Found(face, None, look_of(rgb, face)) for face in found]):
+                        tally.add(tracked)
+                    bar.update()
+            for _, tracked in tracker.finish():
+                tally.add(tracked)
+        none = '' if tally.edited else f'In none of its frames could a face be edited ({tally.why_none()}).'
+        return tally.summary([note, none])._replace(done='eyes to be repainted')
+
+
+def _tracker(editor, info, given, faces, smoothing, fade, cuts, look_away):
+    """(Tracker of a video with this Info, a sentence for the user or '')."""
+    smoothing, fade, note = _within_memory(info.size, info.fps, smoothing, fade)
+    return Tracker(info.fps, smoothing, fade, lambda face: faces_lib.why_not(face, editor.limits, info.size), cuts,
+                   'all' if given else faces, lambda face: share_of(face, editor.limits), look_away), note
+
+
+class _Tally:
+    """What happens to a video, frame by frame: in rows of its report, and counted. number: of frames so far; edited: of those
+    in which a face has a strength."""
+
+    def __init__(self, video, write_row):
+        self._video, self._write_row = video, write_row
+        self._jitters, self._chosen, self._others, self._reasons = _Jitters(), {}, False, collections.Counter()
+        self.number = self.edited = 0
+
+    def add(self, tracked):
+        """Takes the [Tracked] of the next frame."""
+        seconds = self._video.seconds(self.number)
+        for each in tracked:
+            self._write_row([self.number, f'{seconds:.3f}', *_measured(each), f'{each.strength:.3f}', each.reason])
+        self._others = self._others or not all(each.chosen for each in tracked)
+        tracked = [each for each in tracked if each.chosen]
+        self._jitters.add(tracked)
+        for each in tracked:
+            self._chosen.setdefault(each.track, seconds)
+        self._reasons.update(each.reason for each in tracked if each.reason)
+        self.edited += any(each.strength for each in tracked)
+        self.number += 1
+
+    def why_none(self):
+        """In a few words, why no face was edited."""
+        if self._reasons:
+            return max(self._reasons, key=self._reasons.get)
+        return faces_lib.NOT_CHOSEN if self._others else 'none was found'
+
+    def summary(self, notes):
+        """The Summary, with these sentences, '' among them, beside those of reading; they are written into the report, too."""
+        notes = tuple(filter(None, [self._video.info.note, *self._video.notes, *notes]))
+        for sentence in [*notes, *filter(None, [self._video.problem])]:
+            self._write_row([''] * (len(COLUMNS) - 1) + [sentence])
+        return Summary(self.number, self.edited, *self._jitters.of_all(), notes, self._video.problem,
+                       list(self._chosen.items()))
+
+
+def _measured(each):
+    """The columns of a Tracked from `track` to `gaze_aside`, '' for what its detector does not tell."""
+    face = each.face
+    # irises are where they were found, and so must the eyes be
+    as_found = face._replace(eyes=each.found_eyes)
+    shares = [*(face.openness or (None, None)), *(faces_lib.iris_offset(as_found) or (None, None))]
+    values = [(value, 2) for value in (*face.eyes, face.yaw, face.pitch, face.roll)] + [(value, 3) for value in shares]
+    return [each.track, *('' if value is None else f'{value:.{digits}f}'
+                          for value, digits in [*values, (faces_lib.gaze_aside(as_found), 1)])]
 
 
 def _within_memory(size, fps, smoothing, fade):
@@ -181,9 +243,14 @@ def _repainted(editor, chunk, alphas, blend, number):
 
 @contextlib.contextmanager
 def _rows(path):
-    """A function that writes a row of the report, which is there whole at the end, or not at all."""
+    """A function that writes a row of the report, a file that is there whole at the end, or not at all, or one that is open."""
     if path is None:
         yield lambda row: None
+        return
+    if hasattr(path, 'write'):
+        rows = csv.writer(path, lineterminator='\n')
+        rows.writerow(COLUMNS)
+        yield rows.writerow
         return
     path = pathlib.Path(path)
 
