@@ -16,6 +16,7 @@ from gaze_tf.errors import GazeError
 
 def define_flags(values):
     faces.define_flags(values)
+    faces.define_time_flags(values)
     faces.define_mark_flag(values)
     flags.DEFINE_boolean('dry_run', False, 'Write no picture: find and measure only, for --report, which without a name is '
                          'printed: of each face (and frame) the eyes, yaw, pitch and roll of the head in degrees, openness, '
@@ -28,12 +29,6 @@ def define_flags(values):
     flags.DEFINE_string('report', '', 'JSON file for what was done to each face (several photos: report.json in --output, '
                                       'but with --dry_run this file; a video: CSV, a row for each frame and face).',
                         flag_values=values)
-    flags.DEFINE_float('smoothing', 1.2, 'Of a video: seconds over which positions of eyes are smoothed; 0: not.',
-                       lower_bound=0, upper_bound=2, flag_values=values)
-    flags.DEFINE_float('fade', 0.25, 'Of a video: seconds that the change takes at least to fade away or in, as where a '
-                       'face turns away or is lost; 0: at once.', lower_bound=0, upper_bound=2, flag_values=values)
-    flags.DEFINE_boolean('look_away', False, 'Of a video: every 4 to 10 seconds each face looks for less than a second nearly '
-                         'where it really looked, as people do who do not stare.', flag_values=values)
     flags.DEFINE_boolean('cuts', True, 'Of a video: look for cuts, over which nothing is smoothed.', flag_values=values)
 
 

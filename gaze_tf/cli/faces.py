@@ -14,6 +14,12 @@ from gaze_tf.errors import GazeError
 
 def define_flags(values):
     define_model_flag(values)
+    define_strength_flags(values)
+    define_photo_flags(values)
+
+
+def define_strength_flags(values):
+    """Those of how eyes are put back, and how strongly."""
     flags.DEFINE_enum('blend', 'feather', ['feather', 'poisson', 'hard'],
                       'How eyes are put back: colours matched on average and faded towards the rim of the eye box, '
                       'matched all along the rim, or just as painted.', flag_values=values)
@@ -23,7 +29,16 @@ def define_flags(values):
                        flag_values=values)
     flags.DEFINE_float('full_gaze', Limits().full_gaze, '--full_yaw for eyes that look past the camera to the side.',
                        flag_values=values)
-    define_photo_flags(values)
+
+
+def define_time_flags(values):
+    """Those of frames that follow each other."""
+    flags.DEFINE_float('smoothing', 1.2, 'Of a video: seconds over which positions of eyes are smoothed (live: the half of it '
+                       'before a frame); 0: not.', lower_bound=0, upper_bound=2, flag_values=values)
+    flags.DEFINE_float('fade', 0.25, 'Of a video: seconds that the change takes at least to fade away or in, as where a '
+                       'face turns away or is lost; 0: at once.', lower_bound=0, upper_bound=2, flag_values=values)
+    flags.DEFINE_boolean('look_away', False, 'Of a video: every 4 to 10 seconds each face looks for less than a second nearly '
+                         'where it really looked, as people do who do not stare.', flag_values=values)
 
 
 def define_model_flag(values):
@@ -39,6 +54,17 @@ def define_photo_flags(values):
                         flag_values=values)
     flags.DEFINE_list('eyes', [], 'Eye centres of a photo, to do without finding faces: left_x,left_y,right_x,right_y in '
                                   'pixels, the eye with the smaller x first.', flag_values=values)
+    define_limit_flags(values)
+    flags.DEFINE_boolean('overwrite', False, 'Allow the output to be the input itself; of several photos, do again '
+                                              'what is done.', flag_values=values)
+    flags.DEFINE_enum('domain', 'y', ['x', 'y'], "Of a folder in CelebAGaze's layout: the domain, x (1.txt, eyes at "
+                                                 'the camera) or y (0.txt, eyes elsewhere).', flag_values=values)
+    flags.DEFINE_integer('last', 0, "Of a folder in CelebAGaze's layout: only so many of the last rows (the test split "
+                                    'is last); 0: all.', lower_bound=0, flag_values=values)
+
+
+def define_limit_flags(values):
+    """Those of which faces are edited, and what they must be like."""
     flags.DEFINE_string('faces', 'largest', 'Which faces of a photo: largest, all, or numbers by size, from 0, the '
                         'largest, such as 0,2. In a video: chosen by size at the beginning of each shot, and kept to its end.',
                         flag_values=values)
@@ -54,12 +80,6 @@ def define_photo_flags(values):
                        flag_values=values)
     flags.DEFINE_float('min_openness', Limits().min_openness, 'Faces with an eye that is open by less of its width than '
                        'this are left alone; in a video: blinks. 0: repaint closed eyes, too.', flag_values=values)
-    flags.DEFINE_boolean('overwrite', False, 'Allow the output to be the input itself; of several photos, do again '
-                                              'what is done.', flag_values=values)
-    flags.DEFINE_enum('domain', 'y', ['x', 'y'], "Of a folder in CelebAGaze's layout: the domain, x (1.txt, eyes at "
-                                                 'the camera) or y (0.txt, eyes elsewhere).', flag_values=values)
-    flags.DEFINE_integer('last', 0, "Of a folder in CelebAGaze's layout: only so many of the last rows (the test split "
-                                    'is last); 0: all.', lower_bound=0, flag_values=values)
 
 
 def define_mark_flag(values):

@@ -56,8 +56,8 @@ def one(input, eyes, output, suffixes, overwrite):
 def several(input, output, suffix='', domain='y', last=0, overwrite=False):
     """The Sources of a folder or a pattern, and a note on what was left out ('' if nothing); raises GazeError.
 
-    output: a folder, or None where nothing is written; suffix: of the results ('': each as its photo). Of a folder in CelebAGaze's layout, the last
-    `last` rows (0: all) of a domain, with their eyes.
+    output: a folder, or None where nothing is written; suffix: of the results ('': each as its photo). Of a folder in
+    CelebAGaze's layout, the last `last` rows (0: all) of a domain, with their eyes.
     """
     if output is not None and os.path.isfile(output):
         raise GazeError(f'--output={output} is a file: the results of {input} need a folder.')

@@ -25,7 +25,8 @@ class Tracked(NamedTuple):
     track: the same number for the same face within a shot, as long as it is not lost for long; face: with smoothed eyes
     (where the detector missed it, all of it lies between what was before and after); found_eyes: its eyes before they
     were smoothed; strength: of the correction, 0 to 1; code: smoothed, None if none was near; reason: why the strength
-    is 0 (of a causal Tracker: or goes there), '' if it is not; chosen: whether it is one of the tracks that are edited. Of others the face is as it was found.
+    is 0 (of a causal Tracker: or goes there), '' if it is not; chosen: whether it is one of the tracks that are edited. Of
+    others the face is as it was found.
     """
     track: int
     face: Face

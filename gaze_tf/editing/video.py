@@ -87,8 +87,8 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
         tally = _Tally(video, write_row)
         with write_video(source.output, size, fps, audio_from=source.path, mark=mark) as out, \
                 tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar:
-            for complete in _tracked(editor, _found(editor, video, worker, given), tracker, alphas):
-                for frame, tracked, after in _repainted(editor, complete, alphas, blend, tally.number):
+            for complete in track(editor, _found(editor, video, worker, given), tracker, alphas):
+                for frame, tracked, after in repaint(editor, complete, alphas, blend, tally.number):
                     out.write(after)
                     tally.add(tracked)
                     bar.update()
@@ -205,8 +205,8 @@ def _found(editor, video, worker, given):
         yield chunk
 
 
-def _tracked(editor, chunks, tracker, alphas):
-    """Yields chunks of (frame, [Tracked]), `tracker.delay` frames later."""
+def track(editor, chunks, tracker, alphas):
+    """Of chunks of (frame, its Faces) yields such of (frame, [Tracked]), `tracker.delay` frames later."""
     most = 1
     for chunk in chunks:
         most = max(most, len(chunk))
@@ -224,7 +224,7 @@ def _tracked(editor, chunks, tracker, alphas):
         del rest[:most]
 
 
-def _repainted(editor, chunk, alphas, blend, number):
+def repaint(editor, chunk, alphas, blend, number):
     """(frame, [Tracked], frame with repainted eyes) of a chunk; `number`: of its first frame."""
     work = [(k, each.strength, each.code, editor.frame_of(each.face, rgb))
             for k, (rgb, tracked) in enumerate(chunk) for each in tracked if each.strength > 0 and alphas.any()]
@@ -243,7 +243,7 @@ def _repainted(editor, chunk, alphas, blend, number):
 
 @contextlib.contextmanager
 def _rows(path):
-    """A function that writes a row of the report, a file that is there whole at the end, or not at all, or one that is open."""
+    """A function that writes a row of the report, a file that is there whole at the end or not at all, or an open one."""
     if path is None:
         yield lambda row: None
         return
