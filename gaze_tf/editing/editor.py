@@ -68,8 +68,8 @@ class Work(NamedTuple):
 class GazeEditor:
     """Edits photos with a model.
 
-    network: Network; limits: faces_lib.Limits beyond which a face is left alone; detector: uint8 [H, W, 3] → list of
-    Face, the largest first (mediapipe's if none is given, loaded when it is first needed).
+    network: Network, or None of one that only finds and measures; limits: faces_lib.Limits beyond which a face is left alone;
+    detector: uint8 [H, W, 3] → list of Face, the largest first (mediapipe's if none is given, loaded when it is first needed).
     """
 
     def __init__(self, network, limits=faces_lib.Limits(), detector=None):
