@@ -9,6 +9,8 @@ EXTRAS = {
     # HEIC photos; the last ones for Python 3.9 are 1.1
     'heif': ['pillow-heif>=0.18,<2'],
     'video': ['imageio-ffmpeg>=0.4.9,<0.7'],
+    # virtual cameras of gaze-tf live
+    'live': ['pyvirtualcam>=0.11,<0.16'],
     'serving': ['tensorflow-serving-api>=2.15.1,<2.16', 'werkzeug>=3,<4', 'waitress>=3,<4'],
     # onnx 1.19 needs a newer ml_dtypes than TensorFlow 2.15 allows
     'onnx': ['tf2onnx>=1.17,<1.18', 'onnx>=1.16,<1.18', 'onnxruntime>=1.17,<2'],

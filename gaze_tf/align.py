@@ -20,9 +20,6 @@ _ALIGNED = 0.1
 _PADDING = 4
 # places that are sampled at once
 _AT_ONCE = 32768
-# weights of the four pixels around a place, by powers of its distance from the second (R. Keys, Cubic convolution
-# interpolation, 1981)
-_CUBIC = np.array([[0, 1, 0, 0], [-0.5, 0, 0.5, 0], [1, -2.5, 2, -0.5], [-0.5, 1.5, -1.5, 0.5]])
 
 
 class Frame(NamedTuple):
@@ -55,7 +52,7 @@ class Frame(NamedTuple):
         border by the pixels there."""
         low, high, shrink = _extent(self.matrix, self.size, size_of(photo))
         # of a large photo in numpy's memory only this part is copied
-        return _resampled(photo[low[1]:high[1], low[0]:high[0]], low, shrink, self.matrix, self.size)
+        return _resampled(_part(photo, low, high), low, shrink, self.matrix, self.size)
 
 
 def frame_of(eyes, photo_size, frame_size, frame_eyes=MEAN_EYES):
@@ -79,12 +76,19 @@ class Patch(NamedTuple):
 
     def of(self, photo):
         """Its pixels [h, w, 3] of a photo."""
-        return photo[self.low[1]:self.high[1], self.low[0]:self.high[0]]
+        return _part(photo, self.low, self.high)
 
 
 def patch_of(frame, box, photo):
     """The Patch of a photo that covers a frame's box (x0, y0, x1, y1); empty where none of it lies in the photo."""
     return Patch(*_covered(frame.matrix, tf.cast(box, tf.float64), size_of(photo)))
+
+
+def _part(photo, low, high):
+    """Pixels from `low` to `high`, int32 [2], of a photo, an array or a tensor."""
+    if not tf.is_tensor(photo):
+        low, high = low.numpy(), high.numpy()
+    return photo[low[1]:high[1], low[0]:high[0]]
 
 
 def size_of(photo):
@@ -99,22 +103,16 @@ def sample(values, places):
     Beyond the border they are what they are there.
     """
     height, width, channels = *tf.unstack(tf.shape(values)[:2]), values.shape[2]
-    padded = _continued(values, [-_PADDING, -_PADDING], [width + _PADDING, height + _PADDING])
-    # with each pixel the three to its right: what a place needs of a row lies together
-    across = width + 2 * _PADDING - 3
-    fours = tf.reshape(tf.concat([padded[:, k:across + k] for k in range(4)], axis=-1), [-1, 4 * channels])
+    width = width + 2 * _PADDING
+    pixels = tf.reshape(_continued(values, [-_PADDING, -_PADDING], [width - _PADDING, height + _PADDING]), [-1, channels])
 
     def at(points):
         before = tf.floor(points)
-        beyond = points - before
-        powers = tf.stack([tf.ones_like(beyond), beyond, beyond ** 2, beyond ** 3], axis=-1)
-        weights = tf.tensordot(powers, tf.constant(_CUBIC, tf.float32), 1)      # [n, 2, 4]
         first = tf.cast(before, tf.int32) + _PADDING - 1
-        x = tf.clip_by_value(first[:, 0], 0, across - 1)
-        y = tf.clip_by_value(first[:, 1], 0, height + 2 * _PADDING - 4)
-        row = tf.add_n([tf.gather(fours, (y + k) * across + x) * weights[:, 1, k:k + 1] for k in range(4)])
-        spread = tf.constant(np.repeat(np.eye(4), channels, axis=1), tf.float32)
-        return tf.add_n(tf.split(row * (weights[:, 0] @ spread), 4, axis=1))
+        x, y = tf.clip_by_value(first[:, 0], 0, width - 4), tf.clip_by_value(first[:, 1], 0, height + 2 * _PADDING - 4)
+        across, down = _cubic((points - before)[:, :1]), _cubic((points - before)[:, 1:])
+        return tf.add_n([down[k] * tf.add_n([across[n] * tf.gather(pixels, (y + k) * width + x + n) for n in range(4)])
+                         for k in range(4)])
 
     points = tf.reshape(places, [-1, 2]) - 0.5
     count = tf.shape(points)[0]
@@ -124,6 +122,14 @@ def sample(values, places):
     points = tf.reshape(tf.pad(points, [[0, parts * some - count], [0, 0]]), [parts, some, 2])
     found = tf.map_fn(at, points, fn_output_signature=tf.TensorSpec([None, channels], tf.float32))
     return tf.reshape(tf.reshape(found, [-1, channels])[:count], tf.concat([tf.shape(places)[:-1], [channels]], axis=0))
+
+
+def _cubic(beyond):
+    """Weights of the four pixels around a place that is so far beyond the second (R. Keys, Cubic convolution interpolation,
+    1981)."""
+    before = 1 - beyond
+    return [-0.5 * beyond * before ** 2, 1 - beyond ** 2 * (2.5 - 1.5 * beyond),
+            1 - before ** 2 * (2.5 - 1.5 * before), -0.5 * before * beyond ** 2]
 
 
 def compiled(*shapes):

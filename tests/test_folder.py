@@ -478,3 +478,15 @@ def test_a_source_by_its_name(tmp_path):
     assert inputs.is_one(tmp_path / 'a[1].jpg') and not inputs.is_one(tmp_path / 'b*.jpg')
     assert not inputs.is_one(tmp_path) and inputs.is_video('A.MP4')
     assert inputs.one(tmp_path / 'a[1].jpg', None, tmp_path, ('.gif', '.mp4'), False).output == tmp_path / 'a[1].gif'
+
+
+def test_where_nothing_can_be_written_is_known_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / 'a.jpg').write_bytes(b'')
+    (tmp_path / 'file').write_bytes(b'')
+    with pytest.raises(GazeError, match=f'^--output: {tmp_path}/file/new/a.png cannot be written .{tmp_path}/file is no folder'):
+        inputs.one(tmp_path / 'a.jpg', None, tmp_path / 'file/new/a.png', ('.png',), False)
+    # (whoever runs tests as root may write anywhere)
+    monkeypatch.setattr(os, 'access', lambda path, mode: path != tmp_path)
+    with pytest.raises(GazeError, match='nothing may be written in'):
+        inputs.one(tmp_path / 'a.jpg', None, tmp_path / 'new/a.png', ('.png',), False)
+    assert not (tmp_path / 'new').exists()

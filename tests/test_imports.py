@@ -101,6 +101,7 @@ def test_nothing_imports_tools_or_tests():
     ('gaze_tf.cli.main', ['tensorflow', 'numpy']),
     ('gaze_tf.cli.prepare', ['tensorflow']), ('gaze_tf.cli.pretrain', ['tensorflow']), ('gaze_tf.cli.train', ['tensorflow']),
     ('gaze_tf.cli.export', ['tensorflow']), ('gaze_tf.cli.lite', ['tensorflow']), ('gaze_tf.cli.correct', ['tensorflow']),
+    ('gaze_tf.cli.live', ['tensorflow', 'cv2']),
     ('gaze_tf.cli.animate', ['tensorflow']), ('gaze_tf.cli.import_official', ['tensorflow']),
     ('gaze_tf.cli.evaluate', ['tensorflow', 'matplotlib', 'skimage']),
     ('gaze_tf.cli.turn', ['tensorflow', 'numpy']), ('gaze_tf.cli.turn_dataset', ['tensorflow', 'numpy']),

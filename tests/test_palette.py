@@ -137,6 +137,10 @@ def test_trained_averaged_exported_and_painted_with(train_command, tmp_path):
     rows = network.paint_codes(images, eyes)
     assert tiny.same_pixels(network.paint(images, eyes, rows), network.correct(images, eyes))
     assert not tiny.same_pixels(network.paint(images, eyes, -rows), network.correct(images, eyes))
+    # who has no codes is painted with his own
+    some = network.paint(images, eyes, [None, *-rows[1:]])
+    assert tiny.same_pixels(some[:1], network.correct(images, eyes)[:1])
+    assert tiny.same_pixels(some[1:], network.paint(images, eyes, -rows)[1:])
     model = GazeModel(dataclasses.replace(tiny.MODEL, palette=2))
     newest = checkpoints.latest(run, "checkpoint")
     checkpoints.restore_serving(newest, model)

@@ -30,7 +30,8 @@ COMMANDS = [words for language, text in BLOCKS if not language for line in text.
 # commands of gaze-tf that need more than small data, or a server: the test that runs each with other values
 RUN_BY = {'prepare': 'conftest.py', 'pretrain': 'conftest.py', 'train': 'conftest.py', 'export': 'conftest.py',
           'import-official': 'test_official.py', 'evaluate': 'test_evaluate_command.py', 'serve': 'test_serve.py',
-          'client': 'test_client_and_server.py', 'lite': 'test_lite.py', 'turn-dataset': 'test_turning.py'}
+          'client': 'test_client_and_server.py', 'lite': 'test_lite.py',
+          'live': 'test_live.py', 'turn-dataset': 'test_turning.py'}
 RUN_HERE = [words[1:] for words in COMMANDS if words[0] == 'gaze-tf' and words[1] not in RUN_BY]
 
 
@@ -159,7 +160,8 @@ def place(tmp_path_factory):
 def test_a_command_runs(place, monkeypatch, command):
     monkeypatch.chdir(place)
     values = cli.parse(command[0], command[1:])[1]
-    output = pathlib.Path(values.output_dir if command[0] == 'make-dataset' else values.output)
+    output = pathlib.Path(values.output_dir if command[0] == 'make-dataset' else
+                          values.report if '--dry_run' in command else values.output)
     shutil.rmtree(output, ignore_errors=True)
     assert cli.main(command) == 0
     assert os.path.getsize(output) > 0 if output.suffix else [*output.iterdir()]

@@ -202,17 +202,19 @@ def _shares(editor, folder, size):
     finder = editor.finder(FPS)
     finding, found = _processor_seconds(lambda: [finder(rgb)[0] for rgb in frames])
 
+    def cut(some):
+        aligned = [editor.frame_of(face, rgb) for rgb, face in some]
+        return (aligned, np.stack([frame.cut(rgb).numpy() for frame, (rgb, _) in zip(aligned, some)]),
+                np.stack([frame.eyes for frame in aligned]))
+
     def paint(start):
-        chunk, faces = frames[start:start + 8], found[start:start + 8]
-        codes = None
-        # once for codes, once when they and positions are smoothed
-        for _ in range(2):
-            aligned = [editor.frame_of(face, rgb) for face, rgb in zip(faces, chunk)]
-            cuts = np.stack([frame.cut(rgb).numpy() for frame, rgb in zip(aligned, chunk)])
-            eyes = np.stack([frame.eyes for frame in aligned])
-            if codes is None:
-                codes = editor.network.paint_codes(cuts, eyes)
-        return list(zip(chunk, aligned, cuts, editor.network.paint(cuts, eyes, list(codes))))
+        chunk = list(zip(frames, found))[start:start + 8]
+        # once for codes, in one frame of three; and once when they and positions are smoothed
+        _, cuts, eyes = cut(chunk[::3])
+        codes = editor.network.paint_codes(cuts, eyes)
+        aligned, cuts, eyes = cut(chunk)
+        painted = editor.network.paint(cuts, eyes, np.repeat(codes, 3, axis=0)[:len(chunk)])
+        return [(rgb, *work) for (rgb, _), *work in zip(chunk, aligned, cuts, painted)]
 
     painting, painted = _processor_seconds(lambda: [work for start in range(0, len(frames), 8) for work in paint(start)])
     blending, results = _processor_seconds(lambda: [

@@ -2,44 +2,52 @@
 
 Finds the faces of a photo and repaints their eyes so that they look at the camera. Outside the eyes every pixel stays as
 it was (JPEG: is encoded again as it had been). --input may also be a video, a folder or a quoted pattern of photos.
-Faces that are too small, turned or with closed eyes are left as they are, and the report says so.
+Faces that are too small, turned or with closed eyes are left as they are, and the report says so. --dry_run instead of
+--output only measures where heads are turned and eyes look, without a network: to find what is worth correcting.
 """
 import pathlib
 import sys
 
 from absl import flags
 
-from gaze_tf.cli import faces
+from gaze_tf.cli import dry_run, faces
 from gaze_tf.errors import GazeError
 
 
 def define_flags(values):
     faces.define_flags(values)
+    faces.define_time_flags(values)
     faces.define_mark_flag(values)
+    flags.DEFINE_boolean('dry_run', False, 'Write no picture: find and measure only, for --report, which without a name is '
+                         'printed: of each face (and frame) the eyes, yaw, pitch and roll of the head in degrees, openness, '
+                         'where irises are in the eyes and look in degrees, and how strongly it would be corrected, or why '
+                         'not.', flag_values=values)
     flags.DEFINE_list('alpha', ['1'], 'How far the gaze moves: 0 not at all, 1 to the camera; or two numbers, for the left '
                                       'and the right eye.', flag_values=values)
     flags.DEFINE_enum('format', '', ['', 'png', 'jpg'], "Of several photos: the results' format; '': as each was.",
                       flag_values=values)
-    flags.DEFINE_string('report', '', 'JSON file for what was done to each face (several photos: report.json in --output; '
-                                      'a video: CSV, a row for each frame and face).', flag_values=values)
-    flags.DEFINE_float('smoothing', 1.2, 'Of a video: seconds over which positions of eyes are smoothed; 0: not.',
-                       lower_bound=0, upper_bound=2, flag_values=values)
-    flags.DEFINE_float('fade', 0.25, 'Of a video: seconds that the change takes at least to fade away or in, as where a '
-                       'face turns away or is lost; 0: at once.', lower_bound=0, upper_bound=2, flag_values=values)
-    flags.DEFINE_boolean('look_away', False, 'Of a video: every 4 to 10 seconds each face looks for less than a second nearly '
-                         'where it really looked, as people do who do not stare.', flag_values=values)
+    flags.DEFINE_string('report', '', 'JSON file for what was done to each face (several photos: report.json in --output, '
+                                      'but with --dry_run this file; a video: CSV, a row for each frame and face).',
+                        flag_values=values)
     flags.DEFINE_boolean('cuts', True, 'Of a video: look for cuts, over which nothing is smoothed.', flag_values=values)
 
 
 def run(values):
-    eyes = faces.read_eyes(values)
+    if values.dry_run and values.output:
+        raise GazeError('--dry_run writes no picture: leave --output out; --report=FILE is where the report goes.')
+    eyes = faces.read_eyes(values, ['input'] if values.dry_run else ['input', 'output'])
     alpha = faces.numbers(values, 'alpha')
     if len(alpha) not in (1, 2):
         raise GazeError(f'--alpha={",".join(values.alpha)} must be one number, or one for each eye.')
     # TensorFlow takes seconds to import: after the flags are known to be good
     from gaze_tf.editing import inputs
-    if not inputs.is_one(values.input):
-        return _several(values, eyes, alpha)
+    several = not inputs.is_one(values.input)
+    if several and eyes:
+        raise GazeError(f'--eyes goes with one photo, not with {values.input}.')
+    if values.dry_run:
+        return dry_run.run(values, eyes)
+    if several:
+        return _several(values, alpha)
     return (_video if inputs.is_video(values.input) else _one)(values, eyes, alpha)
 
 
@@ -60,10 +68,8 @@ def _one(values, eyes, alpha):
                      *faces.mark_notes(values, [source])]))
 
 
-def _several(values, eyes, alpha):
+def _several(values, alpha):
     from gaze_tf.editing import inputs
-    if eyes:
-        raise GazeError(f'--eyes goes with one photo, not with {values.input}.')
     if values.report:
         raise GazeError(f'--report goes with one photo or video; of {values.input} it is report.json in --output.')
     sources, note = inputs.several(values.input, values.output, values.format and f'.{values.format}', values.domain,

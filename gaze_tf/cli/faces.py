@@ -14,6 +14,12 @@ from gaze_tf.errors import GazeError
 
 def define_flags(values):
     define_model_flag(values)
+    define_strength_flags(values)
+    define_photo_flags(values)
+
+
+def define_strength_flags(values):
+    """Those of how eyes are put back, and how strongly."""
     flags.DEFINE_enum('blend', 'feather', ['feather', 'poisson', 'hard'],
                       'How eyes are put back: colours matched on average and faded towards the rim of the eye box, '
                       'matched all along the rim, or just as painted.', flag_values=values)
@@ -23,7 +29,16 @@ def define_flags(values):
                        flag_values=values)
     flags.DEFINE_float('full_gaze', Limits().full_gaze, '--full_yaw for eyes that look past the camera to the side.',
                        flag_values=values)
-    define_photo_flags(values)
+
+
+def define_time_flags(values):
+    """Those of frames that follow each other."""
+    flags.DEFINE_float('smoothing', 1.2, 'Of a video: seconds over which positions of eyes are smoothed (live: the half of it '
+                       'before a frame); 0: not.', lower_bound=0, upper_bound=2, flag_values=values)
+    flags.DEFINE_float('fade', 0.25, 'Of a video: seconds that the change takes at least to fade away or in, as where a '
+                       'face turns away or is lost; 0: at once.', lower_bound=0, upper_bound=2, flag_values=values)
+    flags.DEFINE_boolean('look_away', False, 'Of a video: every 4 to 10 seconds each face looks for less than a second nearly '
+                         'where it really looked, as people do who do not stare.', flag_values=values)
 
 
 def define_model_flag(values):
@@ -39,6 +54,17 @@ def define_photo_flags(values):
                         flag_values=values)
     flags.DEFINE_list('eyes', [], 'Eye centres of a photo, to do without finding faces: left_x,left_y,right_x,right_y in '
                                   'pixels, the eye with the smaller x first.', flag_values=values)
+    define_limit_flags(values)
+    flags.DEFINE_boolean('overwrite', False, 'Allow the output to be the input itself; of several photos, do again '
+                                              'what is done.', flag_values=values)
+    flags.DEFINE_enum('domain', 'y', ['x', 'y'], "Of a folder in CelebAGaze's layout: the domain, x (1.txt, eyes at "
+                                                 'the camera) or y (0.txt, eyes elsewhere).', flag_values=values)
+    flags.DEFINE_integer('last', 0, "Of a folder in CelebAGaze's layout: only so many of the last rows (the test split "
+                                    'is last); 0: all.', lower_bound=0, flag_values=values)
+
+
+def define_limit_flags(values):
+    """Those of which faces are edited, and what they must be like."""
     flags.DEFINE_string('faces', 'largest', 'Which faces of a photo: largest, all, or numbers by size, from 0, the '
                         'largest, such as 0,2. In a video: chosen by size at the beginning of each shot, and kept to its end.',
                         flag_values=values)
@@ -56,12 +82,6 @@ def define_photo_flags(values):
                        'this are left alone; in a video: blinks. 0: repaint closed eyes, too.', flag_values=values)
     flags.DEFINE_float('min_seen', Limits().min_seen, 'Faces with an eye that is seen less surely than this, from 0 to 1, are '
                        'left alone: it is covered. 0: repaint covered eyes, too.', flag_values=values)
-    flags.DEFINE_boolean('overwrite', False, 'Allow the output to be the input itself; of several photos, do again '
-                                              'what is done.', flag_values=values)
-    flags.DEFINE_enum('domain', 'y', ['x', 'y'], "Of a folder in CelebAGaze's layout: the domain, x (1.txt, eyes at "
-                                                 'the camera) or y (0.txt, eyes elsewhere).', flag_values=values)
-    flags.DEFINE_integer('last', 0, "Of a folder in CelebAGaze's layout: only so many of the last rows (the test split "
-                                    'is last); 0: all.', lower_bound=0, flag_values=values)
 
 
 def define_mark_flag(values):
@@ -83,17 +103,22 @@ def limits(values):
     return Limits(**{name: values[name].value for name in Limits._fields if name in values})
 
 
-def read_eyes(values):
-    """--eyes as four numbers, or None; raises GazeError, for --faces too, and unless --input and --output were given."""
-    require(values, 'input', 'output')
-    if not re.fullmatch(r'largest|all|\d+(,\d+)*', values.faces):
-        raise GazeError(f'--faces={values.faces} must be largest, all, or numbers such as 0,2.')
+def read_eyes(values, needed=('input', 'output')):
+    """--eyes as four numbers, or None; raises GazeError, for --faces too, and unless these flags were given."""
+    require(values, *needed)
+    check_faces(values)
     if not values.eyes:
         return None
     eyes = numbers(values, 'eyes')
     if len(eyes) != 4:
         raise GazeError(f'--eyes={",".join(values.eyes)} must be four numbers.')
     return tuple(eyes)
+
+
+def check_faces(values):
+    """Raises GazeError for a --faces that names none."""
+    if not re.fullmatch(r'largest|all|\d+(,\d+)*', values.faces):
+        raise GazeError(f'--faces={values.faces} must be largest, all, or numbers such as 0,2.')
 
 
 def numbers(values, name):
@@ -109,14 +134,20 @@ def numbers(values, name):
 
 def describe(reports):
     """What was done to each face, a line each."""
-    return [f'face {report.index}: ' + _outcome(report) for report in reports]
+    return [f'face {report.index}: ' + _outcome(report, 'left as it was', 'done') for report in reports]
 
 
-def _outcome(report):
+def describe_planned(reports):
+    """What would be done to each face, a line each."""
+    return [f'face {report.index}: ' + _outcome(report, 'to be left as it is', 'to be done') for report in reports]
+
+
+def _outcome(report, left, done):
     if report.reason:
-        return f'left as it was: {report.reason}'
+        return f'{left}: {report.reason}'
     # full_yaw and its like
-    return 'done' if report.strength == 1 else f'done at {report.strength:.0%} of full strength, as its head or gaze is turned'
+    return done if report.strength == 1 else (
+        f'{done} at {report.strength:.0%} of full strength, as its head or gaze is turned')
 
 
 class NothingEdited(GazeError):
@@ -134,23 +165,28 @@ def refuse_if_none(path, reports):
 
 def write_report(path, reports):
     """Writes what was done to the faces of one photo as JSON; raises GazeError."""
-    import json
     from gaze_tf.editing.folder import face_row
+    write_json(path, [face_row(report) for report in reports])
+
+
+def write_json(path, rows):
+    """Writes a report; raises GazeError."""
+    import json
     from gaze_tf.folders import reason, write_text
     path = pathlib.Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps([face_row(report) for report in reports], indent=1) + '\n')
+        write_text(path, json.dumps(rows, indent=1) + '\n')
     except OSError as error:
         raise GazeError(f'--report={path} cannot be written: {reason(error)}.') from error
 
 
-def summary(rows, output):
-    """Says how a run over several photos ended; its exit status."""
+def summary(rows, output, file=None):
+    """Says how a run over several photos ended, into a text file or the standard output; its exit status."""
     count = collections.Counter(row['status'] for row in rows)
     earlier = sum('earlier' in row for row in rows)
     print(f'{output}: ' + ', '.join(f'{number} {status}' for status, number in count.items())
-          + (f' ({earlier} of them by an earlier run)' if earlier else ''))
+          + (f' ({earlier} of them by an earlier run)' if earlier else ''), file=file)
     for row in rows:
         why = row.get('error') or row.get('reason') and f'{row["file"]} is unchanged: {row["reason"]}'
         if why and 'earlier' not in row:

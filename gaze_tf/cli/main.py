@@ -23,6 +23,7 @@ COMMANDS = {
     'lite': 'write TensorFlow Lite models from a checkpoint',
     'import-official': 'turn a checkpoint of the original TensorFlow 1 code into ours',
     'correct': 'repaint the eyes of photos and videos so that they look at the camera',
+    'live': 'repaint the eyes of a camera while it runs, in a window or as a virtual camera',
     'animate': 'move the eyes of photos between where they look and the camera, as GIF or video',
     'evaluate': 'measure a model on held-out faces: a report with numbers, pictures and plots',
     'make-dataset': 'make a training set of your own photos',

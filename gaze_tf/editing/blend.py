@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import fft
 
-from gaze_tf.align import compiled, patch_of, sample
+from gaze_tf.align import Frame, compiled, patch_of, sample
 
 BLENDS = 'feather', 'poisson', 'hard'
 # width of the feather, as a share of the eye box's height
@@ -44,15 +44,15 @@ def put_back(photo, frame, cut, painted, boxes, blend='feather', strengths=(1., 
       uint8 [H, W, 3]; the photo itself where nothing changes.
     """
     # all of them before the first is put in: the rectangles around turned boxes may meet
-    edits = [(patch, after.numpy(), changed.numpy()) for strength, box in zip(strengths, boxes) if strength > 0
-             for patch, after, changed in [repainted(photo, frame, cut, painted, box, blend, strength, seed)]]
+    edits = [(patch, after.numpy()) for strength, box in zip(strengths, boxes) if strength > 0
+             for patch, after in [repainted(photo, frame, cut, painted, box, blend, strength, seed)]]
+    changes = [after != patch.of(photo) for patch, after in edits]
     # (a photo that stays as it is may be read-only)
-    edits = [(patch, after, changed) for patch, after, changed in edits if changed.any()]
-    result = photo if in_place or not edits else photo.copy()
-    for patch, after, changed in edits:
-        # where nothing changes, `result` is the photo itself, which may be read-only
-        if changed.any():
-            patch.of(result)[changed] = after[changed]
+    if not any(changed.any() for changed in changes):
+        return photo
+    result = photo if in_place else photo.copy()
+    for (patch, after), changed in zip(edits, changes):
+        np.copyto(patch.of(result), after, where=changed)
     return result
 
 
@@ -60,37 +60,32 @@ def repainted(photo, frame, cut, painted, box, blend='feather', strength=1., see
     """One eye of `put_back`, whose arguments it takes, with tensors for arrays in a graph.
 
     Returns:
-      (Patch, its pixels uint8 [h, w, 3] afterwards, bool [h, w]: which of them change).
+      (Patch, its pixels uint8 [h, w, 3] afterwards).
     """
-    x0, y0, x1, y1 = tf.unstack(tf.cast(box, tf.int32))
-    change = tf.cast(painted[y0:y1, x0:x1], tf.float32) - tf.cast(cut[y0:y1, x0:x1], tf.float32)
-    change = matched(tf.where(is_grey(cut), tf.repeat(change @ _GREY, 3, axis=-1), change), blend)
-    patch = patch_of(frame, box, photo)
-    ramp = frame.scale
-    if blend == 'feather':
-        ramp = _FEATHER * tf.cast(y1 - y0, tf.float64)
-    elif blend == 'hard':
-        ramp = tf.where(ramp == 1, tf.constant(1e-3, tf.float64), ramp)
-    after, changed = _blended(patch.of(photo), patch.places, cut, change, [x0, y0, x1, y1], frame.scale, ramp,
-                              tf.cast(strength, tf.float32), seed, blend != 'hard')
-    return patch, after, changed
-
-
-def is_grey(cut):
-    """Whether a picture uint8 [S, S, 3] has no colour, bool []: a photo without any must not get coloured eyes."""
-    cut = tf.cast(cut, tf.int32)
-    return tf.reduce_max(tf.reduce_max(cut, axis=-1) - tf.reduce_min(cut, axis=-1)) <= _CHROMA
-
-
-def matched(change, blend):
-    """The change [h, w, 3] of an eye box without what is wrong with its colours, as its rim shows it."""
-    if blend == 'hard':
-        return change
+    patch, change = patch_of(frame, box, photo), _change(cut, painted, box, blend == 'feather')
     if blend == 'poisson':
-        return change - membrane(np.asarray(change))
+        change -= membrane(change.numpy())
+    return patch, _blended(patch.of(photo), patch.places, cut, change, box, frame.matrix, strength, seed, blend)
+
+
+@compiled((tf.uint8, [None, None, 3]), (tf.uint8, [None, None, 3]), (tf.int32, [4]), (tf.bool, []))
+def _change(cut, painted, box, matched):
+    """float32 [h, w, 3], what painting changed in an eye box: of a face without colour only its greys; matched: less what is
+    wrong with its colours on average, as the box's rim shows it."""
+    x0, y0, x1, y1 = tf.unstack(box)
+    change = tf.cast(painted[y0:y1, x0:x1], tf.float32) - tf.cast(cut[y0:y1, x0:x1], tf.float32)
+    change = tf.where(_is_grey(cut), tf.repeat(change @ _GREY, 3, axis=-1), change)
     inner = change[1:-1, 1:-1]
     rim = tf.cast((tf.size(change) - tf.size(inner)) // 3, tf.float32)
-    return change - (tf.reduce_sum(change, axis=(0, 1)) - tf.reduce_sum(inner, axis=(0, 1))) / rim
+    wrong = (tf.reduce_sum(change, axis=(0, 1)) - tf.reduce_sum(inner, axis=(0, 1))) / rim
+    return change - tf.where(matched, wrong, 0)
+
+
+def _is_grey(cut):
+    """Whether a picture uint8 [S, S, 3] has no colour, bool []: a photo without any must not get coloured eyes."""
+    red, green, blue = tf.unstack(cut, axis=-1)
+    most, least = tf.maximum(tf.maximum(red, green), blue), tf.minimum(tf.minimum(red, green), blue)
+    return tf.reduce_max(most - least) <= _CHROMA
 
 
 def membrane(values):
@@ -155,15 +150,16 @@ def squared_gradient(image):
 
 
 @compiled((tf.uint8, [None, None, 3]), (tf.float32, [None, None, 2]), (tf.uint8, [None, None, 3]),
-          (tf.float32, [None, None, 3]), (tf.int32, [4]), (tf.float64, []), (tf.float64, []), (tf.float32, []), (tf.int32, []),
-          (tf.bool, []))
-def _blended(before, places, cut, change, box, scale, ramp, strength, seed, grainy):
-    """(a patch's pixels with one eye repainted, which of them change).
+          (tf.float32, [None, None, 3]), (tf.int32, [4]), (tf.float64, [2, 3]), (tf.float32, []), (tf.int32, []), (tf.string, []))
+def _blended(before, places, cut, change, box, matrix, strength, seed, blend):
+    """A patch's pixels with one eye repainted.
 
-    change: [y1 - y0, x1 - x0, 3] in the box; ramp: pixels of the frame in which the change fades towards the box's
-    rim; grainy: whether missing grain is added.
+    change: [y1 - y0, x1 - x0, 3] in the box; for matrix see Frame, for the others `put_back`.
     """
-    scale, ramp, side = tf.cast(scale, tf.float32), tf.cast(ramp, tf.float32), tf.shape(cut)[0]
+    side, scale = tf.shape(cut)[0], tf.cast(Frame(matrix, None, None).scale, tf.float32)
+    # pixels of the frame in which the change fades towards the box's rim
+    ramp = tf.where(blend == 'feather', _FEATHER * tf.cast(box[3] - box[1], tf.float32),
+                    tf.where((blend == 'hard') & (scale == 1), 1e-3, scale))
     sigma = _WINDOW * tf.cast(side, tf.float32)
     # of the frame, what the box's pixels depend on
     reach = tf.cast(tf.math.ceil(4 * sigma), tf.int32) + 4
@@ -181,10 +177,9 @@ def _blended(before, places, cut, change, box, scale, ramp, strength, seed, grai
     weight = strength * _weights(places, tf.cast(box, tf.float32), ramp)
     result = photo + weight * (layers[..., :3] - lost)
     missing = tf.sqrt(tf.maximum(grain(photo) ** 2 - grain(result) ** 2, 0))
-    missing = tf.where(grainy & (missing > _GRAIN), missing, 0)
+    missing = tf.where((blend != 'hard') & (missing > _GRAIN), missing, 0)
     result += weight * missing * tf.random.stateless_normal(tf.shape(weight), [seed, 0])
-    after = tf.saturate_cast(tf.round(result), tf.uint8)
-    return after, tf.reduce_any(after != before, axis=-1)
+    return tf.saturate_cast(tf.round(result), tf.uint8)
 
 
 def _blurred(values, sigma):
@@ -200,6 +195,7 @@ def _blurred(values, sigma):
 
 def _weights(places, box, ramp):
     """[h, w, 1] float32 at places of the frame: 1 inside the box, 0 outside, in between so many pixels of a ramp."""
-    inwards = tf.reduce_min(tf.concat([places - box[:2], box[2:] - places], axis=-1), axis=-1, keepdims=True)
+    inwards = tf.minimum(places - box[:2], box[2:] - places)
+    inwards = tf.minimum(inwards[..., :1], inwards[..., 1:])
     share = tf.clip_by_value(inwards / ramp, 0, 1)
     return share * share * (3 - 2 * share)

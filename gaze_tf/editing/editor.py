@@ -69,8 +69,8 @@ class Work(NamedTuple):
 class GazeEditor:
     """Edits photos with a model.
 
-    network: Network; limits: faces_lib.Limits beyond which a face is left alone; detector: uint8 [H, W, 3] → list of
-    Face, the largest first (mediapipe's if none is given, loaded when it is first needed).
+    network: Network, or None of one that only finds and measures; limits: faces_lib.Limits beyond which a face is left alone;
+    detector: uint8 [H, W, 3] → list of Face, the largest first (mediapipe's if none is given, loaded when it is first needed).
     """
 
     def __init__(self, network, limits=faces_lib.Limits(), detector=None):
@@ -140,9 +140,10 @@ class GazeEditor:
 
     def finder(self, fps):
         """What finds the faces of a video's frames, called with one after the other, as `find` does those of a photo: a
-        Follower where the detector has a method `mark`."""
+        Follower where the detector has a method `mark`. Whether their eyes are covered is told."""
         mark = getattr(self.detector, 'mark', None)
-        return Follower(self.find, mark, fps) if mark else self.find
+        find = Follower(self.find, mark, fps) if mark else self.find
+        return lambda rgb: with_seen(rgb, find(rgb))
 
     def frame_of(self, face, rgb):
         """The model's Frame of a Face in a photo uint8 [H, W, 3]."""

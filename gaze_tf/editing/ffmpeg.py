@@ -56,9 +56,10 @@ def running(arguments, **pipes):
             log.seek(0)
             return (line.decode('utf-8', 'replace').strip() for line in log)
 
+        # in a session of its own, so that Ctrl-C is only ours to obey
         pipes = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.DEVNULL, **pipes}
         with subprocess.Popen([ffmpeg(), '-hide_banner', '-nostats', *arguments], stderr=log, env=_ENVIRONMENT,
-                              **pipes) as process:
+                              start_new_session=True, **pipes) as process:
             try:
                 yield process, said
             finally:

@@ -7,7 +7,8 @@ import time
 
 from tqdm import tqdm
 
-from gaze_tf.editing.editor import BATCH
+from gaze_tf.editing.editor import BATCH, chosen_faces
+from gaze_tf.editing.faces import gaze_aside, iris_offset
 from gaze_tf.editing.photo import Photo
 from gaze_tf.errors import GazeError
 from gaze_tf.folders import reason, write_text
@@ -21,8 +22,10 @@ _SAVE_EVERY = 10
 
 
 def face_row(report):
-    """A FaceReport for JSON."""
-    row = {'index': report.index, 'done': report.done, **report.face._asdict()}
+    """A FaceReport for JSON, with what its Face tells of the gaze: `faces.iris_offset` and, in degrees, `faces.gaze_aside`."""
+    face = report.face
+    row = {'index': report.index, 'done': report.done, **face._asdict(), 'iris_offset': iris_offset(face),
+           'gaze_aside': gaze_aside(face)}
     row.update({'reason': report.reason} if report.reason else
                {'sharpness': report.sharpness, 'strength': report.strength})
     return {name: _rounded(value) for name, value in row.items() if value is not None}
@@ -82,6 +85,34 @@ def save_all(edit, sources, folder, settings, redo=False, mark=False):
                     _finish(entry, report, bar)
             report.save()
     return [report.rows[str(source.path)] for source in sources]
+
+
+def measure(editor, sources, faces='largest'):
+    """What `correct` would do to the photos of Sources, without doing it: the editor may have no network.
+
+    Returns:
+      list of rows: dicts with 'file', 'status' ('measured', or 'failed' and its 'error'), 'faces', of which none is done, and
+      'notes', if there are any.
+    """
+    rows = []
+    with concurrent.futures.ThreadPoolExecutor(2) as readers:
+        for source, future in tqdm(_read(readers, sources), total=len(sources), unit=' photos', dynamic_ncols=True):
+            try:
+                photo = future.result()
+                reports = measured(editor, photo.rgb, source.eyes, faces)
+            except Exception as error:      # whatever one photo does to a decoder or detector, the others are measured
+                rows.append({'file': str(source.path), 'status': 'failed', 'error': _of_the_file(source, error)})
+                continue
+            notes = {'notes': photo.notes} if photo.notes else {}
+            rows.append({'file': str(source.path), 'status': 'measured', **notes,
+                         'faces': [face_row(report) for report in reports]})
+    return rows
+
+
+def measured(editor, rgb, eyes=None, faces='largest'):
+    """The FaceReport of each face of a photo uint8 [H, W, 3] to which nothing was done yet. For the rest see
+    `GazeEditor.correct`."""
+    return [report._replace(done=False) for report in chosen_faces(rgb, editor.find, editor.limits, eyes, faces)]
 
 
 def _edited(editor, sources, faces, alpha, blend):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gaze_tf.editing.faces import same_eyes
-from gaze_tf.editing.tracking import is_cut
+from gaze_tf.editing.tracking import is_cut, pattern_of
 
 # How far an eye may be from where it was expected, in distances between the eyes: beyond the first its face is lost, beyond
 # the second it is marked once more, as what is marked is drawn a little towards what was expected.
@@ -32,10 +32,11 @@ class Follower:
         self._left, self._wait = 0, self._most      # frames until all faces are looked for, and between the last two times
 
     def __call__(self, rgb):
-        begins = self._previous is None or is_cut(self._previous, rgb)
+        pattern = pattern_of(rgb)
+        begins = self._previous is None or is_cut(self._previous, pattern)
         if begins:
             self._followed, self._left, self._wait = [], 0, self._most
-        self._previous = rgb
+        self._previous = pattern
         followed = self._follow(rgb)
         if not self._left or len(followed) < len(self._followed):
             faces = self._find(rgb)

@@ -14,11 +14,12 @@ VIDEOS = '.mp4', '.mov', '.mkv', '.m4v', '.avi', '.webm', '.ts', '.mts', '.mpg',
 
 
 class Source(NamedTuple):
-    """A photo on disk, its eyes (left_x, left_y, right_x, right_y) if they are known, and where its result goes."""
+    """A photo on disk, its eyes (left_x, left_y, right_x, right_y) if they are known, and where its result goes, if one is
+    written."""
 
     path: pathlib.Path
     eyes: Optional[tuple]
-    output: pathlib.Path
+    output: Optional[pathlib.Path]
 
 
 def is_video(path):
@@ -36,37 +37,37 @@ def one(input, eyes, output, suffixes, overwrite):
     """The Source of one file; raises GazeError.
 
     output: a file that ends in one of `suffixes`, or a folder (one that exists, or a name that ends in /), which the
-    result is written to by the input's name; overwrite: whether it may be the input itself.
+    result is written to by the input's name, or None where nothing is written; overwrite: whether it may be the input itself.
     """
-    folder = str(output).endswith('/')
-    input, output = pathlib.Path(input), pathlib.Path(output)
+    input = pathlib.Path(input)
     if not os.path.exists(input):
         raise GazeError(f'--input: there is no {input}.')
+    if output is None:
+        return Source(input, eyes, None)
+    folder, output = str(output).endswith('/'), pathlib.Path(output)
     if folder or os.path.isdir(output):
         output /= input.name if input.suffix.lower() in suffixes else f'{input.stem}{suffixes[0]}'
     if output.suffix.lower() not in suffixes:
         raise GazeError(f'--output={output} must end in {" or ".join(suffixes)}, or be a folder.')
     _refuse_same(input, output, overwrite)
+    _refuse_unwritable(output)
     return Source(input, eyes, output)
 
 
 def several(input, output, suffix='', domain='y', last=0, overwrite=False):
     """The Sources of a folder or a pattern, and a note on what was left out ('' if nothing); raises GazeError.
 
-    output: a folder; suffix: of the results ('': each as its photo). Of a folder in CelebAGaze's layout, the last
-    `last` rows (0: all) of a domain, with their eyes.
+    output: a folder, or None where nothing is written; suffix: of the results ('': each as its photo). Of a folder in
+    CelebAGaze's layout, the last `last` rows (0: all) of a domain, with their eyes.
     """
-    output = pathlib.Path(output)
-    if os.path.isfile(output):
+    if output is not None and os.path.isfile(output):
         raise GazeError(f'--output={output} is a file: the results of {input} need a folder.')
     if any(os.path.exists(pathlib.Path(input) / f'{name}.txt') for name in '01'):
         listing = celebagaze.read_domain(pathlib.Path(input), domain)
         found = [(face.path, face.eyes) for face in listing.faces[-last:]]
         note = '' if not listing.problems else (
             f'{len(listing.problems)} bad rows were left out, the first: {listing.problems[0]}')
-        sources = [Source(path, eyes, output / f'{path.stem}{suffix or path.suffix}') for path, eyes in found]
-        _check_names(sources, overwrite)
-        return sources, note
+        return _sources(found, output, lambda path: f'{path.stem}{suffix or path.suffix}', overwrite), note
     found = pathlib.Path(input).iterdir() if os.path.isdir(input) else map(pathlib.Path, glob.glob(str(input), recursive=True))
     found = sorted(path for path in found if not path.name.startswith('.'))
     circles = {folder: _circle(folder) for folder in {path.parent for path in found}}
@@ -74,8 +75,8 @@ def several(input, output, suffix='', domain='y', last=0, overwrite=False):
     photos = [path for path in paths if path.suffix.lower() in PHOTOS]
     if not photos:
         raise GazeError(f'--input: there are no photos ({" ".join(PHOTOS)}) in {input}.')
-    sources = [Source(path, None, output / (output_name(path) if not suffix else f'{path.stem}{suffix}')) for path in photos]
-    _check_names(sources, overwrite)
+    sources = _sources([(path, None) for path in photos], output,
+                       lambda path: f'{path.stem}{suffix}' if suffix else output_name(path), overwrite)
     links = [path.name for path in found if path.is_symlink() and not os.path.exists(path)]
     return sources, '\n'.join(filter(None, [
         _left_out(f'they do not end in {" ".join(PHOTOS)}', [path.name for path in paths if path not in photos]),
@@ -98,6 +99,15 @@ def _circle(folder):
     return None
 
 
+def _sources(found, output, name, overwrite):
+    """The Sources of [(path, eyes)]; name: path → the name of its result in the folder `output`, which may be None."""
+    if output is None:
+        return [Source(path, eyes, None) for path, eyes in found]
+    sources = [Source(path, eyes, pathlib.Path(output) / name(path)) for path, eyes in found]
+    _check_names(sources, overwrite)
+    return sources
+
+
 def _check_names(sources, overwrite):
     taken = {}
     for source in sources:
@@ -111,3 +121,15 @@ def _check_names(sources, overwrite):
 def _refuse_same(path, output, overwrite):
     if not overwrite and os.path.exists(output) and output.samefile(path):
         raise GazeError(f'--output: {output} is the input itself; --overwrite replaces it.')
+
+
+def _refuse_unwritable(path):
+    """So that it is known before the work, not after it."""
+    folder = path.parent
+    # what is missing is made
+    while not os.path.exists(folder):
+        folder = folder.parent
+    if not os.path.isdir(folder):
+        raise GazeError(f'--output: {path} cannot be written ({folder} is no folder).')
+    if not os.access(folder, os.W_OK):
+        raise GazeError(f'--output: {path} cannot be written (nothing may be written in {folder}).')

@@ -238,17 +238,21 @@ def _moved(found, factor, by=0):
 
 def _cut(rgb, middle, zoom):
     """uint8 [_CUT_PX, _CUT_PX, 3] around a point; zoom: pixels of the picture for one, times the turn as e^(i roll)."""
+    import cv2      # comes with mediapipe, and is missing where that is
     shrink = max(1, int(abs(zoom)))
     reach = abs(zoom) * _CUT_PX
     height, width = rgb.shape[:2]
     left, right = (int(min(max(0, middle.real + sign * reach), width)) for sign in (-1, 1))
     top, bottom = (int(min(max(0, middle.imag + sign * reach), height)) for sign in (-1, 1))
     left, top = min(left, width - 1), min(top, height - 1)
-    near = Image.fromarray(rgb[top:max(bottom, top + 1), left:max(right, left + 1)]).reduce(shrink)
+    near = rgb[top:max(bottom, top + 1), left:max(right, left + 1)]
+    if shrink > 1:
+        near = np.asarray(Image.fromarray(near).reduce(shrink))
     zoom, corner = zoom / shrink, (middle - complex(left, top)) / shrink
-    corner -= zoom * complex(_CUT_PX, _CUT_PX) / 2
-    return np.asarray(near.transform((_CUT_PX, _CUT_PX), Image.AFFINE, (
-        zoom.real, -zoom.imag, corner.real, zoom.imag, zoom.real, corner.imag), Image.BICUBIC))
+    # OpenCV's first pixel has its middle at 0
+    corner += (zoom * (1 - _CUT_PX) - 1) * (0.5 + 0.5j)
+    matrix = np.array([[zoom.real, -zoom.imag, corner.real], [zoom.imag, zoom.real, corner.imag]])
+    return cv2.warpAffine(near, matrix, (_CUT_PX, _CUT_PX), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
 
 
 def _numbers(points):

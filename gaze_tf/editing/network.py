@@ -74,9 +74,14 @@ class Network:
         return np.concatenate([found[name] for name in self._codes], axis=1)
 
     def paint(self, images, eyes, codes):
-        """`correct` with these `paint_codes` instead of the faces' own."""
-        if any(code is None for code in codes):
+        """`correct` with these `paint_codes` instead of the faces' own, but for those for which there is None."""
+        if not self._codes:
             return self.correct(images, eyes)
+        own = [k for k, code in enumerate(codes) if code is None]
+        if own:
+            codes = list(codes)
+            for k, code in zip(own, self.paint_codes(images[own], eyes[own])):
+                codes[k] = code
         parts = np.split(np.stack(codes), np.cumsum(list(self._codes.values()))[:-1], axis=1)
         return _in_parts(self._paint, images=images, eyes=eyes, **dict(zip(self._codes, parts)))['images']
 

@@ -27,7 +27,8 @@ class Tracked(NamedTuple):
     track: the same number for the same face within a shot, as long as it is not lost for long; face: with smoothed eyes
     (where the detector missed it, all of it lies between what was before and after); found_eyes: its eyes before they
     were smoothed; strength: of the correction, 0 to 1; code: smoothed, None if none was near; reason: why the strength
-    is 0, '' if it is not; chosen: whether it is one of the tracks that are edited. Of others the face is as it was found.
+    is 0 (of a causal Tracker: or goes there), '' if it is not; chosen: whether it is one of the tracks that are edited. Of
+    others the face is as it was found.
     """
     track: int
     face: Face
@@ -57,36 +58,54 @@ class _Moment:
 class Tracker:
     """Takes the faces of one frame after another, gives them back tracked, `delay` frames later.
 
-    It holds `delay` frames and what was found in twice as many, however long the video.
+    It holds `delay` frames and what was found in twice as many, however long the video. Codes of faces are worth finding in
+    one of `code_every` frames.
+
+    A causal one, for what is shown at once, gives each frame back when it takes it: windows lie before the frame; of a face
+    that becomes unfit, strengths go down from there on, and where it is not found nothing is known of it; the choice of faces
+    may change its mind over the first second of a shot.
     """
 
     def __init__(self, fps, window_s=1.2, fade_s=0.25, limits=lambda face: '', cuts=True, faces='all',
-                 share=lambda face: 1., look_away=False):
+                 share=lambda face: 1., look_away=False, causal=False):
         """fps: frames per second; window_s: seconds of video that smooth eyes and codes, 0 for none; fade_s: seconds
         in which strengths go from 1 to 0, 0 for at once; limits: Face → why it is left alone, '' if it is not
         (openness may be None); cuts: whether to look for them (otherwise frames may be anything); faces: which tracks are
         edited, see `choice.Choice`; share: Face → see `strength.share_of`, of those that are not left alone; look_away:
-        whether tracks do so now and then, see `strength.glancing`.
+        whether tracks do so now and then, see `strength.glancing`; causal: see above.
         """
         self._half = round(float(window_s * fps) / 2)
+        # frames from one whose faces have codes to the next: of twelve of a window there are good means
+        self.code_every = max(self._half // 6, 1)
         self._fade = max(round(float(fade_s * fps)), 1)
         self._blink_fade = min(_BLINK_FADE, self._fade)
         self._numbering, self._choice = Numbering(fps), Choice(faces, fps)
+        self._causal, self._begin_choice, self._begun = causal, lambda: Choice(faces, fps), (None, 0)
         # gaps must be known as such before a fade or a window meets them
-        self.delay = max(self._half, self._fade) + self._numbering.gap
+        self.delay = 0 if causal else max(self._half, self._fade) + self._numbering.gap
+        # frames that count for those after them; where those before are all there is, noise is told from twice as many
+        self._kept = max(2 * self._half, self._fade, self._choice.beginning) if causal else self.delay
+        self._skipped = 0
+        self._shares = {}       # of a causal one: track → (its share in the last frame, frames in which it may go up)
         self._fps, self._limits, self._cuts, self._share, self._look_away = float(fps), limits, cuts, share, look_away
         self._moments = []
         self._next = 0      # of self._moments: the frame that is handed out next
         self._previous = None
 
+    def skip(self, count):
+        """So many frames before the next were dropped: of a causal one, windows and fades last as long as without it."""
+        self._skipped += count
+
     def push(self, frame, found):
         """Takes a frame, uint8 [H, W, 3], and its list of Found; returns [(frame, [Tracked])] now complete."""
         shot, number = (self._moments[-1].shot, self._moments[-1].number + 1) if self._moments else (0, 0)
+        number, self._skipped = number + self._skipped, 0
         if self._cuts:
-            if self._previous is not None and is_cut(self._previous, frame):
+            pattern = pattern_of(frame)
+            if self._previous is not None and is_cut(self._previous, pattern):
                 shot += 1
                 self._numbering.forget()
-            self._previous = frame
+            self._previous = pattern
         moment = _Moment(frame, shot, number)
         self._moments.append(moment)
         for track, one in zip(self._numbering.follow([one.face for one in found], [one.look for one in found]), found):
@@ -122,17 +141,51 @@ class Tracker:
 
     def _hand_out(self):
         moment = self._moments[self._next]
-        ahead = [{track: seen.face for track, seen in other.seen.items()}
-                 for other in self._moments[self._next:self._next + self._choice.beginning] if other.shot == moment.shot]
-        chosen = self._choice.of(moment.shot, ahead)
+        compared = [{track: seen.face for track, seen in other.seen.items()}
+                    for other in self._compared(moment) if other.shot == moment.shot]
+        chosen = self._choice.of(moment.shot, compared)
+        if self._causal:
+            self._approach(chosen)
         result = moment.frame, [self._tracked(track, self._next) if track in chosen else _left_alone(track, seen.face)
                                 for track, seen in sorted(moment.seen.items())]
         moment.frame = None
         self._next += 1
-        if self._next > self.delay:
+        if self._next > self._kept:
             del self._moments[0]
             self._next -= 1
         return result
+
+    def _compared(self, moment):
+        """The frames, that of a moment first, over which sizes of faces are compared."""
+        if not self._causal:
+            return self._moments[self._next:self._next + self._choice.beginning]
+        if moment.seen and moment.shot != self._begun[0]:
+            self._begun = moment.shot, moment.number
+        if not moment.seen or moment.number - self._begun[1] >= self._choice.beginning:
+            return [moment]
+        self._choice = self._begin_choice()
+        return self._moments[self._next::-1]
+
+    def _approach(self, chosen):
+        """The shares of a causal one in the frame that is next: as near to what the frame says as their last ones allow."""
+        moment, passed = self._moments[self._next], 1
+        if self._next:
+            before = self._moments[self._next - 1]
+            passed = moment.number - before.number
+            if moment.shot != before.shot:
+                self._shares = {}
+        shares = {}
+        for track in chosen & {*moment.seen, *self._shares}:
+            share, fade = self._shares.get(track, (0., self._fade))
+            seen = moment.seen.get(track)
+            if seen is not None and seen.blink:
+                # eyes that have closed are seen to be so at once
+                shares[track] = 0., self._blink_fade
+                continue
+            wanted = self._wanted(track)[-1] if seen is not None else 0.
+            share = min(max(wanted, share - passed / self._fade), share + passed / fade)
+            shares[track] = share, fade if wanted > share else self._fade
+        self._shares = {track: each for track, each in shares.items() if each[0] or track in moment.seen}
 
     def _tracked(self, track, now):
         seen = self._moments[now].seen[track]
@@ -140,7 +193,7 @@ class Tracker:
         if self._half:
             at = [k for k, moment in enumerate(self._moments) if track in moment.seen]
             around = [self._moments[k].seen[track] for k in at]
-            offsets = np.array(at) - now
+            offsets = np.array([self._moments[k].number for k in at]) - self._moments[now].number
             eyes = smoothed(offsets, np.array([other.face.eyes for other in around], float), self._half)
             face = face._replace(eyes=tuple(eyes.tolist()))
             code = self._mean_code(offsets, around)
@@ -159,14 +212,26 @@ class Tracker:
 
     def _strength(self, track, now):
         """As much as the frames around allow: 0 where the face is lost or unfit, in others what its share says."""
-        scene = [k for k, moment in enumerate(self._moments) if moment.shot == self._moments[now].shot]
-        seen = [self._moments[k].seen.get(track) for k in scene]
+        if self._causal:
+            return smooth(self._shares[track][0])
+        scene = self._scene()
+        seen = [moment.seen.get(track) for moment in scene]
+        fades = np.array([self._blink_fade if one is not None and one.blink else self._fade for one in seen])
+        return smooth(within(self._wanted(track), scene.index(self._moments[now]), fades))
+
+    def _scene(self):
+        """The moments of the shot of the next."""
+        return [moment for moment in self._moments if moment.shot == self._moments[self._next].shot]
+
+    def _wanted(self, track):
+        """The share in each moment of the scene, whatever those of its neighbours."""
+        scene = self._scene()
+        seen = [moment.seen.get(track) for moment in scene]
         fit = np.array([one is not None and not one.reason for one in seen])
         shares = steady(np.array([one.share if one is not None else 0. for one in seen]), fit, self._fade)
         if self._look_away:
-            shares = np.minimum(shares, [glancing(track, self._moments[k].number / self._fps) for k in scene])
-        fades = np.array([self._blink_fade if one is not None and one.blink else self._fade for one in seen])
-        return smooth(within(shares, now - scene[0], fades))
+            shares = np.minimum(shares, [glancing(track, moment.number / self._fps) for moment in scene])
+        return shares
 
 
 def _left_alone(track, face):
@@ -227,23 +292,22 @@ def _between(before, after, share):
     return Face(*map(mix, before, after))
 
 
-def is_cut(previous, frame):
-    """Whether another scene begins between two frames, uint8 [H, W, 3].
+def is_cut(previous, pattern):
+    """Whether another scene begins between two frames, of which these are `pattern_of`.
 
-    Compares their coarse patterns, of which brightness and contrast are taken out: noise, a moving head, a camera's
-    ordinary motion, fades and flashes that leave the scene to be seen are no cuts.
+    Brightness and contrast are taken out: noise, a moving head, a camera's ordinary motion, fades and flashes that leave
+    the scene to be seen are no cuts.
     """
-    a, b = _pattern(previous), _pattern(frame)
     # to patterns fainter than this, in grey levels, noise and compression would give a meaning
     faint = 4.
-    scales = [max(np.sqrt(np.mean(pattern ** 2)), faint) for pattern in (a, b)]
-    likeness = np.mean(a * b) / (scales[0] * scales[1])
+    scales = [max(np.sqrt(np.mean(each ** 2)), faint) for each in (previous, pattern)]
+    likeness = np.mean(previous * pattern) / (scales[0] * scales[1])
     strong = max(scales) > faint
     return bool(strong and likeness < 0.5)
 
 
-def _pattern(frame):
-    """float [16, 16, 3]: means of its parts, less that of all."""
+def pattern_of(frame):
+    """The coarse pattern of a frame uint8 [H, W, 3], float [16, 16, 3]: means of its parts, less that of all."""
     step = max(min(frame.shape[:2]) // 128, 1)
     small = Image.fromarray(frame[::step, ::step]).resize((16, 16), Image.Resampling.BOX)
     small = np.asarray(small, float)

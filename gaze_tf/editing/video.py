@@ -11,7 +11,6 @@ import numpy as np
 from tqdm import tqdm
 
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
-from gaze_tf.editing.covered import with_seen
 from gaze_tf.editing.editor import alphas_of_eyes
 from gaze_tf.editing.numbering import GAP_S, look_of
 from gaze_tf.editing.strength import seen, share_of
@@ -28,14 +27,15 @@ _WAITING, _CHUNK_BYTES = 1_200_000_000, 200_000_000
 SMALLEST = 0.06
 # tracks that a summary names
 _NAMED = 10
-COLUMNS = ('frame', 'seconds', 'track', 'left_x', 'left_y', 'right_x', 'right_y', 'strength', 'reason')
+COLUMNS = ('frame', 'seconds', 'track', 'left_x', 'left_y', 'right_x', 'right_y', 'yaw', 'pitch', 'roll', 'left_openness',
+           'right_openness', 'iris_along', 'iris_up', 'gaze_aside', 'strength', 'reason')
 
 
 class Summary(NamedTuple):
     """What was done to a video: its frames, those in which eyes were repainted, how much eyes tremble as they were found
     and as they were used (pixels, see `stability.jitter`; None without three frames of a face); notes: sentences for the
     user on what is not as it was, but for the eyes; problem: what was wrong with it, in a sentence, or ''; chosen:
-    [(track that was chosen, the second in which it was first seen)].
+    [(track that was chosen, the second in which it was first seen)]; done: what was done in those frames.
     """
     frames: int
     repainted: int
@@ -44,9 +44,10 @@ class Summary(NamedTuple):
     notes: tuple
     problem: str
     chosen: list
+    done: str = 'eyes repainted'
 
     def __str__(self):
-        line = f'{self.frames} frames, eyes repainted in {self.repainted}'
+        line = f'{self.frames} frames, {self.done} in {self.repainted}'
         if self.found_jitter is not None:
             line += (f'; eye positions jitter by {self.found_jitter:.2f} pixels as found, {self.used_jitter:.2f} as used')
         if self.chosen:
@@ -78,41 +79,101 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
       GazeError: the video cannot be read or written; a file that was there stays.
     """
     alphas = alphas_of_eyes(alpha)
-    with open_video(source.path) as video, _rows(report) as write_row, \
-            concurrent.futures.ThreadPoolExecutor(1) as worker:
+    with open_video(source.path) as video, _rows(report) as write_row:
         size, fps = video.info.size, video.info.fps
         given = source.eyes and faces_lib.eyes_given(source.eyes, size)
-        smoothing, fade, note = _within_memory(size, fps, smoothing, fade)
-        tracker = Tracker(fps, smoothing, fade, lambda face: faces_lib.why_not(face, editor.limits, size), cuts,
-                          'all' if given else faces, lambda face: share_of(face, editor.limits),
-                          look_away)
-        jitters, chosen, others = _Jitters(), {}, False
-        reasons, repainted, number = collections.Counter(), 0, 0
+        tracker, note = _tracker(editor, video.info, given, faces, smoothing, fade, cuts, look_away)
+        tally = _Tally(video, write_row)
         with write_video(source.output, size, fps, audio_from=source.path, mark=mark) as out, \
                 tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar:
-            for complete in _tracked(editor, _found(editor, video, worker, given), tracker, alphas):
-                for frame, tracked, after in _repainted(editor, complete, alphas, blend, number):
+            # frames are read, looked through, painted and written at the same time
+            painted = _ahead(_painted(editor, track(editor, _ahead(_found(editor, video, given)), tracker, alphas), alphas, blend))
+            with contextlib.closing(painted):
+                for _, tracked, after in itertools.chain.from_iterable(painted):
                     out.write(after)
-                    for each in tracked:
-                        write_row([number, f'{video.seconds(number):.3f}', each.track,
-                                   *(f'{value:.2f}' for value in each.face.eyes), f'{each.strength:.3f}', each.reason])
-                    others = others or not all(each.chosen for each in tracked)
-                    tracked = [each for each in tracked if each.chosen]
-                    jitters.add(tracked)
-                    for each in tracked:
-                        chosen.setdefault(each.track, video.seconds(number))
-                    reasons.update(each.reason for each in tracked if each.reason)
-                    repainted += any(each.strength for each in tracked)
-                    number += 1
+                    tally.add(tracked)
                     bar.update()
-            if not repainted:
-                why = max(reasons, key=reasons.get) if reasons else faces_lib.NOT_CHOSEN if others else 'none was found'
-                raise GazeError(f'In none of the {number} frames of {source.path} could a face be edited ({why}); nothing was '
-                                'written.')
-            notes = tuple(filter(None, [video.info.note, *video.notes, *out.notes, note]))
-            for sentence in [*notes, *filter(None, [video.problem])]:
-                write_row([''] * (len(COLUMNS) - 1) + [sentence])
-    return Summary(number, repainted, *jitters.of_all(), notes, video.problem, list(chosen.items()))
+            if not tally.edited:
+                raise GazeError(f'In none of the {tally.number} frames of {source.path} could a face be edited '
+                                f'({tally.why_none()}); nothing was written.')
+            return tally.summary([*out.notes, note])
+
+
+def measure(editor, source, report=None, faces='largest', smoothing=1.2, fade=0.25, cuts=True, look_away=False):
+    """What `correct`, whose arguments it takes, would do to a video, without doing it: the editor may have no network.
+
+    report: may be a text file that is open.
+    """
+    with open_video(source.path) as video, _rows(report) as write_row:
+        given = source.eyes and faces_lib.eyes_given(source.eyes, video.info.size)
+        tracker, note = _tracker(editor, video.info, given, faces, smoothing, fade, cuts, look_away)
+        tally = _Tally(video, write_row)
+        with tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar:
+            with contextlib.closing(_ahead(_found(editor, video, given))) as chunks:
+                for rgb, found in itertools.chain.from_iterable(chunks):
+                    for _, tracked in tracker.push(rgb, [Found(face, None, look_of(rgb, face)) for face in found]):
+                        tally.add(tracked)
+                    bar.update()
+            for _, tracked in tracker.finish():
+                tally.add(tracked)
+        none = '' if tally.edited else f'In none of its frames could a face be edited ({tally.why_none()}).'
+        return tally.summary([note, none])._replace(done='eyes to be repainted')
+
+
+def _tracker(editor, info, given, faces, smoothing, fade, cuts, look_away):
+    """(Tracker of a video with this Info, a sentence for the user or '')."""
+    smoothing, fade, note = _within_memory(info.size, info.fps, smoothing, fade)
+    return Tracker(info.fps, smoothing, fade, lambda face: faces_lib.why_not(face, editor.limits, info.size), cuts,
+                   'all' if given else faces, lambda face: share_of(face, editor.limits), look_away), note
+
+
+class _Tally:
+    """What happens to a video, frame by frame: in rows of its report, and counted. number: of frames so far; edited: of those
+    in which a face has a strength."""
+
+    def __init__(self, video, write_row):
+        self._video, self._write_row = video, write_row
+        self._jitters, self._chosen, self._others, self._reasons = _Jitters(), {}, False, collections.Counter()
+        self.number = self.edited = 0
+
+    def add(self, tracked):
+        """Takes the [Tracked] of the next frame."""
+        seconds = self._video.seconds(self.number)
+        for each in tracked:
+            self._write_row([self.number, f'{seconds:.3f}', *_measured(each), f'{each.strength:.3f}', each.reason])
+        self._others = self._others or not all(each.chosen for each in tracked)
+        tracked = [each for each in tracked if each.chosen]
+        self._jitters.add(tracked)
+        for each in tracked:
+            self._chosen.setdefault(each.track, seconds)
+        self._reasons.update(each.reason for each in tracked if each.reason)
+        self.edited += any(each.strength for each in tracked)
+        self.number += 1
+
+    def why_none(self):
+        """In a few words, why no face was edited."""
+        if self._reasons:
+            return max(self._reasons, key=self._reasons.get)
+        return faces_lib.NOT_CHOSEN if self._others else 'none was found'
+
+    def summary(self, notes):
+        """The Summary, with these sentences, '' among them, beside those of reading; they are written into the report, too."""
+        notes = tuple(filter(None, [self._video.info.note, *self._video.notes, *notes]))
+        for sentence in [*notes, *filter(None, [self._video.problem])]:
+            self._write_row([''] * (len(COLUMNS) - 1) + [sentence])
+        return Summary(self.number, self.edited, *self._jitters.of_all(), notes, self._video.problem,
+                       list(self._chosen.items()))
+
+
+def _measured(each):
+    """The columns of a Tracked from `track` to `gaze_aside`, '' for what its detector does not tell."""
+    face = each.face
+    # irises are where they were found, and so must the eyes be
+    as_found = face._replace(eyes=each.found_eyes)
+    shares = [*(face.openness or (None, None)), *(faces_lib.iris_offset(as_found) or (None, None))]
+    values = [(value, 2) for value in (*face.eyes, face.yaw, face.pitch, face.roll)] + [(value, 3) for value in shares]
+    return [each.track, *('' if value is None else f'{value:.{digits}f}'
+                          for value, digits in [*values, (faces_lib.gaze_aside(as_found), 1)])]
 
 
 def _within_memory(size, fps, smoothing, fade):
@@ -125,45 +186,61 @@ def _within_memory(size, fps, smoothing, fade):
         f'fade in {min(fade, most):.2g}.')
 
 
-def _found(editor, video, worker, given):
-    """Yields chunks of (frame, its Faces); a chunk is read and looked through while the network has the one before."""
+def _read(video):
+    """Yields lists of frames that go through the network together."""
     frames = iter(video)
-    find = None if given else editor.finder(video.info.fps)
     width, height = video.info.size
     count = max(min(_CHUNK_BYTES // (3 * width * height), _CHUNK), 1)
-
-    def look():
-        return [(frame, [given] if given else with_seen(frame, find(frame))) for frame in itertools.islice(frames, count)]
-
-    ahead = worker.submit(look)
-    while True:
-        chunk = ahead.result()
-        if not chunk:
-            return
-        ahead = worker.submit(look)
+    while chunk := list(itertools.islice(frames, count)):
         yield chunk
 
 
-def _tracked(editor, chunks, tracker, alphas):
-    """Yields chunks of (frame, [Tracked]), `tracker.delay` frames later."""
-    most = 1
+def _found(editor, video, given):
+    """Yields chunks of (frame, its Faces)."""
+    find = None if given else editor.finder(video.info.fps)
+    for chunk in _ahead(_read(video)):
+        yield [(frame, [given] if given else find(frame)) for frame in chunk]
+
+
+def _ahead(items):
+    """Yields what a generator does, of which a thread of its own makes the next one meanwhile."""
+    # the thread first, as a generator that runs cannot be closed
+    with contextlib.closing(items), concurrent.futures.ThreadPoolExecutor(1) as worker:
+        future = worker.submit(next, items, None)
+        while (item := future.result()) is not None:
+            future = worker.submit(next, items, None)
+            yield item
+
+
+def track(editor, chunks, tracker, alphas):
+    """Of chunks of (frame, its Faces) yields such of (frame, [Tracked]), `tracker.delay` frames later."""
+    most, number = 1, 0
+    every = tracker.code_every if (alphas == 1).all() else 0
     for chunk in chunks:
         most = max(most, len(chunk))
-        codes = itertools.repeat(None)
-        if (alphas == 1).all():
-            cut = [(editor.frame_of(face, rgb), rgb) for rgb, faces in chunk for face in faces]
-            if cut:
-                codes = iter(editor.network.paint_codes(np.stack([frame.cut(rgb).numpy() for frame, rgb in cut]),
-                                                        np.stack([frame.eyes for frame, _ in cut])))
-        yield [done for rgb, faces in chunk
-               for done in tracker.push(rgb, [Found(face, next(codes), look_of(rgb, face)) for face in faces])]
+        found = [(k, rgb, face) for k, (rgb, faces) in enumerate(chunk, number) for face in faces]
+        cut = [(editor.frame_of(face, rgb), rgb) for k, rgb, face in found if every and k % every == 0]
+        codes = iter(editor.network.paint_codes(np.stack([frame.cut(rgb).numpy() for frame, rgb in cut]),
+                                                np.stack([frame.eyes for frame, _ in cut])) if cut else ())
+        yield [done for k, (rgb, faces) in enumerate(chunk, number)
+               for done in tracker.push(rgb, [Found(face, next(codes) if every and k % every == 0 else None, look_of(rgb, face))
+                                              for face in faces])]
+        number += len(chunk)
     rest = tracker.finish()
     while rest:
         yield rest[:most]
         del rest[:most]
 
 
-def _repainted(editor, chunk, alphas, blend, number):
+def _painted(editor, chunks, alphas, blend):
+    """Yields what `repaint` makes of chunks."""
+    first = 0
+    for chunk in chunks:
+        yield repaint(editor, chunk, alphas, blend, first)
+        first += len(chunk)
+
+
+def repaint(editor, chunk, alphas, blend, number):
     """(frame, [Tracked], frame with repainted eyes) of a chunk; `number`: of its first frame."""
     work = [(k, each.strength, each.code, editor.frame_of(each.face, rgb))
             for k, (rgb, tracked) in enumerate(chunk) for each in tracked if each.strength > 0 and alphas.any()]
@@ -182,9 +259,14 @@ def _repainted(editor, chunk, alphas, blend, number):
 
 @contextlib.contextmanager
 def _rows(path):
-    """A function that writes a row of the report, which is there whole at the end, or not at all."""
+    """A function that writes a row of the report, a file that is there whole at the end or not at all, or an open one."""
     if path is None:
         yield lambda row: None
+        return
+    if hasattr(path, 'write'):
+        rows = csv.writer(path, lineterminator='\n')
+        rows.writerow(COLUMNS)
+        yield rows.writerow
         return
     path = pathlib.Path(path)
 

@@ -221,7 +221,7 @@ def _write_command(path, temporary, size, fps, audio_from):
     video = ['-map', '0:v', '-vsync', '0', *lasting, '-vf',
              f'{gaps}scale=out_color_matrix={matrix}:out_range=tv:flags={ffmpeg.SCALE}',
              '-pix_fmt', chroma, '-colorspace', matrix, '-color_primaries', 'bt709', '-color_trc', 'bt709',
-             '-color_range', 'tv', '-c:v', 'libx264', '-crf', '17', '-preset', 'fast']
+             '-color_range', 'tv', '-c:v', 'libx264', '-crf', '16', '-preset', 'veryfast']
     inputs = ['-itsoffset', f'{start:.6f}', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-video_size', f'{width}x{height}',
               '-framerate', str(fps), '-i', 'pipe:0']
     return ['-loglevel', 'error', *inputs, *others, *video, *beside, *target], notes

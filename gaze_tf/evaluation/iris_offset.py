@@ -13,6 +13,8 @@ same photo is there at the camera (a twin), the difference of both offsets is fr
 """
 import numpy as np
 
+from gaze_tf.editing import faces as faces_lib
+
 
 def offset(detector, image, eyes=None):
     """Iris offset [2] in an image, rgb uint8 [H, W, 3], or None where no face is found.
@@ -40,13 +42,8 @@ def before_and_after(detector, before, after, eyes=None):
 
 def of_face(face):
     """Iris offset [2] of a Face, or None if it does not tell irises and eye width."""
-    if face.irises is None or not face.eye_width:
-        return None
-    eyes, irises = np.reshape(face.eyes, (2, 2)), np.reshape(face.irises, (2, 2))
-    along = (eyes[1] - eyes[0]) / np.linalg.norm(eyes[1] - eyes[0])
-    up = np.array([along[1], -along[0]])
-    shift = (irises - eyes).mean(0) / face.eye_width
-    return np.array([shift @ along, shift @ up])
+    offset = faces_lib.iris_offset(face)
+    return None if offset is None else np.array(offset)
 
 
 def _at(faces, eyes):

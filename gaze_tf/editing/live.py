@@ -1,0 +1,223 @@
+"""Live: the newest frame of a camera is repainted and shown at once; what comes in the meantime is dropped."""
+import array
+import collections
+import contextlib
+import signal
+import threading
+import time
+from typing import NamedTuple, Optional
+
+import numpy as np
+from tqdm import tqdm
+
+from gaze_tf.editing import faces as faces_lib
+from gaze_tf.editing.live_devices import QUIT
+from gaze_tf.editing.strength import share_of
+from gaze_tf.editing.tracking import Tracker
+from gaze_tf.editing.video import repaint, track
+from gaze_tf.errors import GazeError
+
+# seconds between two looks at whether all is to end, while no frame comes
+_LOOK_S = 0.1
+# seconds over which the rate on the screen is counted
+_RATE_S = 1.
+_FULL = np.ones(2)
+_BAR = '{n_fmt} frames, {elapsed}{postfix}'
+
+
+class Summary(NamedTuple):
+    """What was shown: frames, those of them in which eyes were repainted, frames that were dropped, seconds from the first
+    frame to the last; latencies: median and 95th percentile of the seconds from when a frame came to when it was shown, None
+    if none was; reason: why most of the others were left alone; problem: why no more frames came, both '' if there is nothing.
+    """
+    shown: int
+    repainted: int
+    dropped: int
+    seconds: float
+    latencies: Optional[tuple]
+    reason: str
+    problem: str
+
+    def __str__(self):
+        line = f'{self.shown} frames shown in {self.seconds:.1f} s'
+        if self.latencies:
+            median, most = self.latencies
+            line += (f' ({max(self.shown - 1, 0) / max(self.seconds, 1e-6):.1f} a second), {self.dropped} dropped; latency '
+                     f'{1000 * median:.0f} ms (median), {1000 * most:.0f} ms (95th percentile); eyes repainted in '
+                     f'{self.repainted}')
+        return line + (f', in others mostly not, as {self.reason}' if self.reason else '')
+
+
+def run(editor, source, output, faces='largest', blend='feather', smoothing=1.2, fade=0.25, look_away=False):
+    """Repaints frames of a source on their way to an output until the source ends, q is pressed, or SIGINT or SIGTERM comes.
+
+    Args:
+      editor: GazeEditor.
+      source, output: see `live_devices`.
+      faces, blend, smoothing, fade, look_away: as of `video.correct`; smoothing: seconds of which the half before a frame
+        counts.
+
+    Returns:
+      Summary.
+
+    Raises:
+      GazeError: no frame came, or none can be shown.
+    """
+    _warm_up(editor, source, blend)
+    tracker = Tracker(source.fps, smoothing, fade, lambda face: faces_lib.why_not(face, editor.limits, source.size), True,
+                      faces, lambda face: share_of(face, editor.limits), look_away, causal=True)
+    counts, correcting = _Counts(), True
+    with _noted_signals() as noted, _Newest(source) as newest, tqdm(bar_format=_BAR) as bar:
+        arrivals = collections.deque()
+        chunks = _found(editor, source, newest.frames(noted), tracker, arrivals)
+        for complete in track(editor, chunks, tracker, _FULL):
+            arrival = arrivals.popleft()
+            (frame, tracked, after), = repaint(editor, complete, _FULL, blend, arrival.number)
+            text = f'{counts.now()}{"" if correcting else " (not corrected)"}'
+            key = output.show(after if correcting else frame, arrival.number, text)
+            counts.add(arrival, tracked)
+            bar.set_postfix_str(text, refresh=False)
+            bar.update()
+            correcting ^= key == ' '
+            if key == QUIT:
+                break
+    if newest.problem and not counts.shown:
+        raise newest.problem
+    return counts.summary(newest)
+
+
+def _warm_up(editor, source, blend):
+    """Has everything computed once that a frame needs: the first time takes seconds."""
+    width, height = source.size
+    frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    side = min(width, height) / 2
+    corner = (width - side) / 2, (height - side) / 2
+    eyes = tuple(corner[axis] + share * side for axis, share in ((0, 0.3), (1, 0.4), (0, 0.7), (1, 0.4)))
+    face = faces_lib.Face(eyes, roll=0., box=(*corner, *(low + side for low in corner)))
+    editor.find(frame)
+    if hasattr(editor.detector, 'mark'):
+        editor.detector.mark(frame, face)
+    # correcting in full, and in part
+    for alphas in (_FULL, _FULL / 2):
+        for complete in track(editor, [[(frame, [face])]], Tracker(source.fps, fade_s=0, causal=True), alphas):
+            repaint(editor, complete, alphas, blend, 0)
+
+
+def _found(editor, source, frames, tracker, arrivals):
+    """Yields chunks of one (frame, its Faces), and appends their _Arrivals; tells the Tracker what was dropped."""
+    find, last = editor.finder(source.fps), None
+    for arrival in frames:
+        tracker.skip(0 if last is None else arrival.number - last - 1)
+        last = arrival.number
+        arrivals.append(arrival)
+        yield [(arrival.frame, find(arrival.frame))]
+
+
+class _Arrival(NamedTuple):
+    """A frame, its number in its source, and when it came, by time.monotonic."""
+    frame: np.ndarray
+    number: int
+    came: float
+
+
+class _Newest:
+    """A context in which a thread reads a source and keeps only its newest frame. dropped: frames that nobody took; problem:
+    the GazeError that ended it, or None."""
+
+    def __init__(self, source):
+        self._source, self._changed, self._stop = source, threading.Condition(), threading.Event()
+        self._newest, self._ended, self.dropped, self.problem = None, False, 0, None
+        self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def frames(self, ended):
+        """Yields _Arrivals, each as soon as it is there, until the source ends or `ended` is true."""
+        while not ended:
+            with self._changed:
+                self._changed.wait_for(lambda: self._newest or self._ended, _LOOK_S)
+                arrival, self._newest = self._newest, None
+                if arrival is None and self._ended:
+                    break
+            if arrival is not None:
+                yield arrival
+        if self.problem and not isinstance(self.problem, GazeError):
+            raise self.problem
+
+    def _read(self):
+        try:
+            for number, frame in self._source.frames(self._stop):
+                with self._changed:
+                    self.dropped += self._newest is not None
+                    self._newest = _Arrival(frame, number, time.monotonic())
+                    self._changed.notify()
+        except Exception as error:      # it is the other thread's to show
+            self.problem = error
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify()
+
+
+class _Counts:
+    """What a Summary says, while it comes."""
+
+    def __init__(self):
+        self.shown = self.repainted = 0
+        # 8 bytes for each: days of them fit into memory
+        self._latencies, self._first, self._last = array.array('d'), None, None
+        self._recent, self._reasons = collections.deque(), collections.Counter()
+
+    def add(self, arrival, tracked):
+        """An _Arrival was shown just now, with these [Tracked]."""
+        now = time.monotonic()
+        self._first, self._last = now if self._first is None else self._first, now
+        self._latencies.append(now - arrival.came)
+        self._recent.append((now, now - arrival.came))
+        while now - self._recent[0][0] > _RATE_S:
+            self._recent.popleft()
+        repainted = any(each.strength for each in tracked)
+        self.repainted += repainted
+        self.shown += 1
+        if not repainted:
+            reason = next((each.reason for each in tracked if each.chosen), faces_lib.NOT_CHOSEN if tracked else
+                          'no face was found')
+            # the figures in it differ from frame to frame
+            self._reasons[reason.partition(' by ')[0]] += bool(reason)
+
+    def now(self):
+        """The rate and latency of the last second, in words."""
+        if not self._recent:
+            return ''
+        latency = np.median([latency for _, latency in self._recent])
+        return f'{len(self._recent) / _RATE_S:.0f} frames/s, {1000 * latency:.0f} ms'
+
+    def summary(self, newest):
+        """The Summary, with what a _Newest tells."""
+        latencies = tuple(np.percentile(self._latencies, [50, 95]).tolist()) if self.shown else None
+        reason = max(self._reasons, key=self._reasons.get, default='')
+        return Summary(self.shown, self.repainted, newest.dropped, (self._last or 0) - (self._first or 0), latencies, reason,
+                       str(newest.problem or ''))
+
+
+@contextlib.contextmanager
+def _noted_signals():
+    """A list of the SIGINTs and SIGTERMs that came: of each the first only ends what is shown, a second one acts as ever."""
+    noted = []
+
+    def note(number, _):
+        noted.append(number)
+        signal.signal(number, handlers[number])
+
+    handlers = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield noted
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
