@@ -179,7 +179,7 @@ def _times(editor, folder, size):
     source, target = folder / 'in.mp4', folder / 'out.mp4'
     _write(source, size, _swaying(size, FPS * SECONDS))
     found = []
-    for work in (lambda: video_lib.correct(editor, inputs.Source(source, None, target)),
+    for work in (lambda: video_lib.correct(editor, inputs.Source(source, None, target), always=True),
                  lambda: _write(target, size, _read(source))):
         start = time.perf_counter()
         work()
@@ -194,7 +194,7 @@ def _shares(editor, folder, size):
     _write(source, size, _swaying(size, FPS))
 
     def correct():
-        video_lib.correct(editor, inputs.Source(source, None, target))
+        video_lib.correct(editor, inputs.Source(source, None, target), always=True)
 
     correct()       # builds graphs
     whole, _ = _processor_seconds(correct)
@@ -242,7 +242,7 @@ def _trembling(editor, folder):
     rng = np.random.default_rng(0)
     _write(source, (1280, 720), (np.clip(still + rng.normal(0, 3, still.shape), 0, 255).astype(np.uint8)
                                  for _ in range(FPS * 4)))
-    video_lib.correct(editor, inputs.Source(source, None, target))
+    video_lib.correct(editor, inputs.Source(source, None, target), always=True)
     first = still.astype(np.uint8)
     moved = editor.correct(first).image.astype(int) - first
     fixed = (np.clip(rgb + moved, 0, 255).astype(np.uint8) for rgb in _read(source))

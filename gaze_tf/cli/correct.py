@@ -28,6 +28,8 @@ def define_flags(values):
                        'face turns away or is lost; 0: at once.', lower_bound=0, upper_bound=2, flag_values=values)
     flags.DEFINE_boolean('look_away', False, 'Of a video: every 4 to 10 seconds each face looks for less than a second nearly '
                          'where it really looked, as people do who do not stare.', flag_values=values)
+    flags.DEFINE_boolean('always', False, 'Of a video: repaint eyes that look at the camera for a while, too, which are left alone '
+                         'otherwise.', flag_values=values)
     flags.DEFINE_boolean('cuts', True, 'Of a video: look for cuts, over which nothing is smoothed.', flag_values=values)
 
 
@@ -100,7 +102,7 @@ def _video(values, eyes, alpha):
     detector = None if eyes else MediapipeDetector(video.SMALLEST)
     editor = GazeEditor.load(values.model, faces.limits(values), detector)
     summary = video.correct(editor, source, values.report or None, values.faces, alpha, values.blend, values.smoothing,
-                            values.fade, values.cuts, values.mark, values.look_away)
+                            values.fade, values.cuts, values.mark, values.look_away, values.always)
     print('\n'.join([f'Wrote {source.output}: {summary}', *faces.mark_notes(values, [source])]))
     if summary.problem:
         raise GazeError(f'{summary.problem} Only those are in {source.output}.')

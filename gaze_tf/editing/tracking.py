@@ -5,6 +5,7 @@ import numpy as np
 from PIL import Image
 
 from gaze_tf.editing.choice import Choice
+from gaze_tf.editing.contact import AT_CAMERA, Contact
 from gaze_tf.editing.faces import NOT_CHOSEN, Face
 from gaze_tf.editing.numbering import REACH, Numbering, step
 from gaze_tf.editing.strength import glancing, smooth, steady, within
@@ -13,10 +14,12 @@ _BLINK_FADE = 3     # frames
 
 
 class Found(NamedTuple):
-    """A Face in a frame, with its content code and its look (see `numbering.look_of`), where they are known."""
+    """A Face in a frame, with its content code, its look (see `numbering.look_of`) and the degrees by which painting moves its
+    gaze (see `contact.gaze_moved`), where they are known."""
     face: Face
     code: Optional[np.ndarray] = None
     look: Optional[np.ndarray] = None
+    moved: Optional[float] = None
 
 
 class Tracked(NamedTuple):
@@ -42,6 +45,7 @@ class _Seen(NamedTuple):
     reason: str
     blink: bool
     share: float
+    moved: Optional[float]
 
 
 class _Moment:
@@ -73,6 +77,7 @@ class Tracker:
         # gaps must be known as such before a fade or a window meets them
         self.delay = max(self._half, self._fade) + self._numbering.gap
         self._fps, self._limits, self._cuts, self._share, self._look_away = float(fps), limits, cuts, share, look_away
+        self._contacts = {}     # track → Contact
         self._moments = []
         self._next = 0      # of self._moments: the frame that is handed out next
         self._previous = None
@@ -88,7 +93,7 @@ class Tracker:
         moment = _Moment(frame, shot, number)
         self._moments.append(moment)
         for track, one in zip(self._numbering.follow([one.face for one in found], [one.look for one in found]), found):
-            moment.seen[track] = self._judge(one.face, one.code)
+            moment.seen[track] = self._judge(one.face, one.code, one.moved)
             self._bridge(track)
         return [self._hand_out()] if len(self._moments) - 1 - self._next >= self.delay else []
 
@@ -96,12 +101,12 @@ class Tracker:
         """The frames that still wait, in the form of `push`."""
         return [self._hand_out() for _ in range(self._next, len(self._moments))]
 
-    def _judge(self, face, code):
+    def _judge(self, face, code, moved=None):
         reason = self._limits(face)
         # nothing but its eyelids is to blame; where closed eyes seem to look does not matter
         lids = face._replace(irises=None)
         blink = bool(reason and self._limits(lids)) and not self._limits(lids._replace(openness=None))
-        return _Seen(face, code, reason, blink, 0. if reason else self._share(face))
+        return _Seen(face, code, reason, blink, 0. if reason else self._share(face), None if reason else moved)
 
     def _bridge(self, track):
         """Fills the gap before the newest frame, if it is one."""
@@ -125,6 +130,7 @@ class Tracker:
         result = moment.frame, [self._tracked(track, self._next) if track in chosen else _left_alone(track, seen.face)
                                 for track, seen in sorted(moment.seen.items())]
         moment.frame = None
+        self._contacts = {track: self._contacts[track] for track in moment.seen if track in self._contacts}
         self._next += 1
         if self._next > self.delay:
             del self._moments[0]
@@ -141,7 +147,19 @@ class Tracker:
             eyes = smoothed(offsets, np.array([other.face.eyes for other in around], float), self._half)
             face = face._replace(eyes=tuple(eyes.tolist()))
             code = self._mean_code(offsets, around)
-        return Tracked(track, face, seen.face.eyes, self._strength(track, now), code, seen.reason)
+        # a step each frame, also in those that are left alone for something else
+        contact = self._contact(track, now)
+        strength = smooth(min(self._share_of(track, now), contact))
+        reason = seen.reason or (AT_CAMERA if not contact else '')
+        return Tracked(track, face, seen.face.eyes, strength, code, reason)
+
+    def _contact(self, track, now):
+        """The largest share as far as eyes that look at the camera are left alone."""
+        contact = self._contacts.setdefault(track, Contact(self._fps, self._fade, self.delay))
+        first, last = (max(now + offset, 0) for offset in contact.window)
+        around = [moment.seen[track].moved for moment in self._moments[first:last + 1]
+                  if moment.shot == self._moments[now].shot and track in moment.seen]
+        return contact.share([moved for moved in around if moved is not None])
 
     def _mean_code(self, offsets, around):
         """Of the faces that are fit (closed eyes have none of their own), else of all."""
@@ -154,7 +172,7 @@ class Tracker:
         codes = np.stack([seen.code for _, seen in fit])
         return np.average(codes, axis=0, weights=weights).astype(codes.dtype)
 
-    def _strength(self, track, now):
+    def _share_of(self, track, now):
         """As much as the frames around allow: 0 where the face is lost or unfit, in others what its share says."""
         scene = [k for k, moment in enumerate(self._moments) if moment.shot == self._moments[now].shot]
         seen = [self._moments[k].seen.get(track) for k in scene]
@@ -163,7 +181,7 @@ class Tracker:
         if self._look_away:
             shares = np.minimum(shares, [glancing(track, self._moments[k].number / self._fps) for k in scene])
         fades = np.array([self._blink_fade if one is not None and one.blink else self._fade for one in seen])
-        return smooth(within(shares, now - scene[0], fades))
+        return within(shares, now - scene[0], fades)
 
 
 def _left_alone(track, face):

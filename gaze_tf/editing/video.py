@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
+from gaze_tf.editing.contact import AT_CAMERA, RATE, gaze_moved
 from gaze_tf.editing.editor import alphas_of_eyes
 from gaze_tf.editing.numbering import GAP_S, look_of
 from gaze_tf.editing.strength import seen, share_of
@@ -34,7 +35,8 @@ class Summary(NamedTuple):
     """What was done to a video: its frames, those in which eyes were repainted, how much eyes tremble as they were found
     and as they were used (pixels, see `stability.jitter`; None without three frames of a face); notes: sentences for the
     user on what is not as it was, but for the eyes; problem: what was wrong with it, in a sentence, or ''; chosen:
-    [(track that was chosen, the second in which it was first seen)].
+    [(track that was chosen, the second in which it was first seen)]; at_camera: times that a face was left alone as its eyes
+    look at the camera.
     """
     frames: int
     repainted: int
@@ -43,9 +45,12 @@ class Summary(NamedTuple):
     notes: tuple
     problem: str
     chosen: list
+    at_camera: int = 0
 
     def __str__(self):
         line = f'{self.frames} frames, eyes repainted in {self.repainted}'
+        if self.at_camera:
+            line += f', left alone in {self.at_camera} as they look at the camera (--always: are repainted)'
         if self.found_jitter is not None:
             line += (f'; eye positions jitter by {self.found_jitter:.2f} pixels as found, {self.used_jitter:.2f} as used')
         if self.chosen:
@@ -56,7 +61,7 @@ class Summary(NamedTuple):
 
 
 def correct(editor, source, report=None, faces='largest', alpha=1., blend='feather', smoothing=1.2, fade=0.25, cuts=True,
-            mark=False, look_away=False):
+            mark=False, look_away=False, always=False):
     """Corrects a video, with its sound.
 
     Args:
@@ -69,6 +74,7 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
       smoothing, fade: seconds, see `tracking.Tracker`; cuts: whether to look for them.
       mark: see `video_files.write_video`.
       look_away: whether faces do so now and then, see `strength.glancing`.
+      always: whether eyes are repainted also where they look at the camera for a while, see `contact.Contact`.
 
     Returns:
       Summary.
@@ -89,7 +95,8 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
         reasons, repainted, number = collections.Counter(), 0, 0
         with write_video(source.output, size, fps, audio_from=source.path, mark=mark) as out, \
                 tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar:
-            for complete in _tracked(editor, _found(editor, video, worker, given), tracker, alphas):
+            for complete in _tracked(editor, _found(editor, video, worker, given), tracker, alphas,
+                                     None if always else max(round(fps / RATE), 1)):
                 for frame, tracked, after in _repainted(editor, complete, alphas, blend, number):
                     out.write(after)
                     for each in tracked:
@@ -104,14 +111,14 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
                     repainted += any(each.strength for each in tracked)
                     number += 1
                     bar.update()
-            if not repainted:
+            if not repainted and not reasons[AT_CAMERA]:
                 why = max(reasons, key=reasons.get) if reasons else faces_lib.NOT_CHOSEN if others else 'none was found'
                 raise GazeError(f'In none of the {number} frames of {source.path} could a face be edited ({why}); nothing was '
                                 'written.')
             notes = tuple(filter(None, [video.info.note, *video.notes, *out.notes, note]))
             for sentence in [*notes, *filter(None, [video.problem])]:
                 write_row([''] * (len(COLUMNS) - 1) + [sentence])
-    return Summary(number, repainted, *jitters.of_all(), notes, video.problem, list(chosen.items()))
+    return Summary(number, repainted, *jitters.of_all(), notes, video.problem, list(chosen.items()), reasons[AT_CAMERA])
 
 
 def _within_memory(size, fps, smoothing, fade):
@@ -143,9 +150,10 @@ def _found(editor, video, worker, given):
         yield chunk
 
 
-def _tracked(editor, chunks, tracker, alphas):
-    """Yields chunks of (frame, [Tracked]), `tracker.delay` frames later."""
-    most = 1
+def _tracked(editor, chunks, tracker, alphas, every):
+    """Yields chunks of (frame, [Tracked]), `tracker.delay` frames later; every: in one of so many frames it is measured
+    how far eyes look past the camera, None: in none."""
+    most, number = 1, 0
     for chunk in chunks:
         most = max(most, len(chunk))
         codes = itertools.repeat(None)
@@ -154,12 +162,27 @@ def _tracked(editor, chunks, tracker, alphas):
             if cut:
                 codes = iter(editor.network.paint_codes(np.stack([frame.cut(rgb).numpy() for frame, rgb in cut]),
                                                         np.stack([frame.eyes for frame, _ in cut])))
-        yield [done for rgb, faces in chunk
-               for done in tracker.push(rgb, [Found(face, next(codes), look_of(rgb, face)) for face in faces])]
+        moved = iter(_moved(editor, chunk, number, every))
+        number += len(chunk)
+        yield [done for rgb, faces in chunk for done in tracker.push(
+            rgb, [Found(face, next(codes), look_of(rgb, face), next(moved)) for face in faces])]
     rest = tracker.finish()
     while rest:
         yield rest[:most]
         del rest[:most]
+
+
+def _moved(editor, chunk, number, every):
+    """`contact.gaze_moved` of each face in a chunk, or None; number: of its first frame; for every see `_tracked`."""
+    looked = [[every is not None and k % every == 0] * len(faces) for k, (_, faces) in enumerate(chunk, number)]
+    work = [(editor.frame_of(face, rgb), rgb) for (rgb, faces), look in zip(chunk, looked) if any(look) for face in faces]
+    found = iter(())
+    if work:
+        cuts = np.stack([frame.cut(rgb).numpy() for frame, rgb in work])
+        painted = editor.network.correct(cuts, np.stack([frame.eyes for frame, _ in work]))
+        found = iter([gaze_moved(cut, after, frame.eyes, editor.network.boxes(frame.eyes))
+                      for (frame, _), cut, after in zip(work, cuts, painted)])
+    return [next(found) if look else None for looks in looked for look in looks]
 
 
 def _repainted(editor, chunk, alphas, blend, number):
