@@ -11,6 +11,9 @@ from gaze_tf.editing.numbering import REACH, Numbering, step
 from gaze_tf.editing.strength import glancing, smooth, steady, within
 
 _BLINK_FADE = 3     # frames
+# The noise that positions have at least (standard deviation, in distances between the eyes). Mediapipe's has outliers, which
+# look like motion where the median is small.
+_LEAST_NOISE = 0.001
 
 
 class Found(NamedTuple):
@@ -144,7 +147,8 @@ class Tracker:
             at = [k for k, moment in enumerate(self._moments) if track in moment.seen]
             around = [self._moments[k].seen[track] for k in at]
             offsets = np.array(at) - now
-            eyes = smoothed(offsets, np.array([other.face.eyes for other in around], float), self._half)
+            apart = np.hypot(face.eyes[2] - face.eyes[0], face.eyes[3] - face.eyes[1])
+            eyes = smoothed(offsets, np.array([other.face.eyes for other in around], float), self._half, _LEAST_NOISE * apart)
             face = face._replace(eyes=tuple(eyes.tolist()))
             code = self._mean_code(offsets, around)
         # a step each frame, also in those that are left alone for something else
@@ -188,14 +192,14 @@ def _left_alone(track, face):
     return Tracked(track, face, face.eyes, 0., None, NOT_CHOSEN, chosen=False)
 
 
-def smoothed(offsets, values, half):
+def smoothed(offsets, values, half, least_noise=0.):
     """The value at offset 0 of values [N, C] at whole offsets [N], 0 among them: a line is fitted around it.
 
     Lepski's rule: of several Gaussian windows, up to `half` frames to both sides, the widest whose fit agrees with
-    those of all narrower ones as far as the values' own noise allows. So a still face has the long window, and
-    where it starts, stops or turns the short ones leave nothing smeared.
+    those of all narrower ones as far as the values' own noise allows, or one with the standard deviation `least_noise`.
+    So a still face has the long window, and where it starts, stops or turns the short ones leave nothing smeared.
     """
-    noise = _noise(values)
+    noise = max(_noise(values), least_noise)
     fits = [(offsets == 0).astype(float)]
     for width in half / 2 * np.sqrt(0.5) ** np.arange(8, -1, -1):
         fit = _line_weights(offsets, width, half)
