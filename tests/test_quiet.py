@@ -32,9 +32,9 @@ def reports(moved, faces=None, **options):
 
 
 def sampled(degrees):
-    """Measured in every fourth frame, with noise."""
+    """Measured in every eighth frame, four times a second, with noise."""
     noise = np.random.default_rng(0).normal(0, 0.5, len(degrees))
-    return [value + error if k % 4 == 0 else None for k, (value, error) in enumerate(zip(degrees, noise))]
+    return [value + error if k % 8 == 0 else None for k, (value, error) in enumerate(zip(degrees, noise))]
 
 
 def test_eyes_at_the_camera_are_left_alone_and_painted_again_before_they_leave():

@@ -7,7 +7,7 @@ BELOW, ABOVE = 7., 8.5
 # seconds for which eyes must look at the camera to be left alone, and over which what is measured is averaged
 _WHILE_S, _MEAN_S = 1., 0.5
 # times a second that it is measured
-RATE = 8
+RATE = 4
 AT_CAMERA = 'its eyes look at the camera'
 # Degrees to the side and up for a shift by the distance between the eyes. By 840 portraits with eyes turned by 0 to 30 degrees
 # and the model that comes with gaze_tf: shifts are seen smaller than they are, as lids and lashes do not move along.
