@@ -74,7 +74,8 @@ def test_a_dry_run_says_what_correcting_then_does(tmp_path, monkeypatch, without
     video = make_video(tmp_path / 'in.mp4', [200] * 15 + [60] * 5)
     assert run(input=video, report=tmp_path / 'planned.csv') == 0
     monkeypatch.setattr(editor_lib, 'Network', lambda path: tiny.Painter())
-    options = tiny.arguments(input=video, output=tmp_path / 'out.mp4', report=tmp_path / 'done.csv', min_seen=0)
+    options = tiny.arguments(input=video, output=tmp_path / 'out.mp4', report=tmp_path / 'done.csv', min_seen=0,
+                             always=True)
     assert main(['correct', *options]) == 0
     assert (tmp_path / 'planned.csv').read_text() == (tmp_path / 'done.csv').read_text()
 

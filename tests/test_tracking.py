@@ -66,6 +66,13 @@ def test_a_still_face_is_steadied():
     assert errors(np.full(200, 50.), 0.5, window_s=0).std() == pytest.approx(0.5, rel=0.1)
 
 
+def test_outliers_of_a_still_face_are_no_motion():
+    rng = np.random.default_rng(0)
+    noise = 0.02 * rng.normal(size=(240, 4)) * np.where(rng.random((240, 1)) < 0.2, 3, 1)
+    tracked = track([[Face(tuple(face(50.).eyes + each), openness=(0.3, 0.3), yaw=0)] for each in noise])
+    assert jitter(np.array([one.face.eyes for one, in tracked])) < 0.03 * jitter(noise)
+
+
 def test_even_motion_does_not_lag():
     assert abs(errors(20. * TIMES, 0)).max() < 1e-6
     error = errors(20. * TIMES, 0.5)
@@ -84,7 +91,8 @@ def test_swinging_is_followed():
 def test_what_is_sudden_is_not_smeared(path):
     error = abs(errors(path, 0.2)).max(1)
     assert error[90:115].max() < 1 and error[[98, 103]].max() < 0.6
-    assert abs(errors(path, 0)).max() < 0.01
+    # no more than detectors' noise
+    assert abs(errors(path, 0)).max() < 0.05
 
 
 def test_codes_are_means_of_their_window():

@@ -154,6 +154,16 @@ def test_looking_away(tmp_path, monkeypatch):
     assert set(found[0]) == {1} and found[1][0] == 1 and found[1][-1] == pytest.approx(0.3, abs=1e-3)
 
 
+def test_eyes_that_look_at_the_camera(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tiny.Painter, 'correct', lambda self, images, eyes: images)
+    make(tmp_path / 'in.mp4', [frame(60)] * 20)
+    rows = run(tmp_path)
+    assert {(row['strength'], row['reason']) for row in rows} == {('0.000', 'its eyes look at the camera')}
+    assert '20 frames, eyes repainted in 0, left alone in 20 as they look at the camera' in capsys.readouterr().out
+    assert len(frames_of(tmp_path / 'out.mp4')[1]) == 20
+    assert {row['strength'] for row in run(tmp_path, always=True)} == {'1.000'}
+
+
 @pytest.mark.parametrize('pixels, message', [(frame(0, seen=False), 'none was found'),
                                              (frame(60, turned=True), 'turned by 70 degrees')])
 def test_a_video_in_which_nothing_is_to_be_done(tmp_path, capsys, pixels, message):
@@ -218,10 +228,10 @@ def test_codes_are_averaged_over_time(tmp_path, monkeypatch):
     monkeypatch.setattr(tiny.Painter, 'paint', lambda self, images, eyes, codes: given.extend(codes) or self.correct(
         images, eyes))
     make(tmp_path / 'in.mp4', [frame(60)] * 24)
-    run(tmp_path)
+    run(tmp_path, always=True)
     assert len(given) == 24 and np.std(given[8:16]) < 0.6
     given.clear()
-    run(tmp_path, alpha=0.5)
+    run(tmp_path, alpha=0.5, always=True)
     assert not given
 
 

@@ -29,6 +29,8 @@ def define_flags(values):
     flags.DEFINE_string('report', '', 'JSON file for what was done to each face (several photos: report.json in --output, '
                                       'but with --dry_run this file; a video: CSV, a row for each frame and face).',
                         flag_values=values)
+    flags.DEFINE_boolean('always', False, 'Of a video: repaint eyes that look at the camera for a while, too, which are left alone '
+                         'otherwise.', flag_values=values)
     flags.DEFINE_boolean('cuts', True, 'Of a video: look for cuts, over which nothing is smoothed.', flag_values=values)
 
 
@@ -106,7 +108,7 @@ def _video(values, eyes, alpha):
     detector = None if eyes else MediapipeDetector(video.SMALLEST)
     editor = GazeEditor.load(values.model, faces.limits(values), detector)
     summary = video.correct(editor, source, values.report or None, values.faces, alpha, values.blend, values.smoothing,
-                            values.fade, values.cuts, values.mark, values.look_away)
+                            values.fade, values.cuts, values.mark, values.look_away, values.always)
     print('\n'.join([f'Wrote {source.output}: {summary}', *faces.mark_notes(values, [source])]))
     if summary.problem:
         raise GazeError(f'{summary.problem} Only those are in {source.output}.')

@@ -5,6 +5,7 @@ import numpy as np
 from PIL import Image
 
 from gaze_tf.editing.choice import Choice
+from gaze_tf.editing.contact import AT_CAMERA, RATE, Contact
 from gaze_tf.editing.faces import NOT_CHOSEN, Face
 from gaze_tf.editing.numbering import REACH, Numbering, step
 from gaze_tf.editing.strength import glancing, smooth, steady, within
@@ -12,13 +13,18 @@ from gaze_tf.editing.strength import glancing, smooth, steady, within
 _BLINK_FADE = 3     # frames
 # as open as eyes are in the midst of a blink, see Face.openness; of portraits 1 in 25 has narrower ones
 _NARROW = 0.2
+# The noise that positions have at least (standard deviation, in distances between the eyes). Mediapipe's has outliers, which
+# look like motion where the median is small.
+_LEAST_NOISE = 0.001
 
 
 class Found(NamedTuple):
-    """A Face in a frame, with its content code and its look (see `numbering.look_of`), where they are known."""
+    """A Face in a frame, with its content code, its look (see `numbering.look_of`) and the degrees by which painting moves its
+    gaze (see `contact.gaze_moved`), where they are known."""
     face: Face
     code: Optional[np.ndarray] = None
     look: Optional[np.ndarray] = None
+    moved: Optional[float] = None
 
 
 class Tracked(NamedTuple):
@@ -45,6 +51,7 @@ class _Seen(NamedTuple):
     reason: str
     blink: bool
     share: float
+    moved: Optional[float]
 
 
 class _Moment:
@@ -59,7 +66,7 @@ class Tracker:
     """Takes the faces of one frame after another, gives them back tracked, `delay` frames later.
 
     It holds `delay` frames and what was found in twice as many, however long the video. Codes of faces are worth finding in
-    one of `code_every` frames.
+    one of `code_every` frames, and how far painting moves their gaze in one of `moved_every`.
 
     A causal one, for what is shown at once, gives each frame back when it takes it: windows lie before the frame; of a face
     that becomes unfit, strengths go down from there on, and where it is not found nothing is known of it; the choice of faces
@@ -77,6 +84,8 @@ class Tracker:
         self._half = round(float(window_s * fps) / 2)
         # frames from one whose faces have codes to the next: of twelve of a window there are good means
         self.code_every = max(self._half // 6, 1)
+        # likewise for how far painting moves the gaze, in frames that have codes
+        self.moved_every = max(round(float(fps) / RATE / self.code_every), 1) * self.code_every
         self._fade = max(round(float(fade_s * fps)), 1)
         self._blink_fade = min(_BLINK_FADE, self._fade)
         self._numbering, self._choice = Numbering(fps), Choice(faces, fps)
@@ -88,6 +97,7 @@ class Tracker:
         self._skipped = 0
         self._shares = {}       # of a causal one: track → (its share in the last frame, frames in which it may go up)
         self._fps, self._limits, self._cuts, self._share, self._look_away = float(fps), limits, cuts, share, look_away
+        self._contacts = {}     # track → Contact
         self._moments = []
         self._next = 0      # of self._moments: the frame that is handed out next
         self._previous = None
@@ -109,7 +119,7 @@ class Tracker:
         moment = _Moment(frame, shot, number)
         self._moments.append(moment)
         for track, one in zip(self._numbering.follow([one.face for one in found], [one.look for one in found]), found):
-            moment.seen[track] = self._judge(one.face, one.code)
+            moment.seen[track] = self._judge(one.face, one.code, one.moved)
             self._bridge(track)
         return [self._hand_out()] if len(self._moments) - 1 - self._next >= self.delay else []
 
@@ -117,13 +127,13 @@ class Tracker:
         """The frames that still wait, in the form of `push`."""
         return [self._hand_out() for _ in range(self._next, len(self._moments))]
 
-    def _judge(self, face, code):
+    def _judge(self, face, code, moved=None):
         reason = self._limits(face)
         # nothing but its eyelids is to blame: where closed eyes seem to look does not matter, and narrow ones may seem covered
         narrow = face.openness is not None and min(face.openness) < _NARROW
         lids = face._replace(irises=None, seen=face.seen if narrow else None)
         blink = bool(reason and self._limits(lids)) and not self._limits(lids._replace(openness=None, seen=None))
-        return _Seen(face, code, reason, blink, 0. if reason else self._share(face))
+        return _Seen(face, code, reason, blink, 0. if reason else self._share(face), None if reason else moved)
 
     def _bridge(self, track):
         """Fills the gap before the newest frame, if it is one."""
@@ -149,6 +159,7 @@ class Tracker:
         result = moment.frame, [self._tracked(track, self._next) if track in chosen else _left_alone(track, seen.face)
                                 for track, seen in sorted(moment.seen.items())]
         moment.frame = None
+        self._contacts = {track: self._contacts[track] for track in moment.seen if track in self._contacts}
         self._next += 1
         if self._next > self._kept:
             del self._moments[0]
@@ -194,10 +205,23 @@ class Tracker:
             at = [k for k, moment in enumerate(self._moments) if track in moment.seen]
             around = [self._moments[k].seen[track] for k in at]
             offsets = np.array([self._moments[k].number for k in at]) - self._moments[now].number
-            eyes = smoothed(offsets, np.array([other.face.eyes for other in around], float), self._half)
+            apart = np.hypot(face.eyes[2] - face.eyes[0], face.eyes[3] - face.eyes[1])
+            eyes = smoothed(offsets, np.array([other.face.eyes for other in around], float), self._half, _LEAST_NOISE * apart)
             face = face._replace(eyes=tuple(eyes.tolist()))
             code = self._mean_code(offsets, around)
-        return Tracked(track, face, seen.face.eyes, self._strength(track, now), code, seen.reason)
+        # a step each frame, also in those that are left alone for something else
+        contact = self._contact(track, now)
+        strength = smooth(min(self._share_of(track, now), contact))
+        reason = seen.reason or (AT_CAMERA if not contact else '')
+        return Tracked(track, face, seen.face.eyes, strength, code, reason)
+
+    def _contact(self, track, now):
+        """The largest share as far as eyes that look at the camera are left alone."""
+        contact = self._contacts.setdefault(track, Contact(self._fps, self._fade, self.delay))
+        first, last = (max(now + offset, 0) for offset in contact.window)
+        around = [moment.seen[track].moved for moment in self._moments[first:last + 1]
+                  if moment.shot == self._moments[now].shot and track in moment.seen]
+        return contact.share([moved for moved in around if moved is not None])
 
     def _mean_code(self, offsets, around):
         """Of the faces that are fit (closed eyes have none of their own), else of all."""
@@ -210,14 +234,14 @@ class Tracker:
         codes = np.stack([seen.code for _, seen in fit])
         return np.average(codes, axis=0, weights=weights).astype(codes.dtype)
 
-    def _strength(self, track, now):
+    def _share_of(self, track, now):
         """As much as the frames around allow: 0 where the face is lost or unfit, in others what its share says."""
         if self._causal:
-            return smooth(self._shares[track][0])
+            return self._shares[track][0]
         scene = self._scene()
         seen = [moment.seen.get(track) for moment in scene]
         fades = np.array([self._blink_fade if one is not None and one.blink else self._fade for one in seen])
-        return smooth(within(self._wanted(track), scene.index(self._moments[now]), fades))
+        return within(self._wanted(track), scene.index(self._moments[now]), fades)
 
     def _scene(self):
         """The moments of the shot of the next."""
@@ -238,14 +262,14 @@ def _left_alone(track, face):
     return Tracked(track, face, face.eyes, 0., None, NOT_CHOSEN, chosen=False)
 
 
-def smoothed(offsets, values, half):
+def smoothed(offsets, values, half, least_noise=0.):
     """The value at offset 0 of values [N, C] at whole offsets [N], 0 among them: a line is fitted around it.
 
     Lepski's rule: of several Gaussian windows, up to `half` frames to both sides, the widest whose fit agrees with
-    those of all narrower ones as far as the values' own noise allows. So a still face has the long window, and
-    where it starts, stops or turns the short ones leave nothing smeared.
+    those of all narrower ones as far as the values' own noise allows, or one with the standard deviation `least_noise`.
+    So a still face has the long window, and where it starts, stops or turns the short ones leave nothing smeared.
     """
-    noise = _noise(values)
+    noise = max(_noise(values), least_noise)
     fits = [(offsets == 0).astype(float)]
     for width in half / 2 * np.sqrt(0.5) ** np.arange(8, -1, -1):
         fit = _line_weights(offsets, width, half)

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gaze_tf.editing import blend as blend_lib, faces as faces_lib
+from gaze_tf.editing.contact import AT_CAMERA, gaze_moved
 from gaze_tf.editing.editor import alphas_of_eyes
 from gaze_tf.editing.numbering import GAP_S, look_of
 from gaze_tf.editing.strength import seen, share_of
@@ -35,7 +36,8 @@ class Summary(NamedTuple):
     """What was done to a video: its frames, those in which eyes were repainted, how much eyes tremble as they were found
     and as they were used (pixels, see `stability.jitter`; None without three frames of a face); notes: sentences for the
     user on what is not as it was, but for the eyes; problem: what was wrong with it, in a sentence, or ''; chosen:
-    [(track that was chosen, the second in which it was first seen)]; done: what was done in those frames.
+    [(track that was chosen, the second in which it was first seen)]; done: what was done in those frames; at_camera: times that
+    a face was left alone as its eyes look at the camera.
     """
     frames: int
     repainted: int
@@ -45,9 +47,12 @@ class Summary(NamedTuple):
     problem: str
     chosen: list
     done: str = 'eyes repainted'
+    at_camera: int = 0
 
     def __str__(self):
         line = f'{self.frames} frames, {self.done} in {self.repainted}'
+        if self.at_camera:
+            line += f', left alone in {self.at_camera} as they look at the camera (--always: are repainted)'
         if self.found_jitter is not None:
             line += (f'; eye positions jitter by {self.found_jitter:.2f} pixels as found, {self.used_jitter:.2f} as used')
         if self.chosen:
@@ -58,7 +63,7 @@ class Summary(NamedTuple):
 
 
 def correct(editor, source, report=None, faces='largest', alpha=1., blend='feather', smoothing=1.2, fade=0.25, cuts=True,
-            mark=False, look_away=False):
+            mark=False, look_away=False, always=False):
     """Corrects a video, with its sound.
 
     Args:
@@ -71,6 +76,7 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
       smoothing, fade: seconds, see `tracking.Tracker`; cuts: whether to look for them.
       mark: see `video_files.write_video`.
       look_away: whether faces do so now and then, see `strength.glancing`.
+      always: whether eyes are repainted also where they look at the camera for a while, see `contact.Contact`.
 
     Returns:
       Summary.
@@ -87,13 +93,14 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
         with write_video(source.output, size, fps, audio_from=source.path, mark=mark) as out, \
                 tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar:
             # frames are read, looked through, painted and written at the same time
-            painted = _ahead(_painted(editor, track(editor, _ahead(_found(editor, video, given)), tracker, alphas), alphas, blend))
+            painted = _ahead(_painted(editor, track(editor, _ahead(_found(editor, video, given)), tracker, alphas, always),
+                                      alphas, blend))
             with contextlib.closing(painted):
                 for _, tracked, after in itertools.chain.from_iterable(painted):
                     out.write(after)
                     tally.add(tracked)
                     bar.update()
-            if not tally.edited:
+            if not tally.edited and not tally.at_camera:
                 raise GazeError(f'In none of the {tally.number} frames of {source.path} could a face be edited '
                                 f'({tally.why_none()}); nothing was written.')
             return tally.summary([*out.notes, note])
@@ -129,12 +136,12 @@ def _tracker(editor, info, given, faces, smoothing, fade, cuts, look_away):
 
 class _Tally:
     """What happens to a video, frame by frame: in rows of its report, and counted. number: of frames so far; edited: of those
-    in which a face has a strength."""
+    in which a face has a strength; at_camera: see Summary."""
 
     def __init__(self, video, write_row):
         self._video, self._write_row = video, write_row
         self._jitters, self._chosen, self._others, self._reasons = _Jitters(), {}, False, collections.Counter()
-        self.number = self.edited = 0
+        self.number = self.edited = self.at_camera = 0
 
     def add(self, tracked):
         """Takes the [Tracked] of the next frame."""
@@ -147,6 +154,7 @@ class _Tally:
         for each in tracked:
             self._chosen.setdefault(each.track, seconds)
         self._reasons.update(each.reason for each in tracked if each.reason)
+        self.at_camera = self._reasons[AT_CAMERA]
         self.edited += any(each.strength for each in tracked)
         self.number += 1
 
@@ -162,7 +170,7 @@ class _Tally:
         for sentence in [*notes, *filter(None, [self._video.problem])]:
             self._write_row([''] * (len(COLUMNS) - 1) + [sentence])
         return Summary(self.number, self.edited, *self._jitters.of_all(), notes, self._video.problem,
-                       list(self._chosen.items()))
+                       list(self._chosen.items()), at_camera=self.at_camera)
 
 
 def _measured(each):
@@ -212,24 +220,47 @@ def _ahead(items):
             yield item
 
 
-def track(editor, chunks, tracker, alphas):
-    """Of chunks of (frame, its Faces) yields such of (frame, [Tracked]), `tracker.delay` frames later."""
+def track(editor, chunks, tracker, alphas, always=True):
+    """Of chunks of (frame, its Faces) yields such of (frame, [Tracked]), `tracker.delay` frames later.
+
+    always: as of `correct`; other eyes that look at the camera need a Tracker that looks ahead.
+    """
     most, number = 1, 0
-    every = tracker.code_every if (alphas == 1).all() else 0
     for chunk in chunks:
         most = max(most, len(chunk))
-        found = [(k, rgb, face) for k, (rgb, faces) in enumerate(chunk, number) for face in faces]
-        cut = [(editor.frame_of(face, rgb), rgb) for k, rgb, face in found if every and k % every == 0]
-        codes = iter(editor.network.paint_codes(np.stack([frame.cut(rgb).numpy() for frame, rgb in cut]),
-                                                np.stack([frame.eyes for frame, _ in cut])) if cut else ())
-        yield [done for k, (rgb, faces) in enumerate(chunk, number)
-               for done in tracker.push(rgb, [Found(face, next(codes) if every and k % every == 0 else None, look_of(rgb, face))
-                                              for face in faces])]
+        looked = iter(_looked(editor, chunk, [(k % tracker.code_every == 0 and (alphas == 1).all(),
+                                               not always and k % tracker.moved_every == 0)
+                                              for k in range(number, number + len(chunk))]))
+        yield [done for rgb, faces in chunk for done in tracker.push(
+            rgb, [Found(face, look=look_of(rgb, face), **next(looked)) for face in faces])]
         number += len(chunk)
     rest = tracker.finish()
     while rest:
         yield rest[:most]
         del rest[:most]
+
+
+def _looked(editor, chunk, wanted):
+    """What the network tells of each face in a chunk: {'code', 'moved'} as Found has them, as far as they are wanted.
+
+    wanted: of each frame, whether codes are, and how far painting moves the gaze.
+    """
+    faces = [(rgb, face, *which) for (rgb, faces), which in zip(chunk, wanted) for face in faces]
+    some = [n for n, (_, _, *which) in enumerate(faces) if any(which)]
+    told = [{} for _ in faces]
+    if some:
+        frames = [editor.frame_of(face, rgb) for rgb, face, *_ in (faces[n] for n in some)]
+        cuts = np.stack([frame.cut(faces[n][0]).numpy() for n, frame in zip(some, frames)])
+        eyes = np.stack([frame.eyes for frame in frames])
+        codes = editor.network.paint_codes(cuts, eyes)
+        for n, code in zip(some, codes):
+            told[n]['code'] = code if faces[n][2] else None
+        moving = [k for k, n in enumerate(some) if faces[n][3]]
+        if moving:
+            painted = editor.network.paint(cuts[moving], eyes[moving], [codes[k] for k in moving])
+            for k, after in zip(moving, painted):
+                told[some[k]]['moved'] = gaze_moved(cuts[k], after, eyes[k], editor.network.boxes(eyes[k]))
+    return told
 
 
 def _painted(editor, chunks, alphas, blend):
