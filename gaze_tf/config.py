@@ -218,6 +218,8 @@ class GanConfig(_Training):
                                   'judges what it makes of Y. 0: the paper.', low=0)
     twin_focus: float = option(0.0, 'How much more pixels weigh in the reconstruction of twins where face and twin differ, '
                                     'which is in irises: the weight is 1 and this times the difference.', low=0)
+    lam_code: float = option(0.0, "Weight of the difference between a face's content code and its twin's: one code for an eye, "
+                                  'wherever it looks. Above 0 it needs --lam_twin and --tune_content.', low=0)
     tune_content: bool = option(False, "E_c goes on learning, in G_x's update (the paper: PAM's stays as it is).")
     lam_p: float = option(100.0, 'Weight of the perceptual terms; above 0 it needs --vgg_weights.', low=0)
     lam_gp: float = option(10.0, 'Weight of the gradient penalty, used with --loss_type=wgan only.', low=0)
@@ -229,6 +231,12 @@ class GanConfig(_Training):
     vgg_weights: str = option('', 'VGG-16 weights trained on ImageNet: the slim checkpoint (vgg_16.ckpt), or the '
                                   'Keras file (vgg16_weights_tf_dim_ordering_tf_kernels[_notop].h5).')
     stop_metric: str = option('g_x/reconstruction', _STOP_METRIC)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.lam_code and not (self.twins and self.tune_content):
+            raise GazeError('--lam_code compares the codes of twins, of an E_c that learns: it needs --lam_twin above 0 and '
+                            '--tune_content.')
 
     @property
     def twins(self):

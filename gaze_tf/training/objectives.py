@@ -40,9 +40,10 @@ class Objectives:
         return self._with_r1('d_y', y, total, {'d_y/rec': on_rec, 'd_y/penalty': penalty})
 
     def g_x(self, x, x_rec, y=None, y_cor=None, twin=None):
-        """L(G_x) = g(D_x(x̃)) + λr·localL1(x̃, x) + λp·percep(x, x̃) [+ g(D_x(ỹˣ)) + λt·localL1(ỹˣ, twin of y)].
+        """L(G_x) = g(D_x(x̃)) + λr·localL1(x̃, x) + λp·percep(x, x̃)
+        [+ g(D_x(ỹˣ)) + λt·localL1(ỹˣ, twin of y) + λc·mean|c(y) − c(twin of y)|].
 
-        With twin_focus, a pixel of the last term weighs the more, the more y and its twin differ there.
+        With twin_focus, a pixel of the localL1 to the twin weighs the more, the more y and its twin differ there.
         """
         painted = (x_rec,) if twin is None else (x_rec, y_cor)
         adversarial, *on_cor = (generator_loss(self._config.loss_type, logit)
@@ -55,8 +56,12 @@ class Objectives:
             return total, terms
         moved = tf.reduce_mean(tf.abs(y.image - twin.image), axis=-1, keepdims=True)
         to_twin = self._local_l1(y_cor, twin, 1 + self._config.twin_focus * moved if self._config.twin_focus else None)
-        return (total + on_cor[0] + self._config.lam_twin * to_twin,
-                {**terms, 'g_x/adversarial_cor': on_cor[0], 'g_x/twin': to_twin})
+        total += on_cor[0] + self._config.lam_twin * to_twin
+        terms = {**terms, 'g_x/adversarial_cor': on_cor[0], 'g_x/twin': to_twin}
+        if self._config.lam_code:
+            terms['g_x/code'] = mean_l1(y.content, twin.content)
+            total += self._config.lam_code * terms['g_x/code']
+        return total, terms
 
     def g_y(self, y, y_rec, y_cor, y_hat):
         """L(G_y) = g(D_y(ỹ)) + λr·localL1(ỹ, y) + mean|c(y) − c(ỹ)| + λp·percep(y, ỹ)
