@@ -91,8 +91,7 @@ def test_swinging_is_followed():
 def test_what_is_sudden_is_not_smeared(path):
     error = abs(errors(path, 0.2)).max(1)
     assert error[90:115].max() < 1 and error[[98, 103]].max() < 0.6
-    # no more than detectors' noise
-    assert abs(errors(path, 0)).max() < 0.05
+    assert abs(errors(path, 0)).max() < 0.01
 
 
 def test_codes_are_means_of_their_window():

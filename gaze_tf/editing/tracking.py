@@ -13,9 +13,9 @@ from gaze_tf.editing.strength import glancing, smooth, steady, within
 _BLINK_FADE = 3     # frames
 # as open as eyes are in the midst of a blink, see Face.openness; of portraits 1 in 25 has narrower ones
 _NARROW = 0.2
-# The noise that positions have at least (standard deviation, in distances between the eyes). Mediapipe's has outliers, which
-# look like motion where the median is small.
-_LEAST_NOISE = 0.001
+# Mediapipe's positions have outliers, which look like motion where the median noise is small: it counts as so much (standard
+# deviation, in distances between the eyes), but as no more than so many times itself.
+_LEAST_NOISE, _OUTLIERS = 0.001, 5
 
 
 class Found(NamedTuple):
@@ -266,10 +266,11 @@ def smoothed(offsets, values, half, least_noise=0.):
     """The value at offset 0 of values [N, C] at whole offsets [N], 0 among them: a line is fitted around it.
 
     Lepski's rule: of several Gaussian windows, up to `half` frames to both sides, the widest whose fit agrees with
-    those of all narrower ones as far as the values' own noise allows, or one with the standard deviation `least_noise`.
+    those of all narrower ones as far as the values' own noise allows, which counts as `least_noise` where it has outliers.
     So a still face has the long window, and where it starts, stops or turns the short ones leave nothing smeared.
     """
-    noise = max(_noise(values), least_noise)
+    noise = _noise(values)
+    noise = max(noise, min(least_noise, _OUTLIERS * noise))
     fits = [(offsets == 0).astype(float)]
     for width in half / 2 * np.sqrt(0.5) ** np.arange(8, -1, -1):
         fit = _line_weights(offsets, width, half)
