@@ -106,7 +106,7 @@ def test_the_same_seed_gives_the_same_bits(rgb, detector):
     (lambda rgb: np.full_like(rgb, 90), 'no face'),
     (lambda rgb: np.asarray(Image.fromarray(rgb).resize((120, 120))), 'pixels wide'),
     (lambda rgb: _painted(rgb, 0.6, (215, 170, 150)), 'closed|covered|stands out|white|open'),
-    (lambda rgb: np.asarray(Image.fromarray(rgb).resize((50, 50)).resize((300, 300))), 'covered|stands out')])
+    (lambda rgb: np.asarray(Image.fromarray(rgb).resize((50, 50)).resize((300, 300))), 'stands out')])
 def test_unfit_photos(rgb, detector, spoil, reason):
     with pytest.raises(Unfit, match=reason):
         turn_eyes(spoil(rgb), 10, 0, detector=detector)
