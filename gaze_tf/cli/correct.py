@@ -2,8 +2,8 @@
 
 Finds the faces of a photo and repaints their eyes so that they look at the camera. Outside the eyes every pixel stays as
 it was (JPEG: is encoded again as it had been). --input may also be a video, a folder or a quoted pattern of photos.
-Faces that are too small, turned or with closed eyes are left as they are, and the report says so. --dry_run instead of
---output only measures where heads are turned and eyes look, without a network: to find what is worth correcting.
+Faces that are too small, turned or with closed or covered eyes are left as they are, and the report says so. --dry_run instead
+of --output only measures where heads are turned and eyes look, without a network: to find what is worth correcting.
 """
 import pathlib
 import sys
