@@ -223,7 +223,7 @@ def _ahead(items):
 def track(editor, chunks, tracker, alphas, always=True):
     """Of chunks of (frame, its Faces) yields such of (frame, [Tracked]), `tracker.delay` frames later.
 
-    always: as of `correct`; other eyes that look at the camera need a Tracker that looks ahead.
+    always: as of `correct`; without it the Tracker must look ahead, so that eyes are painted before they look away.
     """
     most, number = 1, 0
     for chunk in chunks:
