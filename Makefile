@@ -31,10 +31,10 @@ test: venv
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests
 
 demo: venv
-	$(BIN)/python tools/demo.py --output_dir=runs/demo
+	$(BIN)/python -m tools.demo --output_dir=runs/demo
 
 training-demo: venv
-	$(BIN)/python tools/training_demo.py --output_dir=runs/training-demo
+	$(BIN)/python -m tools.training_demo --output_dir=runs/training-demo
 
 clean:
 	rm -rf .venv runs

@@ -1,4 +1,5 @@
 """Packaging of gaze_tf: `pip install .` gives the library and the `gaze-tf` command."""
+
 import pathlib
 
 from setuptools import find_packages, setup
@@ -6,7 +7,7 @@ from setuptools import find_packages, setup
 EXTRAS = {
     # Finding faces and eyes in photos; the last mediapipe releases that carry their models.
     'faces': ['mediapipe>=0.10.14,<0.10.22', 'jax<=0.4.34', 'jaxlib<=0.4.34', 'opencv-contrib-python<4.12'],
-    # HEIC photos; the last ones for Python 3.9 are 1.1
+    # HEIC photos
     'heif': ['pillow-heif>=0.18,<2'],
     'video': ['imageio-ffmpeg>=0.4.9,<0.7'],
     # virtual cameras of gaze-tf live
@@ -17,7 +18,7 @@ EXTRAS = {
     # the report of gaze-tf evaluate
     'evaluation': ['scikit-image>=0.22,<0.26', 'matplotlib>=3.8,<4'],
     'gpu': ['tensorflow[and-cuda]>=2.15.1,<2.16'],
-    'dev': ['pytest>=7.4,<9', 'pytest-xdist>=3.7,<4'],
+    'dev': ['pytest>=7.4,<9', 'pytest-xdist>=3.7,<4', 'ruff>=0.17,<0.18', 'mypy>=2,<3'],
 }
 
 setup(
@@ -27,10 +28,9 @@ setup(
     long_description=pathlib.Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     packages=find_packages(include=['gaze_tf', 'gaze_tf.*']),
-    package_data={'gaze_tf.serving': ['face.png'],
-                  'gaze_tf.pretrained': ['people.npz', 'people.json', 'MODEL_CARD.md']},
+    package_data={'gaze_tf.export': ['face.png'], 'gaze_tf.pretrained': ['people.npz', 'people.json', 'MODEL_CARD.md']},
     # tensorflow-addons 0.23, the last one, works with TensorFlow 2.15 at the latest.
-    python_requires='>=3.9,<3.12',
+    python_requires='~=3.11.0',
     install_requires=[
         'tensorflow>=2.15.1,<2.16',
         'tensorflow-addons>=0.23,<0.24',

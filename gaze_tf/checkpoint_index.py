@@ -3,6 +3,7 @@
 An index is a table as LevelDB has them: blocks of entries whose keys leave out what they share with the key before, an index
 of the blocks, and a footer that says where that is (tensorflow/core/lib/io/table_format.txt).
 """
+
 import math
 import os
 import struct
@@ -11,8 +12,8 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import tensor_bundle_pb2
 
-_FOOTER, _MAGIC = 48, 0xdb4775248b80fb57
-_PLAIN = 0      # a block that is not compressed, as TensorFlow writes them
+_FOOTER, _MAGIC = 48, 0xDB4775248B80FB57
+_PLAIN = 0  # a block that is not compressed, as TensorFlow writes them
 _TYPES = {kind for kind in types_pb2.DataType.values() if kind}
 # what opening and reading a checkpoint raises: a file cut short gives IndexError or RuntimeError
 UNREADABLE = ValueError, IndexError, RuntimeError, OSError, tf.errors.OpError
@@ -51,10 +52,10 @@ def _check_entry(value):
     entry = tensor_bundle_pb2.BundleEntryProto()
     try:
         entry.ParseFromString(value)
-    except Exception as error:      # the kind of error depends on protobuf's version
+    except Exception as error:  # the kind of error depends on protobuf's version
         raise ValueError('an entry cannot be read') from error
     sides = [dim.size for dim in entry.shape.dim]
-    if entry.shape.unknown_rank or min(sides, default=0) < 0 or math.prod(sides) >= 2 ** 63 or len(sides) > 254:
+    if entry.shape.unknown_rank or min(sides, default=0) < 0 or math.prod(sides) >= 2**63 or len(sides) > 254:
         raise ValueError(f'a tensor has the shape {sides}')
     if entry.slices or entry.dtype not in _TYPES:
         raise ValueError('a tensor is of an unknown type or cut into slices')
@@ -66,16 +67,16 @@ def _block(content, offset, size):
         raise IndexError(offset)
     if content[offset + size] != _PLAIN:
         return None
-    block = content[offset:offset + size]
-    restarts, = struct.unpack_from('<I', block, len(block) - 4)
+    block = content[offset : offset + size]
+    (restarts,) = struct.unpack_from('<I', block, len(block) - 4)
     end, at, key, entries = len(block) - 4 * (restarts + 1), 0, b'', []
     while at < end:
         shared, at = _varint(block, at)
         added, at = _varint(block, at)
         length, at = _varint(block, at)
-        key = key[:shared] + block[at:at + added]
+        key = key[:shared] + block[at : at + added]
         at += added + length
-        entries.append((key, block[at - length:at]))
+        entries.append((key, block[at - length : at]))
     return entries
 
 

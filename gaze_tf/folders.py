@@ -1,4 +1,5 @@
 """Files and folders that appear whole or not at all."""
+
 import contextlib
 import errno
 import fcntl
@@ -76,7 +77,7 @@ def _unfinished(folder, **text):
         file.close()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _sweep(folder):
     """Removes what killed processes have left in a folder; once in each process, as a folder may hold many files."""
     with contextlib.suppress(OSError):
@@ -99,7 +100,7 @@ def _lock(file):
     except BlockingIOError:
         raise
     except OSError:
-        pass    # a disk without locks
+        pass  # a disk without locks
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name, follow_symlinks=False))
     except FileNotFoundError:
@@ -141,8 +142,10 @@ def _locked(folder, flag):
                 return file
         except BlockingIOError as error:
             file.seek(0)
-            raise GazeError(f'{flag}: {folder} is in use by another run ({file.read(200)}): wait for its end, or choose '
-                            'another folder.') from error
+            raise GazeError(
+                f'{flag}: {folder} is in use by another run ({file.read(200)}): wait for its end, or choose '
+                'another folder.'
+            ) from error
         file.close()
 
 
@@ -156,6 +159,7 @@ def new_folder(path, flag='--output_dir', replace=False):
     """
     # here: configurations are written with this module, too, by commands that must answer at once
     import tensorflow as tf
+
     path = pathlib.Path(path)
     replace = replace and os.path.exists(path)
     if os.path.exists(path) and not replace:
@@ -172,8 +176,10 @@ def new_folder(path, flag='--output_dir', replace=False):
         _appear(temporary, path)
     except (OSError, tf.errors.OpError) as error:
         if _is_about(error, temporary):
-            raise GazeError(f'{flag}: {path} cannot be written: {reason(error)}. Nothing was left there: free '
-                            'space or choose another folder, and start again.') from error
+            raise GazeError(
+                f'{flag}: {path} cannot be written: {reason(error)}. Nothing was left there: free '
+                'space or choose another folder, and start again.'
+            ) from error
         if isinstance(error, OSError) and error.filename is not None:
             raise GazeError(f'{error.filename}: {reason(error)}.') from error
         raise
@@ -192,8 +198,11 @@ def _is_about(error, folder):
     # of a full disk no file is named; what has no number either is a library's own
     if error.filename is None:
         return error.errno is not None
-    return any(folder.name in str(name) or pathlib.Path(str(name)) in folder.parents
-               for name in (error.filename, error.filename2) if name is not None)
+    return any(
+        folder.name in str(name) or pathlib.Path(str(name)) in folder.parents
+        for name in (error.filename, error.filename2)
+        if name is not None
+    )
 
 
 def _appear(temporary, path):
@@ -218,8 +227,11 @@ def _remove_empty(folders):
 
 def versions(directory):
     """{number: path} of the SavedModels in a folder, in folders 1, 2, … as TensorFlow Serving wants them; OSError."""
-    return {int(path.name): path for path in pathlib.Path(directory).iterdir()
-            if re.fullmatch('0|[1-9][0-9]*', path.name) and (path / SAVED_MODEL_NAME).is_file()}
+    return {
+        int(path.name): path
+        for path in pathlib.Path(directory).iterdir()
+        if re.fullmatch('0|[1-9][0-9]*', path.name) and (path / SAVED_MODEL_NAME).is_file()
+    }
 
 
 def reason(error):

@@ -1,4 +1,5 @@
 """A tiny data set and a tiny trained run, made once by the real commands."""
+
 import fcntl
 import os
 
@@ -8,13 +9,24 @@ os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0 --xla_llv
 
 import pytest
 
-from gaze_tf.cli.main import main   # before TensorFlow, as gaze_tf says how that is to start
-import tiny
+from gaze_tf.cli.main import main  # before TensorFlow, as gaze_tf says how that is to start
+from tests import tiny
 
-TRAIN = {'steps': 6, 'batch_size': 2, 'lr_d': 1e-3, 'lr_g': 1e-3, 'decay_start': 2, 'decay_every': 1,
-         'lam_p': 0, 'save_every': 2, 'keep': 2, 'log_every': 2, 'image_every': 3, 'xla': 'off'}
-PRETRAIN = {'steps': 4, 'batch_size': 2, 'save_every': 2, 'keep': 2, 'log_every': 2, 'image_every': 2,
-            'xla': 'off'}
+TRAIN = {
+    'steps': 6,
+    'batch_size': 2,
+    'lr_d': 1e-3,
+    'lr_g': 1e-3,
+    'decay_start': 2,
+    'decay_every': 1,
+    'lam_p': 0,
+    'save_every': 2,
+    'keep': 2,
+    'log_every': 2,
+    'image_every': 3,
+    'xla': 'off',
+}
+PRETRAIN = {'steps': 4, 'batch_size': 2, 'save_every': 2, 'keep': 2, 'log_every': 2, 'image_every': 2, 'xla': 'off'}
 
 
 # taking longest, these are begun first: no worker is left with one of them at the end
@@ -52,6 +64,7 @@ def faces_dir(tmp_path_factory):
 @pytest.fixture(scope='session')
 def records_dir(made_once, faces_dir):
     """It, prepared: 6 + 5 faces to train on, 2 + 2 to test."""
+
     def prepare(folder):
         options = tiny.arguments(data_dir=faces_dir, output_dir=folder, img_size=tiny.SIZE, test_x=2, test_y=2)
         assert main(['prepare', *options]) == 0
@@ -63,13 +76,17 @@ def records_dir(made_once, faces_dir):
 def pretrain_command(records_dir):
     """output_dir and changes to flags → the command line of a pretraining run of 4 steps."""
     return lambda output_dir, **changes: [
-        'pretrain', *tiny.model_arguments(tiny.ENCODER, **{'data_dir': records_dir, 'output_dir': output_dir,
-                                                           **PRETRAIN, **changes})]
+        'pretrain',
+        *tiny.model_arguments(
+            tiny.ENCODER, **{'data_dir': records_dir, 'output_dir': output_dir, **PRETRAIN, **changes}
+        ),
+    ]
 
 
 @pytest.fixture(scope='session')
 def pam_dir(made_once, pretrain_command):
     """A finished pretraining run."""
+
     def pretrain(folder):
         assert main(pretrain_command(folder)) == 0
 
@@ -80,13 +97,18 @@ def pam_dir(made_once, pretrain_command):
 def train_command(records_dir, pam_dir):
     """output_dir and changes to flags → the command line of a training run of 6 steps."""
     return lambda output_dir, **changes: [
-        'train', *tiny.model_arguments(tiny.MODEL, **{'data_dir': records_dir, 'output_dir': output_dir,
-                                                      'pam_checkpoint': pam_dir, **TRAIN, **changes})]
+        'train',
+        *tiny.model_arguments(
+            tiny.MODEL,
+            **{'data_dir': records_dir, 'output_dir': output_dir, 'pam_checkpoint': pam_dir, **TRAIN, **changes},
+        ),
+    ]
 
 
 @pytest.fixture(scope='session')
 def gan_dir(made_once, train_command):
     """A finished training run."""
+
     def train(folder):
         assert main(train_command(folder)) == 0
 
@@ -96,6 +118,7 @@ def gan_dir(made_once, train_command):
 @pytest.fixture(scope='session')
 def model_dir(made_once, gan_dir):
     """It, exported: a folder with version 1."""
+
     def export(folder):
         assert main(['export', *tiny.arguments(checkpoint=gan_dir, output_dir=folder)]) == 0
 
@@ -111,5 +134,6 @@ def saved_model(model_dir):
 @pytest.fixture(scope='session')
 def rendered_dir(made_once):
     """A rendered raw folder of 8 + 11 faces with truth.csv and twins, of which 4 + 8 are rendered for testing."""
-    import rendered     # it starts TensorFlow
+    import rendered  # it starts TensorFlow
+
     return made_once('rendered', rendered.render)

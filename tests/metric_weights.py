@@ -1,4 +1,5 @@
 """Files of weights in the layouts that the metrics read, made without PyTorch; their values follow a rule."""
+
 import io
 import pickle
 import zipfile
@@ -30,7 +31,7 @@ def write_torch_zip(path, weights):
 def write_torch_stream(path, weights, parameters=False):
     """A file as `torch.save` wrote it before; with Parameters instead of tensors, as the earliest versions."""
     file = io.BytesIO()
-    for part in (0x1950a86a20f9469cfc6c, 1001, {'protocol_version': 1001, 'little_endian': True, 'type_sizes': {}}):
+    for part in (0x1950A86A20F9469CFC6C, 1001, {'protocol_version': 1001, 'little_endian': True, 'type_sizes': {}}):
         pickle.dump(part, file, protocol=2)
     file.write(torch_pickle(weights, parameters))
     pickle.dump([str(number) for number in range(len(weights))], file, protocol=2)
@@ -44,11 +45,26 @@ def torch_pickle(weights, parameters=False):
     empty, out = b'ccollections\nOrderedDict\n)R', []
     for number, (name, values) in enumerate(weights.items()):
         strides = tuple(stride // values.itemsize for stride in np.ascontiguousarray(values).strides)
-        storage = (b'(' + _plain('storage') + b'ctorch\nFloatStorage\n' + _plain(str(number)) + _plain('cpu')
-                   + _plain(values.size) + b'tQ')
-        tensor = (b'ctorch._utils\n_rebuild_tensor_v2\n(' + storage + _plain(0) + _plain(values.shape) + _plain(strides)
-                  + _plain(False) + empty + b'tR')
-        if parameters:      # Parameter.__new__(Parameter, tensor), then its state
+        storage = (
+            b'('
+            + _plain('storage')
+            + b'ctorch\nFloatStorage\n'
+            + _plain(str(number))
+            + _plain('cpu')
+            + _plain(values.size)
+            + b'tQ'
+        )
+        tensor = (
+            b'ctorch._utils\n_rebuild_tensor_v2\n('
+            + storage
+            + _plain(0)
+            + _plain(values.shape)
+            + _plain(strides)
+            + _plain(False)
+            + empty
+            + b'tR'
+        )
+        if parameters:  # Parameter.__new__(Parameter, tensor), then its state
             tensor = b'ctorch.nn.parameter\nParameter\n' + tensor + b'\x85\x81' + _plain((True, False, None)) + b'b'
         out += [_plain(name), tensor]
     return b'\x80\x02' + empty + b'(' + b''.join(out) + b'u.'
@@ -88,7 +104,7 @@ def _as_of_2015(definition):
     """With the normalisation of that time, which TensorFlow no longer lets be written, and that time's version."""
     norm = next(node for node in definition.node if node.name == 'norm')
     norm.op = 'BatchNormWithGlobalNormalization'
-    norm.input.extend(['zeros', 'ones', 'zeros', 'ones'])       # mean, variance, beta, gamma
+    norm.input.extend(['zeros', 'ones', 'zeros', 'ones'])  # mean, variance, beta, gamma
     norm.attr['T'].type = tf.float32.as_datatype_enum
     norm.attr['variance_epsilon'].f = 0.001
     norm.attr['scale_after_normalization'].b = False

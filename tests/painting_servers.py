@@ -1,4 +1,5 @@
 """Servers on loopback that paint grey boxes at the eyes of photos, as TensorFlow Serving over gRPC and over REST."""
+
 import base64
 import concurrent.futures
 import contextlib
@@ -16,17 +17,24 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 GREY = 150
 # gRPC's code and REST's status for the same
-STATUS = {grpc.StatusCode.UNAVAILABLE: 503, grpc.StatusCode.NOT_FOUND: 404, grpc.StatusCode.INVALID_ARGUMENT: 400,
-          grpc.StatusCode.DEADLINE_EXCEEDED: 504, grpc.StatusCode.INTERNAL: 500, grpc.StatusCode.FAILED_PRECONDITION: 412,
-          grpc.StatusCode.RESOURCE_EXHAUSTED: 413, grpc.StatusCode.UNAUTHENTICATED: 401,
-          grpc.StatusCode.PERMISSION_DENIED: 403}
+STATUS = {
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+    grpc.StatusCode.INTERNAL: 500,
+    grpc.StatusCode.FAILED_PRECONDITION: 412,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 413,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+}
 
 
 def boxes(eyes, shape):
     """bool [H, W]: 5 x 3 pixels at each eye."""
     mask = np.zeros(shape[:2], bool)
     for x, y in np.reshape(eyes, (2, 2)).astype(int):
-        mask[y - 1:y + 2, x - 2:x + 3] = True
+        mask[y - 1 : y + 2, x - 2 : x + 3] = True
     return mask
 
 
@@ -45,7 +53,7 @@ class Model:
 
     def __init__(self):
         self.requests, self.refusals, self.answer, self.wait = [], [], None, lambda pixels: None
-        self.headers = {}       # of the last request
+        self.headers = {}  # of the last request
 
     def __call__(self, where, image, eyes):
         self.requests.append((where, image, eyes))
@@ -67,9 +75,9 @@ class Servicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         spec = request.model_spec
         self.model.headers = dict(context.invocation_metadata())
         version = spec.version.value if spec.HasField('version') else spec.version_label or None
-        image, = tf.make_ndarray(request.inputs['image'])
+        (image,) = tf.make_ndarray(request.inputs['image'])
         assert request.inputs['eyes'].dtype == tf.float32.as_datatype_enum
-        eyes, = tf.make_ndarray(request.inputs['eyes'])
+        (eyes,) = tf.make_ndarray(request.inputs['eyes'])
         try:
             answer = self.model((spec.name, version, spec.signature_name), image, eyes)
         except Refused as error:
@@ -84,11 +92,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
-        instance, = request['instances']
+        (instance,) = request['instances']
         self.server.model.headers = {name.lower(): value for name, value in self.headers.items()}
         try:
-            answer = self.server.model((self.path, request['signature_name']), base64.b64decode(instance['image']['b64']),
-                                       np.float32(instance['eyes']))
+            answer = self.server.model(
+                (self.path, request['signature_name']),
+                base64.b64decode(instance['image']['b64']),
+                np.float32(instance['eyes']),
+            )
             status, body = 200, {'predictions': [{'b64': base64.b64encode(answer).decode()}]}
         except Refused as error:
             status, body = STATUS[error.args[0]], {'error': error.args[1]}
@@ -106,7 +117,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def running(certificate=None):
     """Yields {rest: (port, Model)} of both; certificate: PEM file with it and its key, for TLS."""
     models = Model(), Model()
-    rpc = grpc.server(concurrent.futures.ThreadPoolExecutor(8), options=[('grpc.max_receive_message_length', 2 ** 20)])
+    rpc = grpc.server(concurrent.futures.ThreadPoolExecutor(8), options=[('grpc.max_receive_message_length', 2**20)])
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Servicer(models[0]), rpc)
     if certificate:
         pem = certificate.read_bytes()
@@ -120,7 +131,7 @@ def running(certificate=None):
         context.load_cert_chain(certificate)
         web.socket = context.wrap_socket(web.socket, server_side=True)
     web.daemon_threads, web.model = True, models[1]
-    web.handle_error = lambda *_: None      # it would print that clients have gone
+    web.handle_error = lambda *_: None  # it would print that clients have gone
     threading.Thread(target=web.serve_forever, daemon=True).start()
     try:
         yield {False: (port, models[0]), True: (web.server_port, models[1])}

@@ -1,15 +1,17 @@
 """Small photos that the tests share."""
-import pathlib
+
 import struct
 import zlib
 
 import numpy as np
 from PIL import Image, ImageCms
 
-PORTRAIT = pathlib.Path(__file__).parent / 'data' / 'portrait.png'
+from tests.paths import DATA
+
+PORTRAIT = DATA / 'portrait.png'
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
 WIDTH, HEIGHT = 40, 30
-BOX = slice(10, 18), slice(5, 25)       # rows and columns that are changed
+BOX = slice(10, 18), slice(5, 25)  # rows and columns that are changed
 
 
 def portrait(size=(WIDTH, HEIGHT)):
@@ -52,11 +54,20 @@ def outside(shape, box=BOX):
 
 def png(values, *chunks):
     """The bytes of a 16-bit PNG, without interlace or filters: values uint16 [H, W, C]."""
+
     def chunk(name, content):
         return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
 
     height, width, channels = values.shape
     rows = b''.join(b'\0' + row.astype('>u2').tobytes() for row in values)
     header = struct.pack('>IIBBBBB', width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
-    return b'\x89PNG\r\n\x1a\n' + b''.join(chunk(*pair) for pair in [
-        (b'IHDR', header), *chunks, (b'IDAT', zlib.compress(rows)), (b'tEXt', b'Late\0text'), (b'IEND', b'')])
+    return b'\x89PNG\r\n\x1a\n' + b''.join(
+        chunk(*pair)
+        for pair in [
+            (b'IHDR', header),
+            *chunks,
+            (b'IDAT', zlib.compress(rows)),
+            (b'tEXt', b'Late\0text'),
+            (b'IEND', b''),
+        ]
+    )

@@ -1,15 +1,13 @@
 """A small rendered data set, and networks and an estimator of which one knows what they do to it."""
+
 import csv
-import sys
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / 'tools'))
-
-import synthetic_faces
 from gaze_tf.evaluation.evaluate import ALPHAS
 from gaze_tf.evaluation.samples import Samples
+from gaze_tf.synthetic import faces as synthetic_faces
 
 OPTIONS = {'img_size': 64, 'num_x': 4, 'num_y': 3, 'test_x': 4, 'test_y': 8, 'seed': 5}
 HELD_OUT = {'x': 4, 'y': 8}
@@ -33,6 +31,7 @@ def truth(folder):
 
 class DoNothing:
     """A network that returns what it is given. Boxes are 17 x 13 pixels."""
+
     img_size = 64
 
     def boxes(self, eyes):
@@ -62,7 +61,7 @@ class Perfect(DoNothing):
 
     def _corrected(self, image):
         if not any((sample.image == image).all() for sample in self._y):
-            return image.copy()     # of X
+            return image.copy()  # of X
         sample, corrected = self._y[self._own(image)], image.copy()
         for x0, y0, x1, y1 in self.boxes(sample.eyes):
             corrected[y0:y1, x0:x1] = sample.twin[y0:y1, x0:x1]
@@ -79,7 +78,8 @@ class Perfect(DoNothing):
 
 class Oracle:
     """An estimator that reads true gazes: of inputs, of twins and of whatever has their eyes, and of Perfect's frames."""
-    error = {'mean': 0., 'median': 0., 'p90': 0., 'renderings': 8}
+
+    error = {'mean': 0.0, 'median': 0.0, 'p90': 0.0, 'renderings': 8}
     fingerprint = 'none'
 
     def __init__(self, samples):
@@ -98,5 +98,8 @@ class Oracle:
         def same(other):
             return all((other[y0:y1, x0:x1] == image[y0:y1, x0:x1]).all() for x0, y0, x1, y1 in boxes)
 
-        return next(sample.truth.gaze if same(sample.image) else np.zeros(2)
-                    for sample in self._y if same(sample.image) or same(sample.twin))
+        return next(
+            sample.truth.gaze if same(sample.image) else np.zeros(2)
+            for sample in self._y
+            if same(sample.image) or same(sample.twin)
+        )

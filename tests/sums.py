@@ -1,4 +1,5 @@
 """A model whose numbers are known, and a client of the server that serves it."""
+
 import json
 import urllib.error
 import urllib.request
@@ -24,15 +25,21 @@ class Sums(tf.Module):
         with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(x < 100), ['x must be under 100.'])]):
             return {'y': 2 * x + self.number}
 
-    @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name='numbers'),
-                                  tf.TensorSpec([None], tf.string, name='text')])
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, 2], tf.float32, name='numbers'),
+            tf.TensorSpec([None], tf.string, name='text'),
+        ]
+    )
     def pair(self, numbers, text):
         return {'sum': tf.reduce_sum(numbers, axis=1), 'text': text, 'text_bytes': text}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name='text')])
     def echo(self, text):
         together = tf.strings.reduce_join(text)
-        with tf.control_dependencies([tf.debugging.Assert(tf.strings.length(together) < 100, ['text is too long:', together])]):
+        with tf.control_dependencies(
+            [tf.debugging.Assert(tf.strings.length(together) < 100, ['text is too long:', together])]
+        ):
             return {'text': tf.identity(text)}
 
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.uint8, name='pixels')])
@@ -42,8 +49,11 @@ class Sums(tf.Module):
 
 def write_version(folder, number):
     model = Sums(number)
-    tf.saved_model.save(model, str(folder / str(number)), signatures={
-        'serving_default': model.double, 'pair': model.pair, 'echo': model.echo, 'invert': model.invert})
+    tf.saved_model.save(
+        model,
+        str(folder / str(number)),
+        signatures={'serving_default': model.double, 'pair': model.pair, 'echo': model.echo, 'invert': model.invert},
+    )
 
 
 class Client:
@@ -58,9 +68,13 @@ class Client:
     def predict(self, inputs, name='gaze', signature='', wanted=(), **spec):
         """{output: array} and the answer's ModelSpec."""
         request = predict_pb2.PredictRequest(
-            model_spec=model_spec(name, signature_name=signature, **spec), output_filter=wanted,
-            inputs={key: value if isinstance(value, tensor_pb2.TensorProto) else tf.make_tensor_proto(value)
-                    for key, value in inputs.items()})
+            model_spec=model_spec(name, signature_name=signature, **spec),
+            output_filter=wanted,
+            inputs={
+                key: value if isinstance(value, tensor_pb2.TensorProto) else tf.make_tensor_proto(value)
+                for key, value in inputs.items()
+            },
+        )
         response = self.stub.Predict(request, timeout=30)
         return {key: tf.make_ndarray(proto) for key, proto in response.outputs.items()}, response.model_spec
 

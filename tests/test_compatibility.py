@@ -1,22 +1,23 @@
 """Weights keep their meaning: what an earlier version wrote loads in this one and computes the same."""
+
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-import tiny
 from gaze_tf import config
 from gaze_tf.cli.main import main
-from gaze_tf.serving import export
+from gaze_tf.export import export
 from gaze_tf.training import checkpoints
 from gaze_tf.training.gan_step import GanStep
 from gaze_tf.training.pam_step import PamStep
+from tests import tiny
+from tests.paths import DATA
 
 # one archive for each version that changed what is written; none is ever changed or removed
-ARCHIVES = sorted((Path(__file__).parent / 'data').glob('model_*.zip'))
+ARCHIVES = sorted((DATA).glob('model_*.zip'))
 
 
 @pytest.fixture(scope='module', params=ARCHIVES, ids=lambda path: path.stem)
@@ -42,7 +43,7 @@ def test_checkpoint(earlier):
     corrected, canvas = model.correct(faces), model.canvas(faces)
     assert tiny.same_pixels((corrected.image.numpy() + 1) * 127.5 + 0.5, expected['corrected'])
     for k in range(expected['alphas'].shape[1]):
-        frame = model.interpolate(canvas, corrected, tf.constant(expected['alphas'][:, k:k + 1])).image
+        frame = model.interpolate(canvas, corrected, tf.constant(expected['alphas'][:, k : k + 1])).image
         assert tiny.same_pixels((frame.numpy() + 1) * 127.5 + 0.5, expected['frames'][:, k])
 
 
@@ -59,14 +60,31 @@ def test_saved_model_in_a_command(earlier, tmp_path):
     folder, expected = earlier
     Image.fromarray(expected['images'][0]).save(tmp_path / 'face.png')
     eyes = ','.join(f'{value:g}' for value in expected['eyes'][0])
-    assert main(['correct', *tiny.arguments(model=folder / 'saved_model', input=tmp_path / 'face.png', eyes=eyes,
-                                            blend='hard', output=tmp_path / 'out.png')]) == 0
+    assert (
+        main(
+            [
+                'correct',
+                *tiny.arguments(
+                    model=folder / 'saved_model',
+                    input=tmp_path / 'face.png',
+                    eyes=eyes,
+                    blend='hard',
+                    output=tmp_path / 'out.png',
+                ),
+            ]
+        )
+        == 0
+    )
     assert tiny.same_pixels(Image.open(tmp_path / 'out.png'), expected['corrected'][0])
 
 
-@pytest.mark.parametrize('run, group, make', [
-    ('gaze', 'model', lambda model: GanStep(model, config.GanConfig(lam_p=0))),
-    ('pam', 'encoder', lambda encoder: PamStep(encoder, config.PamConfig()))])
+@pytest.mark.parametrize(
+    'run, group, make',
+    [
+        ('gaze', 'model', lambda model: GanStep(model, config.GanConfig(lam_p=0))),
+        ('pam', 'encoder', lambda encoder: PamStep(encoder, config.PamConfig())),
+    ],
+)
 def test_training_can_go_on(earlier, run, group, make):
     # nothing missing and nothing left over, optimizers included
     folder, _ = earlier

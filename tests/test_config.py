@@ -1,4 +1,5 @@
 """Configurations: what is refused, and the way to flags and JSON and back."""
+
 import dataclasses
 import json
 
@@ -13,14 +14,17 @@ BOUNDED = [(cls, field) for cls, field in FIELDS if field.metadata['low'] is not
 CAPPED = [(cls, field) for cls, field in FIELDS if field.metadata['high'] is not None]
 
 
-@pytest.mark.parametrize('cls, field', BOUNDED,
-                         ids=lambda value: getattr(value, 'name', getattr(value, '__name__', None)))
+@pytest.mark.parametrize(
+    'cls, field', BOUNDED, ids=lambda value: getattr(value, 'name', getattr(value, '__name__', None))
+)
 def test_lower_bounds(cls, field):
     with pytest.raises(GazeError, match=f'--{field.name} must be at least'):
         cls(**{field.name: field.type(field.metadata['low']) - 1})
 
 
-@pytest.mark.parametrize('cls, field', CAPPED, ids=lambda value: getattr(value, 'name', getattr(value, '__name__', None)))
+@pytest.mark.parametrize(
+    'cls, field', CAPPED, ids=lambda value: getattr(value, 'name', getattr(value, '__name__', None))
+)
 def test_upper_bounds(cls, field):
     high = field.metadata['high']
     # that many halvings need sizes that can be halved
@@ -30,18 +34,30 @@ def test_upper_bounds(cls, field):
         cls(**{field.name: high + (1 if field.type is int else 0.1)}, **fitting)
 
 
-@pytest.mark.parametrize('cls, field', [(cls, field) for cls, field in FIELDS if field.type is float],
-                         ids=lambda value: getattr(value, 'name', getattr(value, '__name__', None)))
+@pytest.mark.parametrize(
+    'cls, field',
+    [(cls, field) for cls, field in FIELDS if field.type is float],
+    ids=lambda value: getattr(value, 'name', getattr(value, '__name__', None)),
+)
 def test_nan_is_refused(cls, field):
     with pytest.raises(GazeError, match=f'--{field.name}'):
         cls(**{field.name: float('nan')})
 
 
-@pytest.mark.parametrize('cls, name, value', [
-    (config.ModelConfig, 'ndf', 2.5), (config.ModelConfig, 'ndf', '16'), (config.ModelConfig, 'ndf', True),
-    (config.ModelConfig, 'use_sp', 1), (config.GanConfig, 'lr_g', '1e-4'), (config.GanConfig, 'lr_g', None),
-    (config.GanConfig, 'vgg_weights', None), (config.DataConfig, 'flip', 'yes'),
-    (config.RunConfig, 'seed', None)])
+@pytest.mark.parametrize(
+    'cls, name, value',
+    [
+        (config.ModelConfig, 'ndf', 2.5),
+        (config.ModelConfig, 'ndf', '16'),
+        (config.ModelConfig, 'ndf', True),
+        (config.ModelConfig, 'use_sp', 1),
+        (config.GanConfig, 'lr_g', '1e-4'),
+        (config.GanConfig, 'lr_g', None),
+        (config.GanConfig, 'vgg_weights', None),
+        (config.DataConfig, 'flip', 'yes'),
+        (config.RunConfig, 'seed', None),
+    ],
+)
 def test_wrong_types_are_refused(cls, name, value):
     with pytest.raises(GazeError, match=f'--{name} must be of type'):
         cls(**{name: value})
@@ -69,12 +85,16 @@ def test_adversarial_losses_are_the_ones_there_are():
     assert set(field.metadata['choices']) == set(LOSSES)
 
 
-@pytest.mark.parametrize('cls, values, flag', [
-    (config.EncoderConfig, {'crop_px': 60}, '--crop_px=60'),
-    (config.EncoderConfig, {'crop_px': 8, 'n_layers_r': 4}, '--crop_px=8'),
-    (config.ModelConfig, {'img_size': 72}, '--img_size=72'),
-    (config.ModelConfig, {'img_size': 64, 'crop_w': 65}, '--crop_w'),
-    (config.ModelConfig, {'img_size': 64, 'crop_h': 65}, '--crop_h')])
+@pytest.mark.parametrize(
+    'cls, values, flag',
+    [
+        (config.EncoderConfig, {'crop_px': 60}, '--crop_px=60'),
+        (config.EncoderConfig, {'crop_px': 8, 'n_layers_r': 4}, '--crop_px=8'),
+        (config.ModelConfig, {'img_size': 72}, '--img_size=72'),
+        (config.ModelConfig, {'img_size': 64, 'crop_w': 65}, '--crop_w'),
+        (config.ModelConfig, {'img_size': 64, 'crop_h': 65}, '--crop_h'),
+    ],
+)
 def test_sizes_that_do_not_fit(cls, values, flag):
     with pytest.raises(GazeError, match=flag):
         cls(**values)
@@ -87,10 +107,24 @@ def test_a_box_may_be_as_large_as_the_image():
 def test_defaults_are_the_papers():
     model, gan, pam = config.ModelConfig(), config.GanConfig(), config.PamConfig()
     assert dataclasses.asdict(model) == {
-        'img_size': 256, 'crop_w': 50, 'crop_h': 30, 'crop_px': 64, 'code_size': 256, 'ngf': 16,
+        'img_size': 256,
+        'crop_w': 50,
+        'crop_h': 30,
+        'crop_px': 64,
+        'code_size': 256,
+        'ngf': 16,
         'frame_eyes': '0.30703125,0.362890625,0.69453125,0.362109375',
-        'n_layers_r': 3, 'ndf': 16, 'nef': 32, 'n_layers_g': 5, 'n_layers_d': 5, 'n_layers_e': 3,
-        'use_sp': True, 'use_pam': True, 'palette': 0, 'match_detail': False}
+        'n_layers_r': 3,
+        'ndf': 16,
+        'nef': 32,
+        'n_layers_g': 5,
+        'n_layers_d': 5,
+        'n_layers_e': 3,
+        'use_sp': True,
+        'use_pam': True,
+        'palette': 0,
+        'match_detail': False,
+    }
     assert (gan.steps, gan.batch_size, gan.lr_d, gan.lr_g) == (200000, 16, 1e-4, 1e-4)
     assert (gan.beta1, gan.beta2) == (0.5, 0.999)
     assert (gan.decay_start, gan.decay_every, gan.loss_type) == (20000, 2000, 'softplus')
@@ -104,9 +138,21 @@ def test_eyes_stand_in_the_frame_where_celebagaze_has_them():
     assert config.ModelConfig(frame_eyes='0.2,0.45,.8,45e-2').eye_shares == (0.2, 0.45, 0.8, 0.45)
 
 
-@pytest.mark.parametrize('text', ['', '0.2,0.45,0.8', '0.2,0.45,0.8,0.45,0.5', '0.2,x,0.8,0.45', '0,0.45,0.8,0.45',
-                                  '0.2,0.45,0.8,1', '0.8,0.45,0.2,0.45', '0.5,0.4,0.5,0.6', '0.2,nan,0.8,0.45',
-                                  '0.2,0.45,inf,0.45'])
+@pytest.mark.parametrize(
+    'text',
+    [
+        '',
+        '0.2,0.45,0.8',
+        '0.2,0.45,0.8,0.45,0.5',
+        '0.2,x,0.8,0.45',
+        '0,0.45,0.8,0.45',
+        '0.2,0.45,0.8,1',
+        '0.8,0.45,0.2,0.45',
+        '0.5,0.4,0.5,0.6',
+        '0.2,nan,0.8,0.45',
+        '0.2,0.45,inf,0.45',
+    ],
+)
 def test_eyes_that_cannot_stand_in_a_frame(text):
     with pytest.raises(GazeError, match=f'--frame_eyes={text} must be left_x,left_y,right_x,right_y'):
         config.EncoderConfig(frame_eyes=text)
@@ -123,17 +169,17 @@ def test_a_file_without_where_eyes_stand_means_celebagazes(tmp_path):
 
 def test_a_configuration_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        config.GanConfig().lam_p = 1.
+        config.GanConfig().lam_p = 1.0
 
 
 CHANGED = {
     'encoder': config.EncoderConfig(img_size=128, crop_w=30, frame_eyes='0.2,0.45,0.8,0.45'),
     'model': config.ModelConfig(img_size=128, use_sp=False),
     'data': config.DataConfig(data_dir='Gesichter äöü', flip=False),
-    'augment': config.AugmentConfig(aug_blur=0.25, aug_shift=1.),
+    'augment': config.AugmentConfig(aug_blur=0.25, aug_shift=1.0),
     'pam': config.PamConfig(lr_r=1.234567890123e-7),
     'gan': config.GanConfig(loss_type='wgan', lam_p=0.1),
-    'run': config.RunConfig(output_dir='here', seed=2 ** 40, xla='on'),
+    'run': config.RunConfig(output_dir='here', seed=2**40, xla='on'),
 }
 
 
@@ -174,11 +220,12 @@ def break_file(path, how):
     elif how == 'a list':
         values = [values]
     text = json.dumps(values)
-    path.write_text(text[:len(text) // 2] if how == 'half written' else text)
+    path.write_text(text[: len(text) // 2] if how == 'half written' else text)
 
 
-@pytest.mark.parametrize('how', ['unknown option', 'unknown group', 'bad value', 'no mapping', 'a list',
-                                 'half written'])
+@pytest.mark.parametrize(
+    'how', ['unknown option', 'unknown group', 'bad value', 'no mapping', 'a list', 'half written']
+)
 def test_broken_files_are_refused_by_name(tmp_path, how):
     path = tmp_path / 'config.json'
     config.save(path, gan=config.GanConfig(), run=config.RunConfig())

@@ -1,4 +1,5 @@
 """The writer of files and folders that appear whole or not at all, and the lock of a folder."""
+
 import errno
 import os
 import signal
@@ -24,7 +25,7 @@ def test_a_file_appears_at_the_end(tmp_path):
         file.write(b'whole')
         assert not path.exists()
         # whoever knows the target cannot tell where it is written
-        part, = names(tmp_path)
+        (part,) = names(tmp_path)
         assert file.name == str(tmp_path / part) and 'a.txt' not in part
     assert path.read_bytes() == b'whole' and names(tmp_path) == ['a.txt']
     with pytest.raises(KeyboardInterrupt), new_file(path) as file:
@@ -92,7 +93,9 @@ def test_what_is_no_file_is_not_replaced(tmp_path, make, number):
     before = (tmp_path / 'a').stat()
     with pytest.raises(OSError) as error:
         write_text(tmp_path / 'a', 'text')
-    assert error.value.errno == number and os.path.samestat((tmp_path / 'a').stat(), before) and names(tmp_path) == ['a']
+    assert (
+        error.value.errno == number and os.path.samestat((tmp_path / 'a').stat(), before) and names(tmp_path) == ['a']
+    )
 
 
 @pytest.mark.parametrize('name', ['n' * 255, 'ä' * 127, os.fsdecode(b'\xff' * 250)])
@@ -104,11 +107,13 @@ def test_the_longest_names_can_be_written(tmp_path, name):
 
 
 def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
-    code = ('import os, signal, sys, gaze_tf.folders as folders\n'
-            'with folders.new_file(sys.argv[1]) as file:\n'
-            '    os.kill(os.getpid(), signal.SIGKILL)')
+    code = (
+        'import os, signal, sys, gaze_tf.folders as folders\n'
+        'with folders.new_file(sys.argv[1]) as file:\n'
+        '    os.kill(os.getpid(), signal.SIGKILL)'
+    )
     process = subprocess.run([sys.executable, '-c', code, str(tmp_path / 'b')], check=False)
-    left, = names(tmp_path)
+    (left,) = names(tmp_path)
     assert process.returncode == -signal.SIGKILL and left.endswith('.part')
     (tmp_path / '.gaze_tf-mine.part').touch()
     with new_file(tmp_path / 'a'):
@@ -119,6 +124,7 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
 
 
 # --- new_folder --------------------------------------------------------------------------------------------
+
 
 def test_a_missing_input_is_not_blamed_on_the_new_folder(tmp_path):
     with pytest.raises(GazeError, match=f'^{tmp_path}/input: No such file or directory.$'):
@@ -134,10 +140,15 @@ def test_what_is_not_of_the_disk_passes_through_a_new_folder(tmp_path, error):
     assert caught.value is error and names(tmp_path) == []
 
 
-@pytest.mark.parametrize('fail', [lambda folder: (folder / 'no' / 'file').touch(),
-                                  lambda folder: (folder / ('n' * 256)).touch(),
-                                  lambda folder: os.rename(__file__ + '.missing', folder / 'a'),
-                                  lambda folder: os.write(os.open(os.devnull, os.O_RDONLY), b'x')])
+@pytest.mark.parametrize(
+    'fail',
+    [
+        lambda folder: (folder / 'no' / 'file').touch(),
+        lambda folder: (folder / ('n' * 256)).touch(),
+        lambda folder: os.rename(__file__ + '.missing', folder / 'a'),
+        lambda folder: os.write(os.open(os.devnull, os.O_RDONLY), b'x'),
+    ],
+)
 def test_what_cannot_be_written_there_is(tmp_path, fail):
     with pytest.raises(GazeError, match=f'^--flag: {tmp_path}/out cannot be written: '):
         with new_folder(tmp_path / 'out', '--flag') as folder:
@@ -155,9 +166,12 @@ def test_a_new_folder_below_a_file(tmp_path):
 
 # --- alone_in ----------------------------------------------------------------------------------------------
 
+
 def test_a_folder_is_kept_for_one(tmp_path):
     with alone_in(tmp_path / 'a' / 'run'):
-        with pytest.raises(GazeError, match=f'^--flag: {tmp_path}/a/run is in use by another run .process {os.getpid()} on '):
+        with pytest.raises(
+            GazeError, match=f'^--flag: {tmp_path}/a/run is in use by another run .process {os.getpid()} on '
+        ):
             with alone_in(tmp_path / 'a' / 'run', '--flag'):
                 pass
         with alone_in(tmp_path / 'a' / 'other'):
@@ -171,10 +185,12 @@ def test_a_folder_is_kept_for_one(tmp_path):
 
 
 def test_whoever_is_killed_keeps_nothing(tmp_path):
-    code = ('import sys, time, gaze_tf.folders as folders\n'
-            'with folders.alone_in(sys.argv[1]):\n'
-            '    print("mine", flush=True)\n'
-            '    time.sleep(60)')
+    code = (
+        'import sys, time, gaze_tf.folders as folders\n'
+        'with folders.alone_in(sys.argv[1]):\n'
+        '    print("mine", flush=True)\n'
+        '    time.sleep(60)'
+    )
     with subprocess.Popen([sys.executable, '-c', code, str(tmp_path)], stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         with pytest.raises(GazeError, match=f'process {process.pid} on '), alone_in(tmp_path):

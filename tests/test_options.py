@@ -1,4 +1,5 @@
 """What goes beyond the paper and is off by default: averages, R1, clipping, warm start; and two learning rates."""
+
 import dataclasses
 import shutil
 import subprocess
@@ -9,20 +10,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import tiny
 from gaze_tf import config
 from gaze_tf.cli.main import main
 from gaze_tf.errors import GazeError
+from gaze_tf.export import export
+from gaze_tf.export.export import load_model
 from gaze_tf.losses import adversarial
 from gaze_tf.models.encoders import content_encoder
-from gaze_tf.serving import export
-from gaze_tf.serving.export import load_model
 from gaze_tf.training import checkpoints, schedule
 from gaze_tf.training.gan_step import GanStep
 from gaze_tf.training.pam_step import PamStep
+from tests import tiny
 
 RNG = np.random.default_rng(5)
-GAN = config.GanConfig(steps=10, batch_size=2, lr_d=1e-3, lr_g=1e-3, lam_p=0.)
+GAN = config.GanConfig(steps=10, batch_size=2, lr_d=1e-3, lr_g=1e-3, lam_p=0.0)
 
 
 @pytest.fixture
@@ -54,8 +55,9 @@ def stored(folder, part='', step=None):
     """The variables of a part of a checkpoint's stage, by name; of the newest checkpoint if not of a certain step."""
     path = f'{folder}/step-{step}' if step else tf.train.latest_checkpoint(str(folder))
     reader = tf.train.load_checkpoint(path)
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
-            if name.startswith(f'stage/{part}')}
+    return {
+        name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if name.startswith(f'stage/{part}')
+    }
 
 
 def failure(capsys, command):
@@ -72,6 +74,7 @@ def test_off_by_default():
 
 
 # --- R1 ------------------------------------------------------------------------------------------------
+
 
 def smooth_discriminator(shapes):
     """(discriminator of lists of tensors, its gradient in numpy): a·tanh(W v) of all inputs v of a face in a row."""
@@ -110,7 +113,7 @@ def finite_differences(discriminator, views, epsilon=0.05):
         for face in range(len(view)):
             size = view[face].size
             nudges = epsilon * np.concatenate([np.eye(size), -np.eye(size)]).astype(np.float32)
-            inputs = [np.repeat(other[face:face + 1], 2 * size, axis=0) for other in views]
+            inputs = [np.repeat(other[face : face + 1], 2 * size, axis=0) for other in views]
             inputs[number] = inputs[number] + nudges.reshape([2 * size, *view.shape[1:]])
             up, down = np.split(discriminator(inputs).numpy()[:, 0].astype(np.float64), 2)
             total[face] += np.sum(((up - down) / (2 * epsilon)) ** 2)
@@ -118,11 +121,13 @@ def finite_differences(discriminator, views, epsilon=0.05):
 
 
 def test_r1_of_both_discriminators(eagerly):
-    step = gan_step(lam_r1=3.)
+    step = gan_step(lam_r1=3.0)
     model = step.model
     x, y = (model.look(*tiny.batch(seed, count=1)[:2]) for seed in range(2))
-    for name, real, total, terms in (('d_x', x, *step.objectives.d_x(x, x, y, 0)),
-                                     ('d_y', y, *step.objectives.d_y(y, y, 0))):
+    for name, real, total, terms in (
+        ('d_x', x, *step.objectives.d_x(x, x, y, 0)),
+        ('d_y', y, *step.objectives.d_y(y, y, 0)),
+    ):
         views = [real.image.numpy(), real.left.numpy(), real.right.numpy()]
         expected = finite_differences(getattr(model, name), views).mean()
         assert expected > 1e-4
@@ -133,19 +138,20 @@ def test_r1_of_both_discriminators(eagerly):
 
 # --- clipping and two learning rates -------------------------------------------------------------------
 
+
 def test_clipped_adam():
     variables = [tf.Variable(np.zeros(shape, np.float32)) for shape in ((3,), (2, 2))]
-    optimizer = schedule.adam(0.1, config.PamConfig(clip_norm=2.), variables, 'float32')
+    optimizer = schedule.adam(0.1, config.PamConfig(clip_norm=2.0), variables, 'float32')
     expected, m, v = np.zeros(7), 0, 0
     # longer than 2, shorter, longer
-    for t, length in enumerate((10., 1., 5.), start=1):
+    for t, length in enumerate((10.0, 1.0, 5.0), start=1):
         row = RNG.normal(size=7)
         row *= length / np.linalg.norm(row)
         gradients = [tf.constant(part, tf.float32) for part in (row[:3], row[3:].reshape(2, 2))]
         optimizer.apply_gradients(zip(gradients, variables))
         row *= min(1, 2 / length)
-        m, v = 0.5 * m + 0.5 * row, 0.999 * v + 0.001 * row ** 2
-        expected -= 0.1 * np.sqrt(1 - 0.999 ** t) / (1 - 0.5 ** t) * m / (np.sqrt(v) + 1e-8)
+        m, v = 0.5 * m + 0.5 * row, 0.999 * v + 0.001 * row**2
+        expected -= 0.1 * np.sqrt(1 - 0.999**t) / (1 - 0.5**t) * m / (np.sqrt(v) + 1e-8)
         np.testing.assert_allclose(np.concatenate([variables[0], np.ravel(variables[1])]), expected, rtol=1e-4)
 
 
@@ -160,7 +166,7 @@ def still():
     """{updates whose learning rate was 0: (step after one step, values before)}."""
     found = {}
     tf.config.run_functions_eagerly(True)
-    for names, rates in ((('d_x', 'd_y'), {'lr_d': 0.}), (('g_x', 'g_y'), {'lr_g': 0.})):
+    for names, rates in ((('d_x', 'd_y'), {'lr_d': 0.0}), (('g_x', 'g_y'), {'lr_g': 0.0})):
         step = gan_step(**rates)
         before = {name: values_of(variables) for name, variables in step.variables.items()}
         assert not {'d_x/r1', 'd_y/r1'} & set(one_step(step))
@@ -195,10 +201,13 @@ def test_each_update_is_clipped(eagerly, still):
 @pytest.fixture
 def no_training(monkeypatch):
     """Steps that take no time and change nothing."""
-    for step_class, terms in ((GanStep, ('d_x/rec', 'g_x/adversarial', 'g_x/reconstruction', 'g_y/reconstruction',
-                                         'g_y/reconstruction_hat')), (PamStep, ('self', 'mirror'))):
-        monkeypatch.setattr(step_class, '_train_step',
-                            lambda self, x, y, terms=terms: dict.fromkeys(terms, tf.ones([])))
+    for step_class, terms in (
+        (GanStep, ('d_x/rec', 'g_x/adversarial', 'g_x/reconstruction', 'g_y/reconstruction', 'g_y/reconstruction_hat')),
+        (PamStep, ('self', 'mirror')),
+    ):
+        monkeypatch.setattr(
+            step_class, '_train_step', lambda self, x, y, terms=terms: dict.fromkeys(terms, tf.ones([]))
+        )
         monkeypatch.setattr(step_class, 'pictures', lambda self, x, y: {})
 
 
@@ -225,8 +234,11 @@ def test_averages_change_nothing_in_training(averaged_dir, gan_dir):
 def test_averages_follow_the_weights(averaged_dir):
     expected = None
     for step in range(1, 7):
-        weights = {name: value for network in AVERAGED
-                   for name, value in stored(averaged_dir, f'model/{network}/', step).items()}
+        weights = {
+            name: value
+            for network in AVERAGED
+            for name, value in stored(averaged_dir, f'model/{network}/', step).items()
+        }
         expected = expected or weights
         expected = {name: expected[name] + 0.25 * (value - expected[name]) for name, value in weights.items()}
         found = stored(averaged_dir, 'averages/', step)
@@ -266,10 +278,10 @@ def test_averages_survive_a_restart(averaged_dir, gan_dir, train_command, tmp_pa
 
 def test_averages_and_gradient_penalties_on_two_devices():
     # in replica context, as the training step of several devices is
-    code = '''
+    code = """
 import numpy as np
 import tensorflow as tf
-import tiny
+from tests import tiny
 from gaze_tf.config import GanConfig
 from gaze_tf.training.averages import Averages
 from gaze_tf.training.gan_step import GanStep
@@ -303,11 +315,12 @@ for name in ('d_x/penalty', 'd_y/penalty'):
     found = [float(value) for value in strategy.experimental_local_results(parts[name])]
     assert found[0] != found[1]
     np.testing.assert_allclose(np.mean(found), whole[name], rtol=1e-5)
-'''
+"""
     subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent, check=True)
 
 
 # --- warm start ----------------------------------------------------------------------------------------
+
 
 def without(command, *names):
     """A command line without some flags."""
@@ -343,8 +356,11 @@ def test_warm_start(train_command, averaged_dir, gan_dir, tmp_path, no_training,
 
 
 def test_warm_start_without_discriminators(train_command, gan_dir, tmp_path, no_training, capsys):
-    checkpoints.write_first(tmp_path / 'source', tf.train.Checkpoint(model=checkpoints.serving_networks(
-        load_model(gan_dir))), model=tiny.MODEL)
+    checkpoints.write_first(
+        tmp_path / 'source',
+        tf.train.Checkpoint(model=checkpoints.serving_networks(load_model(gan_dir))),
+        model=tiny.MODEL,
+    )
     command = train_command(tmp_path / 'run', warm_start=tmp_path / 'source', steps=1)
     assert main(without(command, 'pam_checkpoint')) == 0
     assert 'D_x and D_y start from their initial values' in capsys.readouterr().out
@@ -378,18 +394,24 @@ def test_warm_start_of_pretraining(pretrain_command, pam_dir, tmp_path, no_train
         np.testing.assert_array_equal(value, expected)
 
 
-@pytest.mark.parametrize('changes, message', [
-    ({}, '--warm_start brings its own content encoder: leave out --pam_checkpoint'),
-    ({'pam_checkpoint': '', 'ndf': 3}, '--ndf=3, but the model of --warm_start was trained with 2'),
-    ({'pam_checkpoint': '', 'warm_start': '/no/run'}, '--warm_start: there is no checkpoint in /no/run')])
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        ({}, '--warm_start brings its own content encoder: leave out --pam_checkpoint'),
+        ({'pam_checkpoint': '', 'ndf': 3}, '--ndf=3, but the model of --warm_start was trained with 2'),
+        ({'pam_checkpoint': '', 'warm_start': '/no/run'}, '--warm_start: there is no checkpoint in /no/run'),
+    ],
+)
 def test_warm_starts_that_are_refused(train_command, gan_dir, tmp_path, capsys, changes, message):
     assert message in failure(capsys, train_command(tmp_path / 'run', **{'warm_start': gan_dir, **changes}))
     assert not (tmp_path / 'run').exists()
 
 
 def test_a_warm_start_from_another_kind_of_run(train_command, pretrain_command, pam_dir, gan_dir, tmp_path, capsys):
-    for command in (train_command(tmp_path / 'run', warm_start=pam_dir, pam_checkpoint=''),
-                    pretrain_command(tmp_path / 'run', warm_start=gan_dir)):
+    for command in (
+        train_command(tmp_path / 'run', warm_start=pam_dir, pam_checkpoint=''),
+        pretrain_command(tmp_path / 'run', warm_start=gan_dir),
+    ):
         message = failure(capsys, command)
         assert '--warm_start' in message and 'another kind of run' in message
     message = failure(capsys, pretrain_command(tmp_path / 'run', warm_start=pam_dir, code_size=5))

@@ -1,4 +1,5 @@
 """Every command of README.md is a good one, and is run here, by another test or by `make training-demo`; what it names is there."""
+
 import functools
 import importlib
 import os
@@ -13,25 +14,39 @@ import pytest
 from absl import flags
 from PIL import Image
 
-import photos
 from gaze_tf.cli import main as cli
 from gaze_tf.editing import editor as editor_lib
-from gaze_tf.editing.network import Network
-from gaze_tf.editing.video_files import write_video
+from gaze_tf.inference.network import Network
+from gaze_tf.media.video_files import write_video
+from tests import photos
+from tests.paths import ROOT
 
-ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text(encoding='utf-8')
 # language and text of each block; those without a language are command lines
 BLOCK = re.compile(r'^ *```(\w*)\n(.*?)^ *```$', re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall(README)
 INLINE = re.findall(r'`([^`\n]+)`', BLOCK.sub('', README))
-COMMANDS = [words for language, text in BLOCKS if not language for line in text.replace('\\\n', ' ').splitlines()
-            if (words := shlex.split(line, comments=True))]
+COMMANDS = [
+    words
+    for language, text in BLOCKS
+    if not language
+    for line in text.replace('\\\n', ' ').splitlines()
+    if (words := shlex.split(line, comments=True))
+]
 # commands of gaze-tf that need more than small data, or a server: the test that runs each with other values
-RUN_BY = {'prepare': 'conftest.py', 'pretrain': 'conftest.py', 'train': 'conftest.py', 'export': 'conftest.py',
-          'import-official': 'test_official.py', 'evaluate': 'test_evaluate_command.py', 'serve': 'test_serve.py',
-          'client': 'test_client_and_server.py', 'lite': 'test_lite.py',
-          'live': 'test_live.py', 'turn-dataset': 'test_turning.py'}
+RUN_BY = {
+    'prepare': 'conftest.py',
+    'pretrain': 'conftest.py',
+    'train': 'conftest.py',
+    'export': 'conftest.py',
+    'import-official': 'original/test_official.py',
+    'evaluate': 'evaluation/test_evaluate_command.py',
+    'serve': 'server/test_serve.py',
+    'client': 'client/test_client_and_server.py',
+    'lite': 'export/test_lite.py',
+    'live': 'editing/test_live.py',
+    'turn-dataset': 'turning/test_turning.py',
+}
 RUN_HERE = [words[1:] for words in COMMANDS if words[0] == 'gaze-tf' and words[1] not in RUN_BY]
 
 
@@ -41,18 +56,25 @@ def check_gaze_tf(command, *args):
         # files of the repository; others are the reader's
         if re.match(r'(tests|flags|serving|tools)/', str(value)):
             assert (ROOT / value).is_file(), value
-    assert [command, *args] in RUN_HERE or re.search(rf"['\"]{command}['\"]", (ROOT / 'tests' / RUN_BY[command]).read_text())
+    assert [command, *args] in RUN_HERE or re.search(
+        rf"['\"]{command}['\"]", (ROOT / 'tests' / RUN_BY[command]).read_text()
+    )
 
 
 def check_make(target):
     planned = subprocess.run(['make', '--dry-run', target], cwd=ROOT, capture_output=True, text=True)
     assert planned.returncode == 0, planned.stderr
-    script, = re.findall(r'^\S*python (tools/\S+\.py)', planned.stdout, re.MULTILINE) or [None]
-    assert script is None or (ROOT / script).is_file()
+    (module,) = re.findall(r'^\S*python -m (tools\.\S+)', planned.stdout, re.MULTILINE) or [None]
+    assert module is None or file_of(module).is_file()
 
 
-def check_python(script, *args):
-    defined = re.findall(r"flags\.DEFINE_\w+\('(\w+)'", (ROOT / script).read_text(encoding='utf-8'))
+def file_of(module):
+    return ROOT / f'{module.replace(".", "/")}.py'
+
+
+def check_python(option, module, *args):
+    assert option == '-m'
+    defined = re.findall(r"flags\.DEFINE_\w+\('(\w+)'", file_of(module).read_text(encoding='utf-8'))
     assert {re.fullmatch(r'--(\w+)(=.*)?', arg)[1] for arg in args} <= set(defined)
 
 
@@ -67,7 +89,13 @@ def check_pip(install, package):
     assert install == 'install' and re.fullmatch(r'\.\[[a-z,]+\]', package)
 
 
-CHECKS = {'gaze-tf': check_gaze_tf, 'make': check_make, 'python': check_python, 'docker': check_docker, 'pip': check_pip}
+CHECKS = {
+    'gaze-tf': check_gaze_tf,
+    'make': check_make,
+    'python': check_python,
+    'docker': check_docker,
+    'pip': check_pip,
+}
 
 
 @pytest.mark.parametrize('words', COMMANDS, ids=shlex.join)
@@ -85,7 +113,7 @@ def test_no_command_is_missed():
 def test_evaluate_is_the_training_demos_last_stage(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / 'tools')
     demo = importlib.import_module('training_demo')
-    shown, = (words for words in COMMANDS if words[1] == 'evaluate')
+    (shown,) = (words for words in COMMANDS if words[1] == 'evaluate')
     ran = [word.replace(f'{ROOT}/', '') for word in demo.stages('runs/training-demo')[-1][1]]
     assert ran[3:] == shown[1:]
 
@@ -131,8 +159,11 @@ def test_files_and_links_lead_somewhere():
 def test_names_of_the_map_are_in_the_code():
     table = README.partition('## From the paper to the code')[2].partition('\n\nLeft is')[0]
     names = {name for row in table.splitlines()[4:] for name in re.findall(r'`(\w+)`', row.split('|')[2])}
-    code = '\n'.join(path.read_text(encoding='utf-8') for folder in ('models', 'training')
-                     for path in (ROOT / 'gaze_tf' / folder).glob('*.py'))
+    code = '\n'.join(
+        path.read_text(encoding='utf-8')
+        for folder in ('models', 'training')
+        for path in (ROOT / 'gaze_tf' / folder).glob('*.py')
+    )
     assert len(names) == 8 and [name for name in names if not re.search(rf'\b{name}\b', code)] == []
 
 
@@ -160,8 +191,13 @@ def place(tmp_path_factory):
 def test_a_command_runs(place, monkeypatch, command):
     monkeypatch.chdir(place)
     values = cli.parse(command[0], command[1:])[1]
-    output = pathlib.Path(values.output_dir if command[0] == 'make-dataset' else
-                          values.report if '--dry_run' in command else values.output)
+    output = pathlib.Path(
+        values.output_dir
+        if command[0] == 'make-dataset'
+        else values.report
+        if '--dry_run' in command
+        else values.output
+    )
     shutil.rmtree(output, ignore_errors=True)
     assert cli.main(command) == 0
     assert os.path.getsize(output) > 0 if output.suffix else [*output.iterdir()]
@@ -169,8 +205,8 @@ def test_a_command_runs(place, monkeypatch, command):
 
 def test_the_python_example_does_what_the_command_does(place, monkeypatch):
     monkeypatch.chdir(place)
-    example, = (text for language, text in BLOCKS if language == 'python')
-    command, = {tuple(command) for command in RUN_HERE if command[-1] == '--output=corrected.png'}
+    (example,) = (text for language, text in BLOCKS if language == 'python')
+    (command,) = {tuple(command) for command in RUN_HERE if command[-1] == '--output=corrected.png'}
     assert cli.main(list(command)) == 0
     expected = pathlib.Path('corrected.png').read_bytes()
     os.remove('corrected.png')

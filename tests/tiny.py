@@ -1,21 +1,33 @@
 """Tiny models and data that the tests share."""
+
 import dataclasses
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from gaze_tf.align import MEAN_EYES
+from gaze_tf.compositing.align import MEAN_EYES
 from gaze_tf.config import EncoderConfig, ModelConfig
 from gaze_tf.data.pipeline import Batch
 
 SIZE = 32
 # Shallow, because instance normalisation makes a constant of a map of one pixel, and nothing before it
 # would learn; odd boxes, because even ones hide rounding.
-MODEL = ModelConfig(img_size=SIZE, crop_w=13, crop_h=9, crop_px=8, code_size=4, ngf=2, ndf=2, nef=2,
-                    n_layers_g=2, n_layers_d=1, n_layers_e=1, n_layers_r=1)
-ENCODER = EncoderConfig(
-    **{field.name: getattr(MODEL, field.name) for field in dataclasses.fields(EncoderConfig)})
+MODEL = ModelConfig(
+    img_size=SIZE,
+    crop_w=13,
+    crop_h=9,
+    crop_px=8,
+    code_size=4,
+    ngf=2,
+    ndf=2,
+    nef=2,
+    n_layers_g=2,
+    n_layers_d=1,
+    n_layers_e=1,
+    n_layers_r=1,
+)
+ENCODER = EncoderConfig(**{field.name: getattr(MODEL, field.name) for field in dataclasses.fields(EncoderConfig)})
 
 
 def arguments(**options):
@@ -65,7 +77,7 @@ def inside_boxes(eyes, config):
     for x, y in (eyes[:2], eyes[2:]):
         x0, x1 = (int(x + sign * config.crop_w / 2) for sign in (-1, 1))
         y0, y1 = (int(y + sign * config.crop_h / 2) for sign in (-1, 1))
-        mask[max(y0, 0):max(y1, 0), max(x0, 0):max(x1, 0)] = True
+        mask[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = True
     return mask
 
 
@@ -84,6 +96,7 @@ def same_pixels(found, expected):
 
 class Painter:
     """Stands in for a Network of 64-pixel faces with boxes of 13 x 9: paints grey 50 + 100 * alpha."""
+
     img_size = 64
     frame_eyes = MEAN_EYES
 

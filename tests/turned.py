@@ -4,22 +4,38 @@ Eyes are checkerboards of 16 x 12 pixels around (20, 29) and (45, 29) in faces o
 the iris offset along the eyes, their mean green the same of up. An offset is that of the person's head and, of domain Y,
 SLOPES times the sines of yaw and pitch.
 """
+
 import csv
 
 import numpy as np
 from PIL import Image
 
-from gaze_tf.editing.faces import Face
 from gaze_tf.evaluation.samples import Samples
+from gaze_tf.inference.faces import Face
 
-EYES = (20., 29., 45., 29.)
+EYES = (20.0, 29.0, 45.0, 29.0)
 SLOPES = np.array([0.5, 0.4])
 ANGLES = [(yaw, pitch) for yaw in (-24, -12, 10, 28) for pitch in (-17, 3, 14)]
-HEADS = np.array([(0.08, 0.02), (-0.06, 0.03), (0.04, -0.05), (-0.02, 0.)])     # of one photo after the other
+HEADS = np.array([(0.08, 0.02), (-0.06, 0.03), (0.04, -0.05), (-0.02, 0.0)])  # of one photo after the other
 SHIFT = 300
-COLUMNS = ('domain', 'name', 'split', 'identity', 'yaw_deg', 'pitch_deg', 'left_iris_x', 'left_iris_y', 'right_iris_x',
-           'right_iris_y', 'iris_radius', 'twin', 'twin_left_iris_x', 'twin_left_iris_y', 'twin_right_iris_x',
-           'twin_right_iris_y')
+COLUMNS = (
+    'domain',
+    'name',
+    'split',
+    'identity',
+    'yaw_deg',
+    'pitch_deg',
+    'left_iris_x',
+    'left_iris_y',
+    'right_iris_x',
+    'right_iris_y',
+    'iris_radius',
+    'twin',
+    'twin_left_iris_x',
+    'twin_left_iris_y',
+    'twin_right_iris_x',
+    'twin_right_iris_y',
+)
 
 
 def inside(eyes=EYES):
@@ -31,7 +47,7 @@ def face(offset):
     y, x = np.mgrid[:64, :64]
     image = np.repeat((110 + 10 * np.sin(x / 4) + 10 * np.cos(y / 5))[..., None], 3, axis=-1)
     for eye in inside():
-        image[eye] = 128 + np.array([SHIFT * offset[0], SHIFT * offset[1], 0]) + 12 * (-1.) ** (x + y)[eye][..., None]
+        image[eye] = 128 + np.array([SHIFT * offset[0], SHIFT * offset[1], 0]) + 12 * (-1.0) ** (x + y)[eye][..., None]
     return np.rint(image).astype(np.uint8)
 
 

@@ -1,11 +1,12 @@
 """Small videos, made by the ffmpeg that the project uses, and what is in them."""
+
 import re
 import subprocess
 from fractions import Fraction
 
 import imageio_ffmpeg
 
-from gaze_tf.editing.video_files import open_video, write_video
+from gaze_tf.media.video_files import open_video, write_video
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 H264 = '-c:v', 'libx264', '-pix_fmt', 'yuv420p'
@@ -21,8 +22,20 @@ def make(path, *options, rate='25', count=12, size='64x48', codecs=H264, sound=T
     """A test picture that changes, with a tone as long as it."""
     seconds = float(count / Fraction(rate))
     tone = ['-f', 'lavfi', '-i', 'sine'] if sound else []
-    ffmpeg('-f', 'lavfi', '-i', f'testsrc=size={size}:rate={rate}', *tone, '-frames:v', count, '-t', seconds, *codecs,
-           *options, path)
+    ffmpeg(
+        '-f',
+        'lavfi',
+        '-i',
+        f'testsrc=size={size}:rate={rate}',
+        *tone,
+        '-frames:v',
+        count,
+        '-t',
+        seconds,
+        *codecs,
+        *options,
+        path,
+    )
     return path
 
 

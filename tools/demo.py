@@ -1,8 +1,9 @@
-"""python tools/demo.py --output_dir=runs/demo
+"""python -m tools.demo --output_dir=runs/demo
 
 What gaze_tf does, on a portrait and with the model that comes with it, within a minute: turns the eyes away, corrects them
 and animates them. Every stage is the command that anybody would type. index.html shows the photos before and after.
 """
+
 import os
 import pathlib
 import shutil
@@ -17,14 +18,18 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PORTRAIT = ROOT / 'tests' / 'data' / 'portrait.png'
-AROUND_EYES = 100, 80, 200, 125     # x0, y0, x1, y1 in pixels of the portrait
-YAW = 20                            # degrees by which the eyes are turned
+AROUND_EYES = 100, 80, 200, 125  # x0, y0, x1, y1 in pixels of the portrait
+YAW = 20  # degrees by which the eyes are turned
 
-PHOTOS = {'original.png': 'As it was taken', 'turned.png': 'Before: eyes turned away', 'corrected.png': 'After: corrected'}
+PHOTOS = {
+    'original.png': 'As it was taken',
+    'turned.png': 'Before: eyes turned away',
+    'corrected.png': 'After: corrected',
+}
 STRIP, ANIMATION, PAGE = 'strip.png', 'animated.gif', 'index.html'
-_WIDTH, _HEADER = 600, 26           # of the strip, and of a label in it, in pixels
+_WIDTH, _HEADER = 600, 26  # of the strip, and of a label in it, in pixels
 
-_PAGE = '''<!DOCTYPE html>
+_PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>gaze_tf: demo</title>
@@ -59,7 +64,7 @@ viewers.</p>
 <p><small>Portrait: Eileen Collins, NASA, public domain.</small></p>
 </body>
 </html>
-'''
+"""
 
 
 def stages(out):
@@ -67,8 +72,10 @@ def stages(out):
     gaze_tf = [sys.executable, '-m', 'gaze_tf.cli.main']
     turned = f'{out}/turned.png'
     return [
-        ('Turning the eyes of a portrait away', [*gaze_tf, 'turn', f'--input={PORTRAIT}', f'--output={turned}', f'--yaw={YAW}',
-                                                 '--pitch=0']),
+        (
+            'Turning the eyes of a portrait away',
+            [*gaze_tf, 'turn', f'--input={PORTRAIT}', f'--output={turned}', f'--yaw={YAW}', '--pitch=0'],
+        ),
         ('Correcting them', [*gaze_tf, 'correct', f'--input={turned}', f'--output={out}/corrected.png']),
         ('Animating them', [*gaze_tf, 'animate', f'--input={turned}', f'--output={out}/{ANIMATION}']),
     ]
@@ -112,8 +119,10 @@ def strip(out):
 
 def page():
     """index.html as text."""
-    photos = '\n'.join(f'<figure><img src="{name}" alt="{label}"><figcaption>{label}</figcaption></figure>'
-                       for name, label in PHOTOS.items())
+    photos = '\n'.join(
+        f'<figure><img src="{name}" alt="{label}"><figcaption>{label}</figcaption></figure>'
+        for name, label in PHOTOS.items()
+    )
     return _PAGE.format(yaw=YAW, photos=photos, strip=STRIP, animation=ANIMATION)
 
 

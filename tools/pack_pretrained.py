@@ -1,8 +1,9 @@
-"""python tools/pack_pretrained.py --checkpoint=runs/people
+"""python -m tools.pack_pretrained --checkpoint=runs/people
 
 Puts the newest checkpoint of a `gaze-tf train` run into the package as the model that comes with it: weights (rounded to 8 and 16
 bits; of a run with --ema the averages) and configuration. gaze_tf/pretrained/MODEL_CARD.md is written by hand: bring it up to date.
 """
+
 import pathlib
 import sys
 
@@ -16,9 +17,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f'{argv[1]!r} is not a flag: every option is given as --name=value.')
+    from gaze_tf.export.export import load_model
+    from gaze_tf.export.self_check import check_finite
     from gaze_tf.pretrained import weights
-    from gaze_tf.serving.export import load_model
-    from gaze_tf.serving.self_check import check_finite
+
     output = pathlib.Path(flags.FLAGS.output)
     try:
         model = load_model(flags.FLAGS.checkpoint)

@@ -1,4 +1,4 @@
-"""python tools/parity.py --golden=tests/data/dual_inpainting_128.npz --meta=tests/data/dual_inpainting_128.json
+"""python -m tools.parity --golden=tests/data/dual_inpainting_128.npz --meta=tests/data/dual_inpainting_128.json
 
 Recomputes everything in a recording of the original and compares: geometry, outputs, losses, gradients, training
 steps. The networks get the recording's known weights through a checkpoint in the original's layout. Prints a line
@@ -9,6 +9,7 @@ for each group: the worst deviation, its tolerance, and where it is. The last li
 N and M count recorded arrays, X is a share of its tolerance: above 1 it fails, and the exit status is 1. It is 2
 where files cannot be used.
 """
+
 import dataclasses
 import os
 import pathlib
@@ -17,22 +18,21 @@ import tempfile
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
-from gaze_tf import official    # before TensorFlow, as gaze_tf says how that is to start
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-import comparison
-import recording
 from gaze_tf.config import GanConfig, PamConfig
 from gaze_tf.data.pipeline import Batch, to_float
 from gaze_tf.errors import GazeError
 from gaze_tf.losses import reconstruction
 from gaze_tf.losses.adversarial import LOSSES
 from gaze_tf.losses.perceptual import vgg16
+from gaze_tf.original import official  # before TensorFlow, as gaze_tf says how that is to start
 from gaze_tf.training.gan_step import GanStep
 from gaze_tf.training.objectives import Objectives
 from gaze_tf.training.pam_step import PamStep
+from tools.benchmarks import comparison, recording
 
 # what each of the original's losses trains
 _TRAINED = {'Dx_loss': 'd_x', 'Dy_loss': 'd_y', 'Gx_loss': 'g_x', 'Gy_loss': 'g_y'}
@@ -44,18 +44,25 @@ class Dual:
     def __init__(self, recorded, folder):
         prefix, vgg_prefix = recording.write_checkpoints(recorded.variables, folder)
         checkpoint, options = official.Checkpoint(prefix, '--meta'), recorded.config
-        encoder = official.encoder_config(checkpoint, official.image_size(checkpoint), options['crop_w'],
-                                          options['crop_h'])
+        encoder = official.encoder_config(
+            checkpoint, official.image_size(checkpoint), options['crop_w'], options['crop_h']
+        )
         config = official.model_config(checkpoint, encoder)
         _check_config(config, options)
-        self.gan = GanConfig(**_given(options, 'lr_d', 'lr_g', 'beta1', 'beta2', 'lam_r', 'lam_p'),
-                             loss_type=_our_loss(options.get('loss_type', 'softplus')), vgg_weights=vgg_prefix)
+        self.gan = GanConfig(
+            **_given(options, 'lr_d', 'lr_g', 'beta1', 'beta2', 'lam_r', 'lam_p'),
+            loss_type=_our_loss(options.get('loss_type', 'softplus')),
+            vgg_weights=vgg_prefix,
+        )
         self.step = GanStep(config, self.gan)
         self.model = self.step.model
         # also where lam_p is 0: the unweighted terms are recorded all the same
         self.vgg = self.step.objectives.vgg or vgg16(vgg_prefix)
-        self.variables = {name: variable for scope in official.model_variables(self.model).values()
-                          for name, variable in scope.items()}
+        self.variables = {
+            name: variable
+            for scope in official.model_variables(self.model).values()
+            for name, variable in scope.items()
+        }
         official.restore(checkpoint, self.variables)
         official.account(checkpoint, dict.fromkeys(self.variables, 'used'))
         self.batches = _batches(recorded)
@@ -65,15 +72,26 @@ class Dual:
         model = self.model
         x, y = (model.look(batch.image, batch.eyes) for batch in self.batches)
         canvas, y2x = model.canvas(y), model.correct(y)
-        return {'xl': x, 'yl': y, 'xo': model.correct(x), 'yo': model.animate(canvas, like=y), 'y2x': y2x,
-                'y2x_': model.animate(canvas, like=y2x)}, canvas
+        return {
+            'xl': x,
+            'yl': y,
+            'xo': model.correct(x),
+            'yo': model.animate(canvas, like=y),
+            'y2x': y2x,
+            'y2x_': model.animate(canvas, like=y2x),
+        }, canvas
 
     def geometry(self):
         found = {}
         for name, faces in zip('xy', (self.model.look(batch.image, batch.eyes) for batch in self.batches)):
             boxes = faces.boxes.numpy().astype(np.float64) / self.model.config.img_size
-            found.update({f'{name}_mask': np.repeat(faces.mask, 3, axis=-1), f'{name}_boxes_left': boxes[:, 0],
-                          f'{name}_boxes_right': boxes[:, 1]})
+            found.update(
+                {
+                    f'{name}_mask': np.repeat(faces.mask, 3, axis=-1),
+                    f'{name}_boxes_left': boxes[:, 0],
+                    f'{name}_boxes_right': boxes[:, 1],
+                }
+            )
         return found
 
     def outputs(self, alphas):
@@ -81,13 +99,23 @@ class Dual:
         faces, canvas = self.forward()
         found = {f'out/{name}': faces[name].image for name in ('xo', 'yo', 'y2x', 'y2x_')}
         for name in ('xl', 'yl', 'y2x'):
-            found.update({f'out/{name}_left': faces[name].left, f'out/{name}_right': faces[name].right,
-                          f'out/{name}_content': faces[name].content, f'out/{name}_fp': self.model.angle(faces[name])})
+            found.update(
+                {
+                    f'out/{name}_left': faces[name].left,
+                    f'out/{name}_right': faces[name].right,
+                    f'out/{name}_content': faces[name].content,
+                    f'out/{name}_fp': self.model.angle(faces[name]),
+                }
+            )
         for alpha in filter(_is_number, alphas):
             found[f'out/inter/{alpha}'] = self.model.interpolate(canvas, faces['y2x'], float(alpha)).image
-        for name, discriminator, of in (('dx', self.model.d_x, 'xl'), ('gx', self.model.d_x, 'xo'),
-                                        ('gyx', self.model.d_x, 'y2x_'), ('dy', self.model.d_y, 'yl'),
-                                        ('gy', self.model.d_y, 'yo')):
+        for name, discriminator, of in (
+            ('dx', self.model.d_x, 'xl'),
+            ('gx', self.model.d_x, 'xo'),
+            ('gyx', self.model.d_x, 'y2x_'),
+            ('dy', self.model.d_y, 'yl'),
+            ('gy', self.model.d_y, 'yo'),
+        ):
             found[f'out/{name}_logits'] = discriminator([faces[of].image, faces[of].left, faces[of].right])
         return found
 
@@ -100,12 +128,19 @@ class Dual:
         gx, on_gx = objectives.g_x(x, x_rec)
         gy, on_gy = objectives.g_y(y, y_rec, y_cor, y_hat)
         return {'Dx_loss': dx, 'Dy_loss': dy, 'Gx_loss': gx, 'Gy_loss': gy}, {
-            'dx_gan_loss': on_dx['d_x/rec'], 'dyx_gan_loss': on_dx['d_x/hat'], 'dy_gan_loss': on_dy['d_y/rec'],
-            'gx_gan_loss': on_gx['g_x/adversarial'], 'gy_gan_loss': on_gy['g_y/adversarial'],
-            'gyx_gan_loss': on_gy['g_y/adversarial_hat'], 'recon_loss_x': on_gx['g_x/reconstruction'],
-            'recon_loss_y': on_gy['g_y/reconstruction'], 'recon_loss_y_angle': on_gy['g_y/reconstruction_hat'],
-            'percep_loss_x': on_gx['g_x/perceptual'], 'percep_loss_y': on_gy['g_y/perceptual'],
-            'recon_fp_content': on_gy['g_y/content'] + on_gy['g_y/content_hat']}
+            'dx_gan_loss': on_dx['d_x/rec'],
+            'dyx_gan_loss': on_dx['d_x/hat'],
+            'dy_gan_loss': on_dy['d_y/rec'],
+            'gx_gan_loss': on_gx['g_x/adversarial'],
+            'gy_gan_loss': on_gy['g_y/adversarial'],
+            'gyx_gan_loss': on_gy['g_y/adversarial_hat'],
+            'recon_loss_x': on_gx['g_x/reconstruction'],
+            'recon_loss_y': on_gy['g_y/reconstruction'],
+            'recon_loss_y_angle': on_gy['g_y/reconstruction_hat'],
+            'percep_loss_x': on_gx['g_x/perceptual'],
+            'percep_loss_y': on_gy['g_y/perceptual'],
+            'recon_fp_content': on_gy['g_y/content'] + on_gy['g_y/content_hat'],
+        }
 
     def gradients(self, losses):
         """[norm, sum, largest] of the gradient of each of the totals with respect to what it trains."""
@@ -117,8 +152,11 @@ class Dual:
             variables = self.step.variables[_TRAINED[loss]]
             for variable, gradient in zip(variables, tape.gradient(totals[loss], variables)):
                 gradient = gradient.numpy().astype(np.float64)
-                found[f'grad/{loss}/{names[variable.ref()]}'] = [np.linalg.norm(gradient), gradient.sum(),
-                                                                 np.abs(gradient).max()]
+                found[f'grad/{loss}/{names[variable.ref()]}'] = [
+                    np.linalg.norm(gradient),
+                    gradient.sum(),
+                    np.abs(gradient).max(),
+                ]
         return found
 
     def recompute(self, recorded):
@@ -142,16 +180,23 @@ class Pam:
         checkpoint, options = official.Checkpoint(prefix, '--meta'), recorded.config
         config = official.encoder_config(checkpoint, options['img_size'], options['crop_w'], options['crop_h'])
         _check_config(config, options)
-        self.step = PamStep(config, PamConfig(**_given(options, 'lr_r', 'beta1', 'beta2')),
-                            whole_boxes=options.get('round_boxes', False))
+        self.step = PamStep(
+            config,
+            PamConfig(**_given(options, 'lr_r', 'beta1', 'beta2')),
+            whole_boxes=options.get('round_boxes', False),
+        )
         self.variables = official.pam_variables(self.step.autoencoder, config.n_layers_r)
         official.restore(checkpoint, self.variables)
         official.account(checkpoint, dict.fromkeys(self.variables, 'used'))
         self.batches = _batches(recorded)
 
     def losses(self):
-        of = {f'loss_{domain}': tf.add_n(list(reconstruction.mirror(self.step.autoencoder, *self.step.eyes(batch))
-                                              .values())) for domain, batch in zip('xy', self.batches)}
+        of = {
+            f'loss_{domain}': tf.add_n(
+                list(reconstruction.mirror(self.step.autoencoder, *self.step.eyes(batch)).values())
+            )
+            for domain, batch in zip('xy', self.batches)
+        }
         return {**of, 'loss': of['loss_x'] + of['loss_y']}
 
     def recompute(self, recorded):
@@ -191,8 +236,9 @@ def _our_loss(loss_type):
 
 
 def _batches(recorded):
-    return [Batch(to_float(tf.constant(recorded.images[domain])), tf.constant(recorded.eyes[domain]))
-            for domain in 'xy']
+    return [
+        Batch(to_float(tf.constant(recorded.images[domain])), tf.constant(recorded.eyes[domain])) for domain in 'xy'
+    ]
 
 
 def _steps(recorded, train_step, batches, variables, found):
@@ -213,10 +259,12 @@ def compare(recorded, ours):
     """The Comparison of a recording with what `recompute` gave; raises GazeError for what it did not give."""
     unknown = [key for key in recorded.values if key not in ours]
     if unknown:
-        raise GazeError(f'--golden: {unknown[0]} (and {len(unknown) - 1} more) is nothing that is known to be '
-                        'recorded.')
-    found = comparison.Comparison(recorded.values, ours,
-                                  {name: int(np.prod(shape)) for name, shape in recorded.variables.items()})
+        raise GazeError(
+            f'--golden: {unknown[0]} (and {len(unknown) - 1} more) is nothing that is known to be recorded.'
+        )
+    found = comparison.Comparison(
+        recorded.values, ours, {name: int(np.prod(shape)) for name, shape in recorded.variables.items()}
+    )
     if not found.compared:
         raise GazeError('--golden: it holds nothing that could be compared.')
     return found
@@ -233,8 +281,11 @@ def report(found, verbose):
     shares = {}
     for group, statistics, key in found.groups():
         shares[key] = max(share := comparison.share(group, statistics), shares.get(key, 0))
-        figures = ', '.join(f'{name} {value:.2e}' + (f' of {tolerance:.2g}' if np.isfinite(
-            tolerance := comparison.TOLERANCES[group][name]) else '') for name, value in statistics.items())
+        figures = ', '.join(
+            f'{name} {value:.2e}'
+            + (f' of {tolerance:.2g}' if np.isfinite(tolerance := comparison.TOLERANCES[group][name]) else '')
+            for name, value in statistics.items()
+        )
         print(f'{"ok " if share <= 1 else "NOT"} {group:40} {len(found.deviations[group]):4}  {figures}  {key}')
     worst = max(shares, key=shares.get)
     print(f'parity: {found.compared} compared, {len(found.left_out)} left out, worst {shares[worst]:.3g} at {worst}')
@@ -245,8 +296,10 @@ def run(golden, meta, pam, verbose):
     """Compares one recording; returns the exit status: 0, or 1 if anything exceeds its tolerance. Raises GazeError."""
     recorded = recording.load(golden, meta)
     if pam != comparison.is_pam(recorded.variables):
-        raise GazeError(f'--pam is for recordings of PAM, and only for them; {meta} '
-                        f'{"has" if pam else "does not have"} the variables of a whole model.')
+        raise GazeError(
+            f'--pam is for recordings of PAM, and only for them; {meta} '
+            f'{"has" if pam else "does not have"} the variables of a whole model.'
+        )
     if not pam and not any(name.startswith('vgg_16/') for name in recorded.variables):
         raise GazeError(f'--meta: {meta} does not have the variables of vgg_16.')
     with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
-"""python tools/train_gaze_estimator.py --output=runs/gaze_estimator.npz
+"""python -m tools.train_gaze_estimator --output=runs/gaze_estimator.npz
 
 Trains the gaze estimator of gaze_tf/evaluation/gaze.py on faces that it renders for this, and measures it on others, in
 about 6 minutes of CPU time.
 
-Nobody is rendered twice, here or in a data set of tools/synthetic_faces.py: every rendering has a person of its own,
+Nobody is rendered twice, here or in a data set of gaze_tf/synthetic/faces.py: every rendering has a person of its own,
 drawn from the seeds (seed, STREAM, part, 1 + index), where part is one for training and another for the held-out
 renderings. The data sets draw people from (seed, 0, index). However numpy splits large seeds into 32-bit words and fills
 up with zeros, the last word but one is 0 there and the part, not 0, here (and where there are four words, the last one
@@ -12,6 +12,7 @@ here is never a filled-up 0), so that the streams have nothing in common, whatev
 The file holds the network's weights in float16, the recipe, and the error on the held-out renderings. The same flags
 give the same file on the same machine and versions.
 """
+
 import os
 
 # The workers that render share the cores already; this must be set before numpy is first loaded.
@@ -31,15 +32,15 @@ from absl import app, flags
 from PIL import Image
 from tqdm import tqdm
 
-import face_renderer
+from gaze_tf.synthetic import renderer as face_renderer
 
 STREAM, TRAINING, HELD_OUT = 7001, 1, 2
-SIZES = {128: 0.7, 96: 0.2, 256: 0.1}       # of the renderings, and how many of them for training
-REACH = (0.15, 0.11)                        # half a patch, as a share of the image: a crop's, and room for jittered eyes
-QUALITY = (85, 97)                          # of JPEGs, as in the data sets
-SHARP = 0.3                                 # share of training renderings that are no JPEGs
-WIDEST = {TRAINING: 42, HELD_OUT: 40}       # degrees; a little more than is asked for, so that 40 is no edge
-POWER = {TRAINING: 0.5, HELD_OUT: 1}        # of a uniform number, which gives the angle
+SIZES = {128: 0.7, 96: 0.2, 256: 0.1}  # of the renderings, and how many of them for training
+REACH = (0.15, 0.11)  # half a patch, as a share of the image: a crop's, and room for jittered eyes
+QUALITY = (85, 97)  # of JPEGs, as in the data sets
+SHARP = 0.3  # share of training renderings that are no JPEGs
+WIDEST = {TRAINING: 42, HELD_OUT: 40}  # degrees; a little more than is asked for, so that 40 is no edge
+POWER = {TRAINING: 0.5, HELD_OUT: 1}  # of a uniform number, which gives the angle
 BATCH, RATE = 128, 3e-3
 BINS = (0, 3, 10, 20, 30, 40)
 
@@ -77,7 +78,7 @@ def patches(task):
     image, eyes, truth = render(task)
     across, down = (int(np.ceil(share * task[-1])) for share in REACH)
     padded = np.pad(image, ((down, down), (across, across), (0, 0)), mode='edge')
-    return np.stack([padded[y:y + 2 * down + 1, x:x + 2 * across + 1] for x, y in eyes.reshape(2, 2)]), eyes, truth
+    return np.stack([padded[y : y + 2 * down + 1, x : x + 2 * across + 1] for x, y in eyes.reshape(2, 2)]), eyes, truth
 
 
 def rendered(work, tasks, pool, what):
@@ -98,8 +99,15 @@ def training_set(seed, count, pool):
 
 def held_out_set(seed, count, pool):
     """{size: [images, eyes, gazes]} of `count` renderings of each size."""
-    return {size: rendered(render, [(seed, HELD_OUT, n * count + index, size) for index in range(count)], pool,
-                           f'Rendering {size} px, held out') for n, size in enumerate(SIZES)}
+    return {
+        size: rendered(
+            render,
+            [(seed, HELD_OUT, n * count + index, size) for index in range(count)],
+            pool,
+            f'Rendering {size} px, held out',
+        )
+        for n, size in enumerate(SIZES)
+    }
 
 
 def seen(tf, gaze, group, size, count, rng):
@@ -112,8 +120,10 @@ def seen(tf, gaze, group, size, count, rng):
     height, width = images.shape[2:4]
     share = gaze.CROP[0] * size / width, gaze.CROP[1] * size / height
     middle = tf.constant([width // 2, height // 2] * 2, tf.float32)
-    both = [gaze.crops(images[:, eye], tf.tile((shift + middle)[:, 2 * eye:2 * eye + 2], [1, 2]), share)[0]
-            for eye in range(2)]
+    both = [
+        gaze.crops(images[:, eye], tf.tile((shift + middle)[:, 2 * eye : 2 * eye + 2], [1, 2]), share)[0]
+        for eye in range(2)
+    ]
     return tf.stack(both, 1), gaze.slope(tf.gather(eyes, chosen) + shift), tf.gather(gazes, chosen)
 
 
@@ -139,26 +149,37 @@ def disturbed(tf, pairs, rng):
 def train(groups, seed, steps):
     """The trained network."""
     import tensorflow as tf
+
     from gaze_tf.evaluation import gaze
+
     tf.keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     network = gaze.network()
     rng = tf.random.Generator.from_seed(seed)
-    optimizer = tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(
-        0., steps, alpha=0., warmup_target=RATE, warmup_steps=min(200, steps // 10)))
-    groups = {size: [tf.constant(patches), tf.constant(eyes, tf.float32), tf.constant(gazes, tf.float32)]
-              for size, (patches, eyes, gazes) in groups.items()}
+    optimizer = tf.keras.optimizers.Adam(
+        tf.keras.optimizers.schedules.CosineDecay(
+            0.0, steps, alpha=0.0, warmup_target=RATE, warmup_steps=min(200, steps // 10)
+        )
+    )
+    groups = {
+        size: [tf.constant(patches), tf.constant(eyes, tf.float32), tf.constant(gazes, tf.float32)]
+        for size, (patches, eyes, gazes) in groups.items()
+    }
 
     @tf.function(autograph=False)
     def step():
-        pairs, tilts, gazes = (tf.concat(part, 0) for part in zip(*[
-            seen(tf, gaze, groups[size], size, round(share * BATCH), rng) for size, share in SIZES.items()]))
+        pairs, tilts, gazes = (
+            tf.concat(part, 0)
+            for part in zip(
+                *[seen(tf, gaze, groups[size], size, round(share * BATCH), rng) for size, share in SIZES.items()]
+            )
+        )
         pairs = disturbed(tf, pairs, rng)
         with tf.GradientTape() as tape:
             found = network([pairs[:, 0], pairs[:, 1], tilts], training=True)
             # nearly the angle between both gazes
             apart = (found - gazes) * tf.stack([tf.cos(gazes[:, 1] * np.pi / 180), tf.ones_like(gazes[:, 1])], 1)
-            loss = tf.reduce_mean(tf.sqrt(tf.reduce_sum(apart ** 2, 1) + 0.01))
+            loss = tf.reduce_mean(tf.sqrt(tf.reduce_sum(apart**2, 1) + 0.01))
         variables = network.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
         return loss
@@ -174,34 +195,54 @@ def train(groups, seed, steps):
 
 
 def summary(errors):
-    return {'mean': round(float(np.mean(errors)), 3), 'median': round(float(np.median(errors)), 3),
-            'p90': round(float(np.percentile(errors, 90)), 3), 'renderings': len(errors)}
+    return {
+        'mean': round(float(np.mean(errors)), 3),
+        'median': round(float(np.median(errors)), 3),
+        'p90': round(float(np.percentile(errors, 90)), 3),
+        'renderings': len(errors),
+    }
 
 
 def grouped(errors, gazes, sizes):
     """Error as `GazeEstimator.error` has it, of all and of parts."""
     from gaze_tf.evaluation import gaze
+
     angles, (x, y, _) = gaze.angle(gazes), gaze.vector(gazes).T
     parts = {f'{size} px': sizes == size for size in sorted(SIZES)}
     parts.update({f'{low}-{high} degrees': (angles >= low) & (angles < high) for low, high in zip(BINS, BINS[1:])})
     flat, aside = abs(x) >= abs(y), angles >= BINS[1]
-    parts.update({'left': aside & flat & (x < 0), 'right': aside & flat & (x > 0),
-                  'up': aside & ~flat & (y < 0), 'down': aside & ~flat & (y > 0)})
+    parts.update(
+        {
+            'left': aside & flat & (x < 0),
+            'right': aside & flat & (x > 0),
+            'up': aside & ~flat & (y < 0),
+            'down': aside & ~flat & (y > 0),
+        }
+    )
     return {**summary(errors), 'groups': {name: summary(errors[part]) for name, part in parts.items() if part.any()}}
 
 
 def measure(estimator, groups):
     """Error of an estimator on {size: [images, eyes, gazes]}."""
     from gaze_tf.evaluation import gaze
-    errors = [gaze.between(np.concatenate([estimator(images[k:k + 64], eyes[k:k + 64]) for k in range(0, len(eyes), 64)]),
-                           gazes) for images, eyes, gazes in groups.values()]
-    return grouped(np.concatenate(errors), np.concatenate([gazes for *_, gazes in groups.values()]),
-                   np.repeat(list(groups), [len(part) for part in errors]))
+
+    errors = [
+        gaze.between(
+            np.concatenate([estimator(images[k : k + 64], eyes[k : k + 64]) for k in range(0, len(eyes), 64)]), gazes
+        )
+        for images, eyes, gazes in groups.values()
+    ]
+    return grouped(
+        np.concatenate(errors),
+        np.concatenate([gazes for *_, gazes in groups.values()]),
+        np.repeat(list(groups), [len(part) for part in errors]),
+    )
 
 
 def save(file, weights, error, recipe):
     """Writes an estimator into an open file."""
     from gaze_tf.evaluation import gaze
+
     about = json.dumps({'format': gaze.FORMAT, 'error': error, 'recipe': recipe})
     np.savez_compressed(file, about=about, **{f'weight_{n}': weight for n, weight in enumerate(weights)})
 
@@ -212,10 +253,17 @@ def make(file, seed, renderings, steps, held_out, workers):
     with multiprocessing.Pool(workers, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
         training, others = training_set(seed, renderings, pool), held_out_set(seed, held_out, pool)
     from gaze_tf.evaluation import gaze
+
     weights = train(training, seed, steps).get_weights()
     weights = [weight.astype(np.float16) for weight in weights]
-    recipe = {'seed': seed, 'renderings': renderings, 'steps': steps, 'batch': BATCH, 'rate': RATE,
-              'sizes': {str(size): share for size, share in SIZES.items()}}
+    recipe = {
+        'seed': seed,
+        'renderings': renderings,
+        'steps': steps,
+        'batch': BATCH,
+        'rate': RATE,
+        'sizes': {str(size): share for size, share in SIZES.items()},
+    }
     error = measure(gaze.GazeEstimator(weights, {}, recipe, ''), others)
     save(file, weights, error, recipe)
     print(f'{"held-out renderings":20} {"number":>7} {"mean":>6} {"median":>7} {"p90":>6}  (degrees)')
@@ -226,7 +274,7 @@ def make(file, seed, renderings, steps, held_out, workers):
 def define_flags():
     """Not at import, so that importing this module cannot clash with the flags of another."""
     flags.DEFINE_string('output', None, 'File to write, .npz.', required=True)
-    flags.DEFINE_integer('seed', 0, 'Seed of all that is random, 0 or greater.', 0, 2 ** 32 - 1)
+    flags.DEFINE_integer('seed', 0, 'Seed of all that is random, 0 or greater.', 0, 2**32 - 1)
     flags.DEFINE_integer('renderings', 12000, 'Number of faces to train on, each of another person.', 20)
     flags.DEFINE_integer('held_out', 500, 'Number of other faces to measure the error on, of each size.', 10)
     flags.DEFINE_integer('steps', 4500, f'Number of training steps, of {BATCH} faces each.', 1)

@@ -1,10 +1,11 @@
-"""python tools/training_demo.py --output_dir=runs/training-demo
+"""python -m tools.training_demo --output_dir=runs/training-demo
 
 The whole way of a training in about 20 minutes on 2 CPU cores: renders faces, packs them, pretrains PAM, trains GCM and
 GAM with flags/benchmark_cpu*.flags (once, and with lsgan), exports the SavedModel, corrects and animates held-out faces,
 and measures the model on all of them. Every stage is the command that anybody would type; an interrupted run goes on where it
 was when it is started again.
 """
+
 import json
 import os
 import pathlib
@@ -23,7 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 IMG_SIZE, NUM_X, NUM_Y, TEST_X, TEST_Y = 128, 3500, 1500, 20, 100
 # with lsgan one training does what takes two with the paper's loss
 TRAINING = ['--loss_type=lsgan', '--steps=1500', '--decay_start=750', '--lam_r=90']
-SHOWN = 12      # held-out faces, the last ones of domain Y
+SHOWN = 12  # held-out faces, the last ones of domain Y
 
 
 def stages(out):
@@ -34,23 +35,66 @@ def stages(out):
     model = f'--model={out}/saved_model'
     shown = [model, f'--input={out}/faces', f'--last={SHOWN}']
     return [
-        ('Rendering faces', [sys.executable, f'{ROOT}/tools/synthetic_faces.py', f'--output_dir={out}/faces',
-                             f'--num_x={NUM_X}', f'--num_y={NUM_Y}', *held_out, size]),
-        ('Packing them into TFRecords', [*gaze_tf, 'prepare', f'--data_dir={out}/faces',
-                                         f'--output_dir={out}/records', *held_out, size]),
-        ('Pretraining the content encoder (PAM)',
-         [*gaze_tf, 'pretrain', *preset, f'--flagfile={ROOT}/flags/benchmark_cpu_pretrain.flags',
-          f'--data_dir={out}/records', f'--output_dir={out}/pam']),
-        ('Training correction (GCM) and animation (GAM)',
-         [*gaze_tf, 'train', *preset, f'--flagfile={ROOT}/flags/benchmark_cpu_train.flags', *TRAINING,
-          f'--data_dir={out}/records', f'--pam_checkpoint={out}/pam', f'--output_dir={out}/gaze']),
-        ('Exporting the SavedModel', [*gaze_tf, 'export', f'--checkpoint={out}/gaze',
-                                      f'--output_dir={out}/saved_model']),
+        (
+            'Rendering faces',
+            [
+                sys.executable,
+                '-m',
+                'gaze_tf.synthetic.faces',
+                f'--output_dir={out}/faces',
+                f'--num_x={NUM_X}',
+                f'--num_y={NUM_Y}',
+                *held_out,
+                size,
+            ],
+        ),
+        (
+            'Packing them into TFRecords',
+            [*gaze_tf, 'prepare', f'--data_dir={out}/faces', f'--output_dir={out}/records', *held_out, size],
+        ),
+        (
+            'Pretraining the content encoder (PAM)',
+            [
+                *gaze_tf,
+                'pretrain',
+                *preset,
+                f'--flagfile={ROOT}/flags/benchmark_cpu_pretrain.flags',
+                f'--data_dir={out}/records',
+                f'--output_dir={out}/pam',
+            ],
+        ),
+        (
+            'Training correction (GCM) and animation (GAM)',
+            [
+                *gaze_tf,
+                'train',
+                *preset,
+                f'--flagfile={ROOT}/flags/benchmark_cpu_train.flags',
+                *TRAINING,
+                f'--data_dir={out}/records',
+                f'--pam_checkpoint={out}/pam',
+                f'--output_dir={out}/gaze',
+            ],
+        ),
+        (
+            'Exporting the SavedModel',
+            [*gaze_tf, 'export', f'--checkpoint={out}/gaze', f'--output_dir={out}/saved_model'],
+        ),
         ('Correcting held-out faces', [*gaze_tf, 'correct', *shown, '--format=png', f'--output={out}/corrected']),
         ('Animating held-out faces', [*gaze_tf, 'animate', *shown, f'--output={out}/animated']),
-        ('Measuring on held-out faces',
-         [*gaze_tf, 'evaluate', model, f'--data={out}/faces', *held_out,
-          f'--gaze_estimator={ROOT}/tests/data/gaze_estimator.npz', f'--output={out}/report', '--overwrite']),
+        (
+            'Measuring on held-out faces',
+            [
+                *gaze_tf,
+                'evaluate',
+                model,
+                f'--data={out}/faces',
+                *held_out,
+                f'--gaze_estimator={ROOT}/tests/data/gaze_estimator.npz',
+                f'--output={out}/report',
+                '--overwrite',
+            ],
+        ),
     ]
 
 
@@ -69,10 +113,11 @@ def run(out):
         seconds[headline] = round(time.perf_counter() - start, 1)
 
     # Linux counts in kilobytes; the largest of the stages' processes
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2 ** 20
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     timing = {'seconds': seconds, 'total_seconds': round(sum(seconds.values()), 1), 'peak_memory_gb': round(peak, 2)}
     (out / 'timing.json').write_text(json.dumps(timing, indent=1) + '\n')
-    import demo_grid    # it takes the seconds that TensorFlow takes to import
+    import demo_grid  # it takes the seconds that TensorFlow takes to import
+
     demo_grid.draw(out, SHOWN).save(out / 'grid.png')
     print(closing(out, timing, json.loads((out / 'report' / 'report.json').read_text())))
     return 0

@@ -5,6 +5,7 @@ here, and what is written keeps format, metadata and all pixels outside the eyes
 also be a folder or a quoted pattern of photos, several of which are then with the server at a time; report.json in --output
 says what was done, and the same command goes on where it was interrupted. The model's strength and blending are the server's.
 """
+
 import contextlib
 import pathlib
 import sys
@@ -17,29 +18,65 @@ from gaze_tf.errors import GazeError
 
 
 def define_flags(values):
-    flags.DEFINE_string('server', '', "HOST:PORT of the server's gRPC port (TensorFlow Serving's is 8500).",
-                        flag_values=values)
-    flags.DEFINE_boolean('rest', False, "Speak REST: --server names the REST port (TensorFlow Serving's is 8501).",
-                         flag_values=values)
+    flags.DEFINE_string(
+        'server', '', "HOST:PORT of the server's gRPC port (TensorFlow Serving's is 8500).", flag_values=values
+    )
+    flags.DEFINE_boolean(
+        'rest', False, "Speak REST: --server names the REST port (TensorFlow Serving's is 8501).", flag_values=values
+    )
     flags.DEFINE_string('model_name', 'gaze', "The model's name on the server.", flag_values=values)
-    flags.DEFINE_integer('version', None, 'Version of the model; not given: the newest, or that of --label.',
-                         lower_bound=0, flag_values=values)
+    flags.DEFINE_integer(
+        'version',
+        None,
+        'Version of the model; not given: the newest, or that of --label.',
+        lower_bound=0,
+        flag_values=values,
+    )
     flags.DEFINE_string('label', '', 'Label of a version, such as stable or canary.', flag_values=values)
-    flags.DEFINE_boolean('tls', False, 'Encrypt the connection, as a proxy in front of the server may want it.',
-                         flag_values=values)
-    flags.DEFINE_string('ca', '', 'With --tls: PEM file of the certificates that vouch for the server; not given: those that '
-                                  'vouch for public servers.', flag_values=values)
-    flags.DEFINE_string('header_file', '', 'File with a header that is sent with each request, such as Authorization: Bearer '
-                                           'TOKEN; without --tls anybody on the way can read it.', flag_values=values)
-    flags.DEFINE_float('timeout', 30., 'Seconds that a request may take, with its retries.', lower_bound=0.001,
-                       flag_values=values)
-    flags.DEFINE_integer('retries', 3, 'How often a server that is not available is asked again, with growing waits '
-                                       'between.', lower_bound=0, upper_bound=4, flag_values=values)
-    flags.DEFINE_integer('concurrency', 4, 'Of several photos: how many are with the server at a time.', lower_bound=1,
-                         upper_bound=64, flag_values=values)
-    flags.DEFINE_float('max_message_mb', 64, 'Largest request and answer in MiB; an answer is a PNG of the whole photo, '
-                                             'about 2 bytes a pixel.', lower_bound=0.01, upper_bound=2047,
-                       flag_values=values)
+    flags.DEFINE_boolean(
+        'tls', False, 'Encrypt the connection, as a proxy in front of the server may want it.', flag_values=values
+    )
+    flags.DEFINE_string(
+        'ca',
+        '',
+        'With --tls: PEM file of the certificates that vouch for the server; not given: those that '
+        'vouch for public servers.',
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        'header_file',
+        '',
+        'File with a header that is sent with each request, such as Authorization: Bearer '
+        'TOKEN; without --tls anybody on the way can read it.',
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        'timeout', 30.0, 'Seconds that a request may take, with its retries.', lower_bound=0.001, flag_values=values
+    )
+    flags.DEFINE_integer(
+        'retries',
+        3,
+        'How often a server that is not available is asked again, with growing waits between.',
+        lower_bound=0,
+        upper_bound=4,
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        'concurrency',
+        4,
+        'Of several photos: how many are with the server at a time.',
+        lower_bound=1,
+        upper_bound=64,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        'max_message_mb',
+        64,
+        'Largest request and answer in MiB; an answer is a PNG of the whole photo, about 2 bytes a pixel.',
+        lower_bound=0.01,
+        upper_bound=2047,
+        flag_values=values,
+    )
     faces.define_photo_flags(values)
     faces.define_mark_flag(values)
 
@@ -48,6 +85,7 @@ def run(values):
     require(values, 'server')
     eyes = faces.read_eyes(values)
     from gaze_tf.editing import inputs
+
     one = inputs.is_one(values.input)
     if inputs.is_video(values.input):
         raise GazeError(f'--input={values.input} is a video: client takes photos; `gaze-tf correct` takes videos.')
@@ -67,16 +105,30 @@ def run(values):
 def _client(values):
     # TensorFlow takes seconds to import: after the flags are known to be good
     try:
-        from gaze_tf.serving.client import GazeClient
-        client = GazeClient(values.server, values.rest, values.model_name, values.version, values.label or None,
-                            timeout=values.timeout, retries=values.retries, max_message_mb=values.max_message_mb,
-                            limits=faces.limits(values), tls=values.tls, ca=values.ca or None,
-                            header=_header(values.header_file))
+        from gaze_tf.client.client import GazeClient
+
+        client = GazeClient(
+            values.server,
+            values.rest,
+            values.model_name,
+            values.version,
+            values.label or None,
+            timeout=values.timeout,
+            retries=values.retries,
+            max_message_mb=values.max_message_mb,
+            limits=faces.limits(values),
+            tls=values.tls,
+            ca=values.ca or None,
+            header=_header(values.header_file),
+        )
     except ImportError as error:
-        raise GazeError(f"The client needs tensorflow-serving-api ({error}): pip install 'gaze_tf[serving]'.") from error
+        raise GazeError(
+            f"The client needs tensorflow-serving-api ({error}): pip install 'gaze_tf[serving]'."
+        ) from error
     import tensorflow as tf
+
     # the GPU's memory belongs to the server, which may run on this machine
-    with contextlib.suppress(RuntimeError):     # said where this process uses it already
+    with contextlib.suppress(RuntimeError):  # said where this process uses it already
         tf.config.set_visible_devices([], 'GPU')
     return client
 
@@ -94,13 +146,24 @@ def _one(client, source, values):
     edited = client.correct(source.path, source.eyes, values.faces)
     faces.refuse_if_none(source.path, edited.faces)
     edited.save(source.output, values.mark)
-    print('\n'.join([f'Wrote {source.output}', *faces.describe(edited.faces), *edited.photo.notes,
-                     *faces.mark_notes(values, [source])]))
+    print(
+        '\n'.join(
+            [
+                f'Wrote {source.output}',
+                *faces.describe(edited.faces),
+                *edited.photo.notes,
+                *faces.mark_notes(values, [source]),
+            ]
+        )
+    )
 
 
 def _several(client, sources, values):
     from gaze_tf.editing import folder
-    settings = {name: values[name].value for name in ('server', 'rest', 'model_name', 'version', 'label', 'faces', 'mark')}
+
+    settings = {
+        name: values[name].value for name in ('server', 'rest', 'model_name', 'version', 'label', 'faces', 'mark')
+    }
     settings['limits'] = faces.limits(values)._asdict()
 
     def edit(todo):

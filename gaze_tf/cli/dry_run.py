@@ -1,4 +1,5 @@
 """What `gaze-tf correct --dry_run` does: finds and measures, without a network, and writes nothing but the report."""
+
 import json
 import sys
 
@@ -9,6 +10,7 @@ from gaze_tf.errors import GazeError
 def run(values, eyes):
     """Measures what the flags of `correct` name; its exit status. eyes: --eyes or None."""
     from gaze_tf.editing import inputs
+
     if not inputs.is_one(values.input):
         return _several(values)
     return (_video if inputs.is_video(values.input) else _one)(values, eyes)
@@ -17,7 +19,8 @@ def run(values, eyes):
 def _one(values, eyes):
     from gaze_tf.editing import folder, inputs
     from gaze_tf.editing.editor import GazeEditor
-    from gaze_tf.editing.photo import Photo
+    from gaze_tf.media.photo import Photo
+
     photo = Photo.open(inputs.one(values.input, eyes, None, inputs.OUTPUTS, values.overwrite).path)
     reports = folder.measured(GazeEditor(None, faces.limits(values)), photo.rgb, eyes, values.faces)
     _write(values, [folder.face_row(report) for report in reports])
@@ -27,6 +30,7 @@ def _one(values, eyes):
 def _several(values):
     from gaze_tf.editing import folder, inputs
     from gaze_tf.editing.editor import GazeEditor
+
     sources, note = inputs.several(values.input, None, domain=values.domain, last=values.last)
     if note:
         print(note, file=sys.stderr)
@@ -38,11 +42,20 @@ def _several(values):
 def _video(values, eyes):
     from gaze_tf.editing import inputs, video
     from gaze_tf.editing.editor import GazeEditor
-    from gaze_tf.editing.mediapipe_detector import MediapipeDetector
+    from gaze_tf.inference.mediapipe_detector import MediapipeDetector
+
     source = inputs.one(values.input, eyes, None, (), values.overwrite)
     editor = GazeEditor(None, faces.limits(values), None if eyes else MediapipeDetector(video.SMALLEST))
-    summary = video.measure(editor, source, values.report or sys.stdout, values.faces, values.smoothing, values.fade,
-                            values.cuts, values.look_away)
+    summary = video.measure(
+        editor,
+        source,
+        values.report or sys.stdout,
+        values.faces,
+        values.smoothing,
+        values.fade,
+        values.cuts,
+        values.look_away,
+    )
     print(f'{values.input}: {summary}', file=_beside(values))
     if summary.problem:
         raise GazeError(summary.problem)

@@ -8,6 +8,7 @@ its variables; the size of the eye boxes is not in it and must be given. The out
   pam/            content encoder for --pam_checkpoint of `gaze-tf train`
   variables.txt   what became of every variable
 """
+
 import collections
 import dataclasses
 import pathlib
@@ -19,35 +20,55 @@ from gaze_tf.errors import GazeError
 
 
 def define_flags(values):
-    flags.DEFINE_string('checkpoint', '', "The original's checkpoint: its prefix (model_200000.ckpt) or its folder.",
-                        flag_values=values)
-    flags.DEFINE_string('pam', '', "Checkpoint of the original's PAM (prefix or folder), for its decoder or for a "
-                        '--checkpoint without the content encoder.', flag_values=values)
+    flags.DEFINE_string(
+        'checkpoint', '', "The original's checkpoint: its prefix (model_200000.ckpt) or its folder.", flag_values=values
+    )
+    flags.DEFINE_string(
+        'pam',
+        '',
+        "Checkpoint of the original's PAM (prefix or folder), for its decoder or for a "
+        '--checkpoint without the content encoder.',
+        flag_values=values,
+    )
     flags.DEFINE_string('output_dir', '', 'Folder for the results; it must not exist yet.', flag_values=values)
-    flags.DEFINE_integer('crop_w', None, 'Width of the eye boxes that the weights were trained with, in pixels of '
-                         'the face images. Required.', lower_bound=2, flag_values=values)
+    flags.DEFINE_integer(
+        'crop_w',
+        None,
+        'Width of the eye boxes that the weights were trained with, in pixels of the face images. Required.',
+        lower_bound=2,
+        flag_values=values,
+    )
     flags.DEFINE_integer('crop_h', None, 'Their height, likewise. Required.', lower_bound=2, flag_values=values)
-    flags.DEFINE_integer('img_size', 256, 'Side of the face images, in pixels. Only for a content encoder alone: a '
-                         'whole model tells it.', lower_bound=8, flag_values=values)
+    flags.DEFINE_integer(
+        'img_size',
+        256,
+        'Side of the face images, in pixels. Only for a content encoder alone: a whole model tells it.',
+        lower_bound=8,
+        flag_values=values,
+    )
 
 
 def run(values):
     require(values, 'checkpoint', 'output_dir')
     if values.crop_w is None or values.crop_h is None:
-        raise GazeError('--crop_w and --crop_h are needed: the size of the eye boxes is not in the checkpoint, and '
-                        'weights trained with another one give bad eyes. The authors used --crop_w=50 --crop_h=30 '
-                        '(paper and README) and --crop_w=60 --crop_h=40 (later scripts), on images of 256 pixels.')
-    from gaze_tf import official
+        raise GazeError(
+            '--crop_w and --crop_h are needed: the size of the eye boxes is not in the checkpoint, and '
+            'weights trained with another one give bad eyes. The authors used --crop_w=50 --crop_h=30 '
+            '(paper and README) and --crop_w=60 --crop_h=40 (later scripts), on images of 256 pixels.'
+        )
+    from gaze_tf.export import export
     from gaze_tf.folders import new_folder
-    from gaze_tf.serving import export
-    from gaze_tf.training import imported
+    from gaze_tf.original import imported, official
+
     checkpoint = official.Checkpoint(values.checkpoint, '--checkpoint')
     pam = official.Checkpoint(values.pam, '--pam') if values.pam else checkpoint
     whole = _is_whole(checkpoint, pam)
     img_size = official.image_size(checkpoint) if whole else values.img_size
     if values['img_size'].present and values.img_size != img_size:
-        raise GazeError(f'--img_size={values.img_size}, but the model in --checkpoint is for images of {img_size} '
-                        'pixels: leave the flag out.')
+        raise GazeError(
+            f'--img_size={values.img_size}, but the model in --checkpoint is for images of {img_size} '
+            'pixels: leave the flag out.'
+        )
     config = encoder = official.encoder_config(pam, img_size, values.crop_w, values.crop_h)
     with new_folder(values.output_dir) as folder:
         of_encoder, of_model = imported.write_encoder(folder / 'pam', encoder, pam), set()
@@ -68,27 +89,35 @@ def run(values):
 
 def _is_whole(checkpoint, pam):
     """Whether --checkpoint holds a whole model, not a content encoder only; raises GazeError if neither."""
-    from gaze_tf import official
+    from gaze_tf.original import official
+
     whole = checkpoint.has(*official.SERVING, *official.DISCRIMINATORS)
     if not whole and not checkpoint.has(official.CONTENT_ENCODER):
         raise checkpoint.error(f"holds none of the original's networks (scopes {', '.join(official.NETWORKS)})")
     if not whole and pam is not checkpoint:
         raise checkpoint.error('holds a content encoder only; --pam goes with a whole model in --checkpoint')
     if not pam.has(official.CONTENT_ENCODER):
-        raise pam.error('holds no content encoder (scope Gr)' + (
-            ': give the checkpoint of PAM as --pam' if pam is checkpoint else ''))
+        raise pam.error(
+            'holds no content encoder (scope Gr)'
+            + (': give the checkpoint of PAM as --pam' if pam is checkpoint else '')
+        )
     return whole
 
 
 def _fates(checkpoint, pam, of_encoder, of_model):
     """What becomes of every variable: {prefix: {name: fate}}, of --pam only if it is another checkpoint."""
-    from gaze_tf import official
+    from gaze_tf.original import official
+
     if pam is checkpoint:
         return {checkpoint.prefix: official.account(checkpoint, dict.fromkeys(of_encoder | of_model, 'used'))}
     beside = dict.fromkeys(pam.shapes.keys() - of_encoder, 'of --pam only the content encoder is used')
-    return {checkpoint.prefix: official.account(checkpoint, {**dict.fromkeys(of_encoder, 'the same in --pam, used there'),
-                                                             **dict.fromkeys(of_model, 'used')}),
-            pam.prefix: official.account(pam, {**beside, **dict.fromkeys(of_encoder, 'used')})}
+    return {
+        checkpoint.prefix: official.account(
+            checkpoint,
+            {**dict.fromkeys(of_encoder, 'the same in --pam, used there'), **dict.fromkeys(of_model, 'used')},
+        ),
+        pam.prefix: official.account(pam, {**beside, **dict.fromkeys(of_encoder, 'used')}),
+    }
 
 
 def _write_fates(path, fates):

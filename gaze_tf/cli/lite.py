@@ -3,6 +3,7 @@
 Writes the newest checkpoint of a `gaze-tf train` run, or with --pretrained the model that comes with gaze_tf, for
 TensorFlow Lite: gaze_float32.tflite, and gaze_float16.tflite of half its size. Both correct and animate one face of the model's image size; docs/serving.md says how to call them.
 """
+
 from absl import flags
 
 from gaze_tf.cli import source
@@ -18,8 +19,10 @@ def run(values):
     source.check(values)
     require(values, 'output_dir')
     import pathlib
+
+    from gaze_tf.export import export, lite
     from gaze_tf.pretrained import weights
-    from gaze_tf.serving import export, lite
+
     model = weights.load_model() if values.pretrained else export.load_model(values.checkpoint)
     lite.export(model, values.output_dir)
     for name in lite.FILES:

@@ -4,6 +4,7 @@ Each command is a module of this package with a docstring (its first line is a c
 run), `define_flags(flag_values)` and `run(flag_values)`. It is imported only when it is called, so
 that `gaze-tf --help` answers at once.
 """
+
 import importlib
 import os
 import signal
@@ -36,9 +37,11 @@ COMMANDS = {
 
 def usage():
     rows = '\n'.join(f'  {name:17}{text}' for name, text in COMMANDS.items())
-    return ('Gaze correction and gaze animation for photos of faces.\n\nusage: gaze-tf COMMAND --flags\n\n'
-            f'{rows}\n\ngaze-tf COMMAND --help lists the flags of a command; --flagfile=FILE reads flags '
-            'from a file.')
+    return (
+        'Gaze correction and gaze animation for photos of faces.\n\nusage: gaze-tf COMMAND --flags\n\n'
+        f'{rows}\n\ngaze-tf COMMAND --help lists the flags of a command; --flagfile=FILE reads flags '
+        'from a file.'
+    )
 
 
 def require(values, *names):
@@ -72,7 +75,7 @@ def main(argv=None):
         # so that being told to stop unwinds as Ctrl-C does, and leaves nothing half-written
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         # file names need not be text, and terminals need not know every letter: neither ends a command that has done its work
-        if sys.stdout is not None:      # as it is where a service closed it
+        if sys.stdout is not None:  # as it is where a service closed it
             sys.stdout.reconfigure(errors='backslashreplace')
     args = sys.argv[1:] if argv is None else list(argv)
     try:
@@ -106,8 +109,10 @@ def _run(args):
     except UnicodeEncodeError as error:
         if error.reason != 'surrogates not allowed':
             raise
-        print(f'gaze-tf {command}: {error.object[:300]!r} is not UTF-8, and TensorFlow opens no such names: choose another.',
-              file=sys.stderr)
+        print(
+            f'gaze-tf {command}: {error.object[:300]!r} is not UTF-8, and TensorFlow opens no such names: choose another.',
+            file=sys.stderr,
+        )
         return 1
     except OSError as error:
         # a name that is too long, a folder that may not be entered: whoever looks at a path may meet it

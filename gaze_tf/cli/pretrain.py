@@ -4,26 +4,32 @@ Trains the content encoder by self-supervised mirror learning (PAM), which `gaze
 again with the same --output_dir, it goes on where it was; SIGINT and SIGTERM save before they stop. A new
 run starts from the networks of --warm_start, an earlier one, where that is given.
 """
+
 from gaze_tf import config
 from gaze_tf.cli.main import require
 
 
 def define_flags(values):
-    config.define_flags(values, config.DataConfig, config.AugmentConfig, config.PamConfig, config.RunConfig,
-                        config.EncoderConfig)
+    config.define_flags(
+        values, config.DataConfig, config.AugmentConfig, config.PamConfig, config.RunConfig, config.EncoderConfig
+    )
 
 
 def run(values):
     require(values, 'data_dir', 'output_dir')
-    groups = {name: config.from_flags(config.GROUPS[name], values) for name in ('encoder', 'pam', 'data', 'augment', 'run')}
+    groups = {
+        name: config.from_flags(config.GROUPS[name], values) for name in ('encoder', 'pam', 'data', 'augment', 'run')
+    }
     # TensorFlow takes seconds to import: after the flags are known to be good
     from gaze_tf.training import checkpoints, pam_step, trainer
+
     source = groups['pam'].warm_start
     if source:
         start = checkpoints.latest(source, '--warm_start')
         encoder = checkpoints.read_config(source, 'encoder', '--warm_start')
-        groups['encoder'] = config.from_trained(config.EncoderConfig, values, encoder,
-                                                'the content encoder of --warm_start')
+        groups['encoder'] = config.from_trained(
+            config.EncoderConfig, values, encoder, 'the content encoder of --warm_start'
+        )
 
     def make_stage(xla):
         stage = pam_step.PamStep(groups['encoder'], groups['pam'], xla, groups['run'].precision)

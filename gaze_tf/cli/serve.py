@@ -6,6 +6,7 @@ tests; production is TensorFlow Serving itself, which takes the same folder.
 The folder holds a sub-folder for each version, whose name is a number. Served are the newest version that can be loaded, and
 those that --labels names. New versions are picked up while it runs; it runs until Ctrl-C or SIGTERM.
 """
+
 import math
 import os
 import re
@@ -18,24 +19,40 @@ from absl import flags
 from gaze_tf.cli.main import require
 from gaze_tf.errors import GazeError
 
-LAST_SECONDS = 3    # after which the process ends, whatever it is doing
+LAST_SECONDS = 3  # after which the process ends, whatever it is doing
 _TOLD_TO_STOP = 128 + signal.SIGTERM
 
 
 def define_flags(values):
-    flags.DEFINE_string('model', '', 'Folder with the versions of the SavedModel; `gaze-tf export '
-                                     '--pretrained` writes the one that comes with gaze_tf.', flag_values=values)
+    flags.DEFINE_string(
+        'model',
+        '',
+        'Folder with the versions of the SavedModel; `gaze-tf export '
+        '--pretrained` writes the one that comes with gaze_tf.',
+        flag_values=values,
+    )
     flags.DEFINE_string('name', 'gaze', 'Name of the model in requests.', flag_values=values)
-    flags.DEFINE_string('host', '127.0.0.1', 'Address to listen on; 0.0.0.0 lets other machines in.', flag_values=values)
-    flags.DEFINE_integer('port', 8500, 'Port of gRPC; 0: any that is free.', lower_bound=0, upper_bound=65535,
-                         flag_values=values)
-    flags.DEFINE_integer('rest_port', 8501, 'Port of REST; 0: any that is free.', lower_bound=0, upper_bound=65535,
-                         flag_values=values)
+    flags.DEFINE_string(
+        'host', '127.0.0.1', 'Address to listen on; 0.0.0.0 lets other machines in.', flag_values=values
+    )
+    flags.DEFINE_integer(
+        'port', 8500, 'Port of gRPC; 0: any that is free.', lower_bound=0, upper_bound=65535, flag_values=values
+    )
+    flags.DEFINE_integer(
+        'rest_port', 8501, 'Port of REST; 0: any that is free.', lower_bound=0, upper_bound=65535, flag_values=values
+    )
     flags.DEFINE_list('labels', [], 'Names for versions: stable:1,canary:2.', flag_values=values)
-    flags.DEFINE_float('poll_seconds', 1, 'Seconds between two looks for new versions.', lower_bound=0.01,
-                       flag_values=values)
-    flags.DEFINE_integer('max_message_mb', 64, 'Largest request, in MiB; larger ones are refused.', lower_bound=1,
-                         upper_bound=2047, flag_values=values)
+    flags.DEFINE_float(
+        'poll_seconds', 1, 'Seconds between two looks for new versions.', lower_bound=0.01, flag_values=values
+    )
+    flags.DEFINE_integer(
+        'max_message_mb',
+        64,
+        'Largest request, in MiB; larger ones are refused.',
+        lower_bound=1,
+        upper_bound=2047,
+        flag_values=values,
+    )
 
 
 def run(values):
@@ -47,15 +64,26 @@ def run(values):
     if not math.isfinite(values.poll_seconds):
         raise GazeError(f'--poll_seconds={values.poll_seconds} must be a number of seconds.')
     try:
-        from gaze_tf.serving.server.local import local_server
-        from gaze_tf.serving.server.output import say
+        from gaze_tf.server.local import local_server
+        from gaze_tf.server.output import say
     except ImportError as error:
         raise GazeError(f"Serving needs more packages ({error}): pip install 'gaze_tf[serving]'.") from error
     try:
-        with local_server(values.model, values.name, host=values.host, port=values.port, rest_port=values.rest_port,
-                          labels=labels, poll_seconds=values.poll_seconds, max_bytes=values.max_message_mb << 20) as server:
-            say(f'Serving {values.name}, {server.versions}: gRPC on {server.host}:{server.port}, REST on '
-                f'http://{server.host}:{server.rest_port}/v1/models/{values.name}', sys.stdout)
+        with local_server(
+            values.model,
+            values.name,
+            host=values.host,
+            port=values.port,
+            rest_port=values.rest_port,
+            labels=labels,
+            poll_seconds=values.poll_seconds,
+            max_bytes=values.max_message_mb << 20,
+        ) as server:
+            say(
+                f'Serving {values.name}, {server.versions}: gRPC on {server.host}:{server.port}, REST on '
+                f'http://{server.host}:{server.rest_port}/v1/models/{values.name}',
+                sys.stdout,
+            )
             try:
                 threading.Event().wait()
             finally:

@@ -1,4 +1,5 @@
 """Which weights `export` and `lite` write: the flags that name them."""
+
 from absl import flags
 
 from gaze_tf.errors import GazeError
@@ -12,7 +13,8 @@ def define_flags(values):
 def check(values):
     """Raises GazeError unless one of both was given."""
     if values.checkpoint and values.pretrained:
-        raise GazeError('--pretrained writes the model that comes with gaze_tf, --checkpoint one of your own: give one of '
-                        'both.')
+        raise GazeError(
+            '--pretrained writes the model that comes with gaze_tf, --checkpoint one of your own: give one of both.'
+        )
     if not (values.checkpoint or values.pretrained):
         raise GazeError('--checkpoint is needed, or --pretrained for the model that comes with gaze_tf.')

@@ -6,14 +6,16 @@ networks, those of an earlier run, and all flags of the model. With --lam_p abov
 --vgg_weights. Started again with the same --output_dir, it goes on where it was; SIGINT and SIGTERM save
 before they stop.
 """
+
 from gaze_tf import config
 from gaze_tf.cli.main import require
 from gaze_tf.errors import GazeError
 
 
 def define_flags(values):
-    config.define_flags(values, config.DataConfig, config.AugmentConfig, config.GanConfig, config.RunConfig,
-                        config.ModelConfig)
+    config.define_flags(
+        values, config.DataConfig, config.AugmentConfig, config.GanConfig, config.RunConfig, config.ModelConfig
+    )
 
 
 def run(values):
@@ -23,12 +25,17 @@ def run(values):
     if gan.pam_checkpoint and gan.warm_start:
         raise GazeError('--warm_start brings its own content encoder: leave out --pam_checkpoint.')
     if not (gan.pam_checkpoint or gan.warm_start):
-        raise GazeError('--pam_checkpoint is needed: run `gaze-tf pretrain` first and give its --output_dir (or an '
-                        'earlier run of this command as --warm_start).')
+        raise GazeError(
+            '--pam_checkpoint is needed: run `gaze-tf pretrain` first and give its --output_dir (or an '
+            'earlier run of this command as --warm_start).'
+        )
     if gan.lam_p and not gan.vgg_weights:
-        raise GazeError(f'--lam_p={gan.lam_p:g} needs the VGG-16 weights that --vgg_weights names (or --lam_p=0 '
-                        'to train without the perceptual loss).')
+        raise GazeError(
+            f'--lam_p={gan.lam_p:g} needs the VGG-16 weights that --vgg_weights names (or --lam_p=0 '
+            'to train without the perceptual loss).'
+        )
     from gaze_tf.training import checkpoints, gan_step, trainer
+
     if gan.warm_start:
         start = checkpoints.latest(gan.warm_start, '--warm_start')
         model = checkpoints.read_config(gan.warm_start, 'model', '--warm_start')
@@ -36,8 +43,9 @@ def run(values):
     else:
         start = checkpoints.latest(gan.pam_checkpoint, '--pam_checkpoint')
         encoder = checkpoints.read_config(gan.pam_checkpoint, 'encoder', '--pam_checkpoint')
-        groups['model'] = config.from_trained(config.ModelConfig, values, encoder,
-                                              'the content encoder of --pam_checkpoint')
+        groups['model'] = config.from_trained(
+            config.ModelConfig, values, encoder, 'the content encoder of --pam_checkpoint'
+        )
 
     def make_stage(xla):
         stage = gan_step.GanStep(groups['model'], gan, xla, groups['run'].precision)
@@ -51,6 +59,9 @@ def run(values):
             checkpoints.restore_networks(start, model=checkpoints.serving_networks(model))
         return stage
 
-    number = trainer.train(make_stage, groups, show=('d_x/rec', 'g_x/adversarial', 'g_x/reconstruction',
-                                                     'g_y/reconstruction', 'g_y/reconstruction_hat'))
+    number = trainer.train(
+        make_stage,
+        groups,
+        show=('d_x/rec', 'g_x/adversarial', 'g_x/reconstruction', 'g_y/reconstruction', 'g_y/reconstruction_hat'),
+    )
     return 128 + number if number else 0

@@ -4,6 +4,7 @@ Turns the eyes of people who look at the camera, so that they look elsewhere: by
 --input may also be a folder or a quoted pattern of photos. Faces with closed, covered, blurred or small eyes, turned heads and
 people who look past the camera are left as they are, and the output says why.
 """
+
 import sys
 
 from absl import flags
@@ -14,13 +15,25 @@ from gaze_tf.errors import GazeError
 
 
 def define_flags(values):
-    flags.DEFINE_string('input', '', "A photo, a folder or a quoted pattern ('holiday/*.jpg') of photos.", flag_values=values)
-    flags.DEFINE_string('output', '', 'The file to write, or the folder if --input is several photos.', flag_values=values)
-    flags.DEFINE_float('yaw', 0, "Degrees from the camera, positive towards the image's right; up to 25 looks best, and 40 "
-                       'is the most.', flag_values=values)
+    flags.DEFINE_string(
+        'input', '', "A photo, a folder or a quoted pattern ('holiday/*.jpg') of photos.", flag_values=values
+    )
+    flags.DEFINE_string(
+        'output', '', 'The file to write, or the folder if --input is several photos.', flag_values=values
+    )
+    flags.DEFINE_float(
+        'yaw',
+        0,
+        "Degrees from the camera, positive towards the image's right; up to 25 looks best, and 40 is the most.",
+        flag_values=values,
+    )
     flags.DEFINE_float('pitch', 0, 'Degrees from the camera, positive up; up to 20 looks best.', flag_values=values)
-    flags.DEFINE_string('faces', 'largest', 'Which faces of a photo: largest, all, or numbers by size, from 0, the largest, '
-                                            'such as 0,2.', flag_values=values)
+    flags.DEFINE_string(
+        'faces',
+        'largest',
+        'Which faces of a photo: largest, all, or numbers by size, from 0, the largest, such as 0,2.',
+        flag_values=values,
+    )
     flags.DEFINE_boolean('overwrite', False, 'Allow the output to be the input itself.', flag_values=values)
 
 
@@ -29,8 +42,10 @@ def run(values):
     if not values['yaw'].present and not values['pitch'].present:
         raise GazeError('--yaw and --pitch say where the eyes are to look: give one of them, such as --yaw=20.')
     from gaze_tf.turning.eyeball import check_angles
+
     check_angles(values.yaw, values.pitch)
     from gaze_tf.editing import inputs
+
     if inputs.is_video(values.input):
         raise GazeError(f'--input={values.input} is a video: turn takes photos.')
     one, note = inputs.is_one(values.input), ''
@@ -41,7 +56,8 @@ def run(values):
     if note:
         print(note, file=sys.stderr)
     # TensorFlow takes seconds to import: after the flags are known to be good
-    from gaze_tf.editing.mediapipe_detector import MediapipeDetector
+    from gaze_tf.inference.mediapipe_detector import MediapipeDetector
+
     detector = MediapipeDetector()
     if not one:
         return _several(values, sources, detector)
@@ -51,6 +67,7 @@ def run(values):
 
 def _several(values, sources, detector):
     from tqdm import tqdm
+
     rows = []
     for source in tqdm(sources, unit=' photos', dynamic_ncols=True):
         row = {'file': str(source.path), 'status': 'turned'}
@@ -66,6 +83,7 @@ def _several(values, sources, detector):
 def _turned(values, source, detector):
     """Writes the photo of a Source; what was done to it, as Edited."""
     from gaze_tf.turning.turn import turn_photo
+
     edited = turn_photo(source.path, values.yaw, values.pitch, detector, values.faces)
     if not edited.faces:
         raise faces.NothingEdited(f'No face was found in {source.path}; nothing was written.')

@@ -1,13 +1,31 @@
 """Random alterations of training faces: what webcams, evening light, small files and eye detectors do to photos."""
+
 import tensorflow as tf
 
 # Of what a face may need, whatever is on: an option that is added must not change what the others draw.
-_UNIFORM = ('exposure', 'gamma', 'gray', 'low_light', 'darkness', 'blur', 'sigma', 'scale_down', 'factor', 'enlarger',
-            'jpeg', 'quality', 'noise', 'level', 'shared', 'low_light_level', 'saturation')
+_UNIFORM = (
+    'exposure',
+    'gamma',
+    'gray',
+    'low_light',
+    'darkness',
+    'blur',
+    'sigma',
+    'scale_down',
+    'factor',
+    'enlarger',
+    'jpeg',
+    'quality',
+    'noise',
+    'level',
+    'shared',
+    'low_light_level',
+    'saturation',
+)
 _NORMAL = ('red', 'blue', 'left_x', 'left_y', 'right_x', 'right_y')
 
 _DISPLAY_GAMMA = 2.2
-_BLUR_RADIUS = 9        # pixels: three times the largest sigma
+_BLUR_RADIUS = 9  # pixels: three times the largest sigma
 _LUMA = 0.299, 0.587, 0.114
 
 
@@ -38,8 +56,9 @@ def augment(images, eyes, seed, config):
     if config.aug_blur:
         x = _perhaps(u['blur'] < config.aug_blur, _blur, x, 0.3 * 10 ** u['sigma'])
     if config.aug_scale_down:
-        x = _perhaps(u['scale_down'] < config.aug_scale_down, _scale_down, x, _between(1.2, 4, u['factor']),
-                     u['enlarger'] < 0.5)
+        x = _perhaps(
+            u['scale_down'] < config.aug_scale_down, _scale_down, x, _between(1.2, 4, u['factor']), u['enlarger'] < 0.5
+        )
     if config.aug_noise or config.aug_low_light:
         level = tf.where(u['noise'] < config.aug_noise, 8 * u['level'], 0)
         level += tf.where(low_light, _between(2, 6, u['low_light_level']), 0)
@@ -79,8 +98,13 @@ def _move(x, eyes, errors):
     a, b = 2 * a, 2 * (a * centre + b) - centre
     cos, sin, dx, dy, zero = tf.math.real(a), tf.math.imag(a), tf.math.real(b), tf.math.imag(b), tf.zeros([])
     return tf.raw_ops.ImageProjectiveTransformV3(
-        images=twice, transforms=tf.stack([cos, -sin, dx, sin, cos, dy, zero, zero])[None], output_shape=size,
-        fill_value=0., interpolation='BILINEAR', fill_mode='NEAREST')
+        images=twice,
+        transforms=tf.stack([cos, -sin, dx, sin, cos, dy, zero, zero])[None],
+        output_shape=size,
+        fill_value=0.0,
+        interpolation='BILINEAR',
+        fill_mode='NEAREST',
+    )
 
 
 def _light(x, u, n, low_light, config):
@@ -96,24 +120,24 @@ def _light(x, u, n, low_light, config):
         # stops count light, of which levels are a power
         log_gain += config.aug_exposure * (2 * u['exposure'] - 1) / _DISPLAY_GAMMA
     if config.aug_color:
-        log_gain += config.aug_color * tf.stack([n['red'], 0., n['blue']])
+        log_gain += config.aug_color * tf.stack([n['red'], 0.0, n['blue']])
     if config.aug_low_light:
         log_gain += tf.where(low_light, _log2(_between(0.2, 0.5, u['darkness'])), 0)
     if config.aug_exposure or config.aug_color or config.aug_low_light:
         # sensors, too, end at white
-        x = tf.minimum(x * 2 ** log_gain, 255)
+        x = tf.minimum(x * 2**log_gain, 255)
     return x
 
 
 def _log2(x):
-    return tf.math.log(x) / tf.math.log(2.)
+    return tf.math.log(x) / tf.math.log(2.0)
 
 
 def _blur(x, sigma):
     # there is no mirroring more than there is
     radius = min(_BLUR_RADIUS, x.shape[1])
     place = tf.range(-radius, radius + 1, dtype=tf.float32)
-    kernel = tf.exp(-(place / sigma) ** 2 / 2)
+    kernel = tf.exp(-((place / sigma) ** 2) / 2)
     kernel = tf.tile((kernel / tf.reduce_sum(kernel))[:, None, None, None], [1, 1, 3, 1])
     margin = [radius, radius]
     x = tf.pad(x, [[0, 0], margin, margin, [0, 0]], 'SYMMETRIC')
@@ -125,11 +149,14 @@ def _blur(x, sigma):
 def _scale_down(x, factor, smoothly):
     size = x.shape[1:3]
     small = tf.image.resize(x, tf.cast(tf.round(tf.cast(size, tf.float32) / factor), tf.int32), 'area')
-    return tf.cond(smoothly, lambda: tf.image.resize(small, size, 'bicubic'), lambda: tf.image.resize(small, size, 'bilinear'))
+    return tf.cond(
+        smoothly, lambda: tf.image.resize(small, size, 'bicubic'), lambda: tf.image.resize(small, size, 'bilinear')
+    )
 
 
 def _add_noise(x, level, shared, seed):
     """Gaussian noise of standard deviation `level`: one field for all images, and for all colours where `shared`."""
+
     def field(channels):
         return tf.broadcast_to(tf.random.stateless_normal([*x.shape[1:3], channels], seed), x.shape[1:])
 

@@ -7,6 +7,7 @@
 A row of a .txt is `name left_x left_y right_x right_y`: single spaces, pixels of that image, no
 extension in the name. "Left" is the eye with the smaller x (the subject's right eye).
 """
+
 import concurrent.futures
 import csv
 import functools
@@ -15,11 +16,11 @@ import json
 import os
 import pathlib
 import re
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import tqdm
 
-from gaze_tf.align import MEAN_EYES
+from gaze_tf.compositing.align import MEAN_EYES
 from gaze_tf.config import FRAME_EYES, eye_shares
 from gaze_tf.data import images, records
 from gaze_tf.errors import GazeError
@@ -42,17 +43,19 @@ class Face(NamedTuple):
     eyes: (left_x, left_y, right_x, right_y), float pixels of the image. where: file and line of the row. twin: file of the
     twin, which need not be there, or None where it is not asked for.
     """
+
     name: str
     path: pathlib.Path
     eyes: tuple
     where: str
     bytes: int
     mtime_ns: int
-    twin: Optional[pathlib.Path] = None
+    twin: pathlib.Path | None = None
 
 
 class Listing(NamedTuple):
     """A domain's rows: usable faces in order, number without an image, what is wrong with the rest."""
+
     faces: list
     missing: int
     problems: list
@@ -60,6 +63,7 @@ class Listing(NamedTuple):
 
 class Report(NamedTuple):
     """What `prepare` did: the finished manifest, and how many shards were written and found as they were."""
+
     manifest: records.Manifest
     written: int
     kept: int
@@ -96,11 +100,12 @@ def read_domain(data_dir, domain):
         if status is None:
             missing += 1
         else:
-            listing.faces.append(
-                Face(name, folder / f'{name}.jpg', eyes, where, status.st_size, status.st_mtime_ns))
+            listing.faces.append(Face(name, folder / f'{name}.jpg', eyes, where, status.st_size, status.st_mtime_ns))
     if missing and not listing.faces:
-        raise GazeError(f'No image found for domain {domain.upper()}: {folder} holds none of the {missing} '
-                        f'<name>.jpg that {table} names.')
+        raise GazeError(
+            f'No image found for domain {domain.upper()}: {folder} holds none of the {missing} '
+            f'<name>.jpg that {table} names.'
+        )
     return listing._replace(missing=missing)
 
 
@@ -111,8 +116,10 @@ def parse_row(line):
     except UnicodeDecodeError as error:
         raise GazeError('the row is not UTF-8 text') from error
     if len(fields) != 5:
-        raise GazeError('the row must be `name left_x left_y right_x right_y` with single spaces, '
-                        f'and has {len(fields) if line.strip() else 0} fields')
+        raise GazeError(
+            'the row must be `name left_x left_y right_x right_y` with single spaces, '
+            f'and has {len(fields) if line.strip() else 0} fields'
+        )
     name, *numbers = fields
     check_name(name)
     for number in numbers:
@@ -141,7 +148,7 @@ def usable_name(text):
     name = re.sub(r'^\.', '_', re.sub(r'\.{2,}', '.', name))
     # so that a number and an extension still make a name that file systems take
     name = name.encode('utf-8')[:_LONGEST_NAME].decode('utf-8', 'ignore') or '_'
-    return f'{name[:name.rindex(".")]}_{name[name.rindex(".") + 1:]}' if name.lower().endswith(_EXTENSIONS) else name
+    return f'{name[: name.rindex(".")]}_{name[name.rindex(".") + 1 :]}' if name.lower().endswith(_EXTENSIONS) else name
 
 
 def read_image(face, img_size, frame_eyes=MEAN_EYES):
@@ -154,11 +161,16 @@ def read_image(face, img_size, frame_eyes=MEAN_EYES):
     data, image = images.opened(face.path, ['JPEG'])
     width = image.width
     if max(face.eyes) >= width:
-        raise GazeError(f'{face.where}: the coordinate {max(face.eyes):g} lies outside the image of '
-                        f'{width}x{width} pixels')
+        raise GazeError(
+            f'{face.where}: the coordinate {max(face.eyes):g} lies outside the image of {width}x{width} pixels'
+        )
     frame = images.frame_of(width, face.eyes, img_size, frame_eyes)
-    return records.Record(images.stored(data, image, frame), tuple(frame.eyes.numpy().tolist()), face.name,
-                          _read_twin(face, width, frame) if face.twin else b'')
+    return records.Record(
+        images.stored(data, image, frame),
+        tuple(frame.eyes.numpy().tolist()),
+        face.name,
+        _read_twin(face, width, frame) if face.twin else b'',
+    )
 
 
 def _read_twin(face, width, frame):
@@ -178,11 +190,16 @@ def _with_twins(data_dir, faces):
             with open(table, newline='', encoding='utf-8') as file:
                 named = {row['name']: row['twin'] for row in csv.DictReader(file)}
         except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
-            raise GazeError(f'{table} cannot be read, or lacks a column ({error}): it must have the columns name and '
-                            'twin.') from error
+            raise GazeError(
+                f'{table} cannot be read, or lacks a column ({error}): it must have the columns name and twin.'
+            ) from error
     found = []
     for face in faces:
-        files = [named[face.name]] if named.get(face.name) else [f'twins/{face.name}{suffix}' for suffix in ('.jpg', '.png')]
+        files = (
+            [named[face.name]]
+            if named.get(face.name)
+            else [f'twins/{face.name}{suffix}' for suffix in ('.jpg', '.png')]
+        )
         paths = [table.parent / file for file in files]
         found.append(face._replace(twin=next((path for path in paths if path.is_file()), paths[0])))
     return found
@@ -233,10 +250,14 @@ def _pack(output_dir, listings, plan, read, img_size, frame_eyes, skip_bad):
     kept = len(shards)
 
     def manifest(complete):
-        return records.Manifest(img_size, complete,
-                                {domain: listing.missing for domain, listing in listings.items()},
-                                {domain: tuple(listing.problems) for domain, listing in listings.items()},
-                                tuple(shards[file] for file in plan if file in shards), frame_eyes)
+        return records.Manifest(
+            img_size,
+            complete,
+            {domain: listing.missing for domain, listing in listings.items()},
+            {domain: tuple(listing.problems) for domain, listing in listings.items()},
+            tuple(shards[file] for file in plan if file in shards),
+            frame_eyes,
+        )
 
     if (skip_bad or not problems) and _earlier(output_dir) == manifest(complete=True):
         return Report(manifest(complete=True), 0, kept)
@@ -264,6 +285,7 @@ def _pack(output_dir, listings, plan, read, img_size, frame_eyes, skip_bad):
 
 class _Planned(NamedTuple):
     """A shard that is to be there: the faces in it, and a hash of all that its contents depend on."""
+
     domain: str
     split: str
     faces: list
@@ -280,11 +302,13 @@ def _plan(listings, img_size, frame_eyes, test_sizes, shard_size):
     for domain, listing in listings.items():
         border = len(listing.faces) - test_sizes[domain]
         if border <= 0:
-            raise GazeError(f'No training rows are left for domain {domain.upper()}: it has '
-                            f'{len(listing.faces)} usable rows and '
-                            f'--test_{domain}={test_sizes[domain]} takes the last of them.')
+            raise GazeError(
+                f'No training rows are left for domain {domain.upper()}: it has '
+                f'{len(listing.faces)} usable rows and '
+                f'--test_{domain}={test_sizes[domain]} takes the last of them.'
+            )
         for split, faces in (('train', listing.faces[:border]), ('test', listing.faces[border:])):
-            pieces = [faces[start:start + shard_size] for start in range(0, len(faces), shard_size)]
+            pieces = [faces[start : start + shard_size] for start in range(0, len(faces), shard_size)]
             for index, piece in enumerate(pieces):
                 key = hashlib.sha256(json.dumps(_source(piece, img_size, frame_eyes)).encode()).hexdigest()
                 name = records.shard_name(domain, split, index, len(pieces))
@@ -318,9 +342,14 @@ def _finished(output_dir, plan, skip_bad):
     finished = {}
     for shard in earlier.shards if earlier else ():
         path = output_dir / shard.file
-        if (shard.file in plan and shard.key == plan[shard.file].key and (skip_bad or not shard.left_out)
-                and path.is_file() and path.stat().st_size == shard.bytes
-                and records.file_sha256(path) == shard.sha256):
+        if (
+            shard.file in plan
+            and shard.key == plan[shard.file].key
+            and (skip_bad or not shard.left_out)
+            and path.is_file()
+            and path.stat().st_size == shard.bytes
+            and records.file_sha256(path) == shard.sha256
+        ):
             finished[shard.file] = shard
     return finished
 
@@ -340,8 +369,10 @@ def _write_missing(output_dir, plan, there, read, skip_bad):
     """
     missing = {file: planned for file, planned in plan.items() if file not in there}
     total = sum(len(planned.faces) for planned in missing.values())
-    with concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool, \
-            tqdm.tqdm(total=total, unit=' images', disable=not total) as bar:
+    with (
+        concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
+        tqdm.tqdm(total=total, unit=' images', disable=not total) as bar,
+    ):
         for file, planned in missing.items():
             bad = []
             faces = _read_faces(planned.faces, read, pool, bar, bad, skip_bad)
@@ -350,12 +381,15 @@ def _write_missing(output_dir, plan, there, read, skip_bad):
             except _HasBadImages:
                 yield None, bad
             else:
-                yield records.Shard(file, planned.domain, planned.split, count, size, checksum, planned.key,
-                                    tuple(bad)), bad
+                yield (
+                    records.Shard(file, planned.domain, planned.split, count, size, checksum, planned.key, tuple(bad)),
+                    bad,
+                )
 
 
 def _read_faces(faces, read, pool, bar, bad, skip_bad):
     """Yields the Records that `read` makes of faces, in order; appends to `bad` what is wrong with the others."""
+
     def tried(face):
         try:
             return read(face)
@@ -363,7 +397,7 @@ def _read_faces(faces, read, pool, bar, bad, skip_bad):
             return str(error)
 
     for start in range(0, len(faces), _CHUNK):
-        for result in pool.map(tried, faces[start:start + _CHUNK]):
+        for result in pool.map(tried, faces[start : start + _CHUNK]):
             bar.update()
             if isinstance(result, records.Record):
                 yield result
@@ -378,5 +412,7 @@ def _listed(problems):
     lines = problems[:_LISTED]
     if len(problems) > _LISTED:
         lines.append(f'... and {len(problems) - _LISTED} more')
-    return GazeError('\n  '.join([f'{len(problems)} bad rows or images:', *lines])
-                     + '\nRepair them, or leave them out with --skip_bad.')
+    return GazeError(
+        '\n  '.join([f'{len(problems)} bad rows or images:', *lines])
+        + '\nRepair them, or leave them out with --skip_bad.'
+    )

@@ -1,11 +1,12 @@
 """Images of a data set in a model's frame: as they are, resized, or cut where the frame has the eyes elsewhere."""
+
 import io
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from gaze_tf import align
+from gaze_tf.compositing import align
 from gaze_tf.errors import GazeError
 
 
@@ -39,8 +40,9 @@ def frame_of(width, eyes, img_size, frame_eyes=align.MEAN_EYES):
     """
     if tuple(frame_eyes) != align.MEAN_EYES:
         return align.frame_of(eyes, (width, width), img_size, frame_eyes)
-    return align.Frame(tf.constant(_whole(width, img_size)), tf.constant(np.multiply(eyes, img_size) / width, tf.float32),
-                       img_size)
+    return align.Frame(
+        tf.constant(_whole(width, img_size)), tf.constant(np.multiply(eyes, img_size) / width, tf.float32), img_size
+    )
 
 
 def in_frame(image, frame):

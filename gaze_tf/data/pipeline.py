@@ -3,6 +3,7 @@
 Batch number n of a stream is a pure function of (seed, domain, n): a run that is resumed at step n
 sees exactly what an uninterrupted run would have seen.
 """
+
 import hashlib
 import os
 import pathlib
@@ -15,8 +16,10 @@ from gaze_tf.data import augment as augmentation
 from gaze_tf.data import records
 from gaze_tf.errors import GazeError
 
-_REPAIR = ('Run `gaze-tf prepare` again, it rewrites only damaged shards, or train with --skip_corrupt, which leaves out what '
-           'cannot be read.')
+_REPAIR = (
+    'Run `gaze-tf prepare` again, it rewrites only damaged shards, or train with --skip_corrupt, which leaves out what '
+    'cannot be read.'
+)
 # what reading raises; the last where TensorFlow's message quotes bytes of the record
 UNREADABLE = tf.errors.DataLossError, tf.errors.InvalidArgumentError, UnicodeDecodeError
 # Shards read in turn, and serialized examples (20 to 40 kB each) held to be drawn from.
@@ -32,6 +35,7 @@ class Batch(NamedTuple):
     eyes: [B, 4] float32 pixels, (left_x, left_y, right_x, right_y); left has the smaller x.
     mirrored: bool [], whether these faces are still to be mirrored (see `for_networks`).
     """
+
     image: tf.Tensor
     eyes: tf.Tensor
     mirrored: tf.Tensor = False
@@ -64,8 +68,7 @@ def mirror(batch):
     width = tf.cast(shape[-2], batch.eyes.dtype)
     # as one long image: tf.reverse is 5 times faster on 3 axes than on 4
     rows = tf.reverse(tf.reshape(batch.image, [-1, shape[-2], shape[-1]]), axis=[1])
-    return Batch(tf.reshape(rows, shape),
-                 tf.stack([width - right_x, right_y, width - left_x, left_y], axis=-1))
+    return Batch(tf.reshape(rows, shape), tf.stack([width - right_x, right_y, width - left_x, left_y], axis=-1))
 
 
 def for_networks(batch):
@@ -79,8 +82,20 @@ def for_networks(batch):
     return Batch(to_float(image), eyes)
 
 
-def train_stream(records_dir, domain, img_size, batch_size, seed, flip=True, skip_corrupt=False,
-                 start_step=0, parts=1, own=range(1), twins=False, augment=AugmentConfig()):
+def train_stream(
+    records_dir,
+    domain,
+    img_size,
+    batch_size,
+    seed,
+    flip=True,
+    skip_corrupt=False,
+    start_step=0,
+    parts=1,
+    own=range(1),
+    twins=False,
+    augment=AugmentConfig(),
+):
     """The endless stream of training batches of one domain.
 
     Each epoch goes once through all images in its own order, drawn from (seed, domain, epoch); batches
@@ -168,9 +183,9 @@ def _epoch(paths, seeds, skip_corrupt):
         return shard.ignore_errors() if skip_corrupt else shard
 
     shards = tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(paths, seeds))
-    return (shards.interleave(read_shard, cycle_length=_CYCLE_LENGTH, num_parallel_calls=tf.data.AUTOTUNE,
-                              deterministic=True)
-            .shuffle(_SHUFFLE_BUFFER, seed=record_seed, reshuffle_each_iteration=False))
+    return shards.interleave(
+        read_shard, cycle_length=_CYCLE_LENGTH, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    ).shuffle(_SHUFFLE_BUFFER, seed=record_seed, reshuffle_each_iteration=False)
 
 
 def _readable(paths, img_size, twins):
@@ -186,8 +201,11 @@ def fixed_batch(records_dir, domain, split, img_size, count, twins=False, skip_c
     Raises GazeError as `train_stream` does, and when one of them (with `skip_corrupt`: every one) cannot be read.
     """
     paths, available = _shards(records_dir, domain, split, img_size)
-    faces = (_readable(paths, img_size, twins) if skip_corrupt else
-             tf.data.TFRecordDataset(paths).map(lambda serialized: _joined(*_decode(serialized, img_size, twins))))
+    faces = (
+        _readable(paths, img_size, twins)
+        if skip_corrupt
+        else tf.data.TFRecordDataset(paths).map(lambda serialized: _joined(*_decode(serialized, img_size, twins)))
+    )
     try:
         return Batch(*faces.take(count).batch(min(count, available)).get_single_element())
     except UNREADABLE as error:
@@ -202,8 +220,11 @@ def check_contents(records_dir, known, skip_corrupt):
     manifest = records.load_manifest(records_dir)
     changed = records.changed_shards(records_dir, manifest, known)
     if changed:
-        problems = '; '.join(_damage(records_dir, shard, manifest.img_size) or
-                             f'{pathlib.Path(records_dir) / shard.file} is not the file that was written' for shard in changed)
+        problems = '; '.join(
+            _damage(records_dir, shard, manifest.img_size)
+            or f'{pathlib.Path(records_dir) / shard.file} is not the file that was written'
+            for shard in changed
+        )
         if not skip_corrupt:
             raise GazeError(f'{problems}. {_REPAIR}')
         print(f'{problems}: --skip_corrupt takes what can be read.')
@@ -223,20 +244,25 @@ def explain_corruption(records_dir, error, skip_corrupt=False):
     if not found:
         return GazeError(f'Reading {records_dir} failed, yet every record can be read now: {error}')
     if skip_corrupt:
-        return GazeError(f'Nothing is left of a domain with --skip_corrupt: {"; ".join(found)}. Run `gaze-tf prepare` again, '
-                         'it rewrites only damaged shards.')
+        return GazeError(
+            f'Nothing is left of a domain with --skip_corrupt: {"; ".join(found)}. Run `gaze-tf prepare` again, '
+            'it rewrites only damaged shards.'
+        )
     return GazeError(f'{"; ".join(found)}. {_REPAIR}')
 
 
 def _damage(records_dir, shard, img_size):
     """What is wrong with the first record of a Shard that cannot be read, in words, or None."""
+
     def decode(serialized):
         (image,), _ = _decode(serialized, img_size)
         twin = records.parse(serialized).twin
         return tf.cond(twin == '', lambda: image, lambda: _decode_image(twin, img_size))
 
     path, number = pathlib.Path(records_dir) / shard.file, 1
-    faces = tf.data.TFRecordDataset(os.fsencode(path)).map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    faces = tf.data.TFRecordDataset(os.fsencode(path)).map(
+        decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
     try:
         for _ in faces:
             number += 1
@@ -275,9 +301,11 @@ def _shards(records_dir, domain, split, img_size):
     """(paths as strings, number of records) of one domain and split; raises GazeError."""
     manifest = records.load_manifest(records_dir)
     if manifest.img_size != img_size:
-        raise GazeError(f'The images in {records_dir} are {manifest.img_size} pixels wide, not {img_size}: '
-                        f'use --img_size={manifest.img_size}, or run `gaze-tf prepare` with '
-                        f'--img_size={img_size}.')
+        raise GazeError(
+            f'The images in {records_dir} are {manifest.img_size} pixels wide, not {img_size}: '
+            f'use --img_size={manifest.img_size}, or run `gaze-tf prepare` with '
+            f'--img_size={img_size}.'
+        )
     count = manifest.count(domain, split)
     if not count:
         raise GazeError(f'{records_dir} has no {split} images of domain {domain.upper()}.')
@@ -289,16 +317,19 @@ def check_frame(records_dir, frame_eyes):
     """Raises GazeError unless eyes stand in the images of a records folder where --frame_eyes says."""
     found = records.load_manifest(records_dir).frame_eyes
     if eye_shares(found) != eye_shares(frame_eyes):
-        raise GazeError(f'The images in {records_dir} have the eyes at {found} of their side, not at {frame_eyes}: use '
-                        f'--frame_eyes={found}, or run `gaze-tf prepare` with --frame_eyes={frame_eyes}.')
+        raise GazeError(
+            f'The images in {records_dir} have the eyes at {found} of their side, not at {frame_eyes}: use '
+            f'--frame_eyes={found}, or run `gaze-tf prepare` with --frame_eyes={frame_eyes}.'
+        )
 
 
 def _check_twins(paths, skip_corrupt):
     """Raises GazeError where faces have no twins; `gaze-tf prepare` stores those of all or of none."""
     twin = tf.data.TFRecordDataset(paths[:1]).map(lambda serialized: records.parse(serialized).twin).take(1)
     if not all((twin.ignore_errors() if skip_corrupt else twin).as_numpy_iterator()):
-        raise GazeError(f'{os.fsdecode(paths[0])} has no twins, from which --lam_twin learns: run `gaze-tf prepare` with '
-                        '--twins.')
+        raise GazeError(
+            f'{os.fsdecode(paths[0])} has no twins, from which --lam_twin learns: run `gaze-tf prepare` with --twins.'
+        )
 
 
 def _derived_seed(*parts):

@@ -4,6 +4,7 @@ A records folder holds shards, `<domain>-<split>-<index>-of-<total>.tfrecord`, a
 Domain 'x' is eyes at the camera, 'y' eyes elsewhere. A shard appears under its name only when it is
 whole, and the manifest says `complete` only when every shard is there.
 """
+
 import concurrent.futures
 import dataclasses
 import hashlib
@@ -41,6 +42,7 @@ class Record(NamedTuple):
     name: the image's name in its raw folder, without extension.
     twin: JPEG bytes of the same face looking at the camera, with its eyes in the same places; empty where there is none.
     """
+
     image: bytes
     eyes: tuple
     name: str
@@ -72,6 +74,7 @@ class Shard:
     key: hash of the source rows and files that it was made from.
     left_out: what was wrong with each image that --skip_bad left out of it.
     """
+
     file: str
     domain: str
     split: str
@@ -93,6 +96,7 @@ class Manifest:
     shards: every Shard, in the order of the source rows.
     frame_eyes: where eyes stand in the images, as --frame_eyes.
     """
+
     img_size: int
     complete: bool
     missing: dict
@@ -183,13 +187,20 @@ def read_manifest(records_dir):
         shards = tuple(Shard(**{**shard, 'left_out': tuple(shard['left_out'])}) for shard in values['shards'])
         bad_rows = {domain: tuple(rows) for domain, rows in values['bad_rows'].items()}
         # earlier versions wrote no frame_eyes and had no others
-        manifest = Manifest(values['img_size'], values['complete'], values['missing'], bad_rows, shards,
-                            values.get('frame_eyes', FRAME_EYES))
+        manifest = Manifest(
+            values['img_size'],
+            values['complete'],
+            values['missing'],
+            bad_rows,
+            shards,
+            values.get('frame_eyes', FRAME_EYES),
+        )
         _check_manifest(manifest)
         return manifest
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise GazeError(f'{records_dir} has no {MANIFEST_NAME}: it is not a folder written by '
-                        '`gaze-tf prepare`.') from error
+        raise GazeError(
+            f'{records_dir} has no {MANIFEST_NAME}: it is not a folder written by `gaze-tf prepare`.'
+        ) from error
     except RecursionError as error:
         raise GazeError(f'{path} cannot be read (it is nested too deeply): run `gaze-tf prepare` again.') from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, GazeError) as error:
@@ -198,6 +209,7 @@ def read_manifest(records_dir):
 
 def _check_manifest(manifest):
     """Raises ValueError, GazeError unless every value is of its kind: manifests are edited by hand, too."""
+
     def check(fits, what):
         if not fits:
             raise ValueError(what)
@@ -212,11 +224,15 @@ def _check_manifest(manifest):
     texts = [text for rows in manifest.bad_rows.values() for text in rows]
     for shard in manifest.shards:
         fits = isinstance(shard.file, str) and _SHARD_NAME.fullmatch(shard.file)
-        check(fits and (shard.domain, shard.split) == fits.groups(),
-              f'{shard.file!r} is no shard of {shard.domain!r} {shard.split!r}')
+        check(
+            fits and (shard.domain, shard.split) == fits.groups(),
+            f'{shard.file!r} is no shard of {shard.domain!r} {shard.split!r}',
+        )
         # a record has 16 bytes around what it holds
-        check(is_number(shard.count) and is_number(shard.bytes) and 16 * shard.count <= shard.bytes,
-              f'the count or the bytes of {shard.file} cannot be')
+        check(
+            is_number(shard.count) and is_number(shard.bytes) and 16 * shard.count <= shard.bytes,
+            f'the count or the bytes of {shard.file} cannot be',
+        )
         texts += [shard.sha256, shard.key, *shard.left_out]
     check(all(isinstance(text, str) for text in texts), 'something else stands where text belongs')
     check(len({shard.file for shard in manifest.shards}) == len(manifest.shards), 'a shard is listed twice')
@@ -231,8 +247,7 @@ def load_manifest(records_dir):
     """
     manifest = read_manifest(records_dir)
     if not manifest.complete:
-        raise GazeError(f'{records_dir} is not complete: run `gaze-tf prepare` again, it does only what is '
-                        'missing.')
+        raise GazeError(f'{records_dir} is not complete: run `gaze-tf prepare` again, it does only what is missing.')
     check_sizes(records_dir, manifest)
     return manifest
 
@@ -253,6 +268,7 @@ def changed_shards(records_dir, manifest, known):
     known: {file name: [size, time of the last change in nanoseconds, checksum]}, by which files are spared that have not
     been touched since their checksum was found; what is found now goes into it. Raises GazeError where one cannot be read.
     """
+
     def state(shard):
         path = pathlib.Path(records_dir) / shard.file
         try:

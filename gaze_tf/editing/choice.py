@@ -1,9 +1,10 @@
 """Which tracks of a video are edited: chosen once in each shot, by size over its beginning, and kept to its end."""
-from gaze_tf.editing import faces as faces_lib
+
 from gaze_tf.editing.numbering import MEMORY_S
+from gaze_tf.inference import faces as faces_lib
 
 # seconds of a shot, from the first frame with a face on, over which sizes are compared, if so many frames are looked ahead
-_BEGINNING_S = 1.
+_BEGINNING_S = 1.0
 # more faces than a shot has
 _MANY = 1000
 
@@ -48,8 +49,14 @@ class Choice:
     def _hand_over(self):
         for place, track in enumerate(self._order):
             if track is not None and self._frame - self._last[track] > self._memory:
-                heir = next((k for k, other in enumerate(self._order)
-                             if other is not None and self._first[other] > self._last[track]), None)
+                heir = next(
+                    (
+                        k
+                        for k, other in enumerate(self._order)
+                        if other is not None and self._first[other] > self._last[track]
+                    ),
+                    None,
+                )
                 if heir is not None:
                     self._order[place], self._order[heir] = self._order[heir], None
 

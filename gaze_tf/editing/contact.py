@@ -1,17 +1,18 @@
 """Eyes that look at the camera for a while, which videos leave alone: those whose gaze painting would hardly move."""
+
 import numpy as np
 from scipy import ndimage
 
 # Degrees of `gaze_moved`: eyes look at the camera from below the first on until they are above the second.
-BELOW, ABOVE = 7., 8.5
+BELOW, ABOVE = 7.0, 8.5
 # seconds for which eyes must look at the camera to be left alone, and over which what is measured is averaged
-_WHILE_S, _MEAN_S = 1., 0.5
+_WHILE_S, _MEAN_S = 1.0, 0.5
 # times a second that it is measured
 RATE = 4
 AT_CAMERA = 'its eyes look at the camera'
 # Degrees to the side and up for a shift by the distance between the eyes. By 840 portraits with eyes turned by 0 to 30 degrees
 # and the model that comes with gaze_tf: shifts are seen smaller than they are, as lids and lashes do not move along.
-_DEGREES = 455., 617.
+_DEGREES = 455.0, 617.0
 # Shares of an eye box: blur (standard deviation, of its width), and what is left out at its left and right, top and bottom,
 # where there is only skin
 _BLUR, _MARGINS = 1 / 24, (1 / 6, 3 / 16)
@@ -37,10 +38,10 @@ def _shifting(before, after):
     height, width = before.shape
     before, after = (ndimage.gaussian_filter(image, _BLUR * width) for image in (before, after))
     x, y = round(_MARGINS[0] * width), round(_MARGINS[1] * height)
-    inner = np.s_[y:max(height - y, y + 1), x:max(width - x, x + 1)]
+    inner = np.s_[y : max(height - y, y + 1), x : max(width - x, x + 1)]
     down, across = np.gradient((before + after) / 2)
     rows = np.stack([across[inner].ravel(), down[inner].ravel(), (before - after)[inner].ravel()], axis=1)
-    rows = (rows - rows.mean(axis=0)) / max(before[inner].std(), 1.)
+    rows = (rows - rows.mean(axis=0)) / max(before[inner].std(), 1.0)
     return rows[:, :2], rows[:, 2]
 
 
@@ -57,7 +58,7 @@ class Contact:
         last = min(fade + mean // 2, delay)
         self.window = last - mean, last
         self._while, self._fade = max(round(_WHILE_S * fps), 1) + max(last - mean, 0), fade
-        self._below, self._share, self._known = 0, 1., False
+        self._below, self._share, self._known = 0, 1.0, False
         self.alone = False
 
     def share(self, moved):
@@ -69,7 +70,7 @@ class Contact:
         if began:
             self._share = float(not self.alone)
         step = -1 / self._fade if self.alone else 1 / self._fade
-        self._share = min(max(self._share + step, 0.), 1.)
+        self._share = min(max(self._share + step, 0.0), 1.0)
         return self._share
 
     def _know(self, degrees):

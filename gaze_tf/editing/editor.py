@@ -1,23 +1,25 @@
 """Photo in, photo out: finds faces, aligns them, has their eyes repainted and puts those back.
 
-    editor = GazeEditor.load()
-    editor.correct('photo.jpg').save('corrected.jpg')
+editor = GazeEditor.load()
+editor.correct('photo.jpg').save('corrected.jpg')
 """
+
 import pathlib
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 
-from gaze_tf.align import frame_of
+from gaze_tf.compositing import blend as blend_lib
+from gaze_tf.compositing.align import frame_of
 from gaze_tf.config import check_finite
-from gaze_tf.editing import blend as blend_lib, faces as faces_lib
-from gaze_tf.editing.covered import with_seen
 from gaze_tf.editing.following import Follower
-from gaze_tf.editing.network import Network
-from gaze_tf.editing.photo import Photo
-from gaze_tf.editing.photo_reading import MAX_PIXELS
 from gaze_tf.editing.strength import seen, strength_of
 from gaze_tf.errors import GazeError
+from gaze_tf.inference import faces as faces_lib
+from gaze_tf.inference.covered import with_seen
+from gaze_tf.inference.network import Network
+from gaze_tf.media.photo import Photo
+from gaze_tf.media.photo_reading import MAX_PIXELS
 
 # faces that the network is given at once
 BATCH = 8
@@ -32,19 +34,21 @@ class FaceReport(NamedTuple):
     face: the Face; sharpness: of its eye boxes after, as a share of that before; strength: how far its gaze was moved, from 0
     to 1: of a face that is turned not all the way.
     """
+
     index: int
     face: faces_lib.Face
     done: bool
     reason: str = ''
-    sharpness: Optional[float] = None
-    strength: float = 0.
+    sharpness: float | None = None
+    strength: float = 0.0
 
 
 class Edited(NamedTuple):
     """A corrected photo: image uint8 [H, W, 3] upright; faces: list of FaceReport; photo: the Photo it was, or None."""
+
     image: np.ndarray
     faces: list
-    photo: Optional[Photo] = None
+    photo: Photo | None = None
 
     def save(self, path, mark=False):
         """Writes it as the file that it came from was (see `Photo.save`, for mark, too); raises GazeError."""
@@ -59,11 +63,12 @@ class Work(NamedTuple):
     rgb: uint8 [H, W, 3]; reports: FaceReport of each face; frames: {index: Frame} of those to be done; cuts: {index:
     uint8 [S, S, 3]} likewise.
     """
+
     rgb: np.ndarray
     reports: list
     frames: dict
     cuts: dict
-    photo: Optional[Photo] = None
+    photo: Photo | None = None
 
 
 class GazeEditor:
@@ -84,7 +89,7 @@ class GazeEditor:
         that comes with gaze_tf. Raises GazeError."""
         return cls(Network(path), limits, detector)
 
-    def correct(self, photo, eyes=None, faces='largest', alpha=1., blend='feather'):
+    def correct(self, photo, eyes=None, faces='largest', alpha=1.0, blend='feather'):
         """A photo with eyes that look at the camera.
 
         Args:
@@ -116,21 +121,35 @@ class GazeEditor:
         alphas, order = np.unique(alphas, return_inverse=True)
         side = self.network.img_size
         if len(work.cuts) * len(alphas) * side * side > MAX_PIXELS:
-            raise GazeError(f'--frames: {len(work.cuts)} faces of {side}x{side} pixels in {len(alphas)} frames are more than '
-                            f'{MAX_PIXELS // 10 ** 6} million pixels: ask for fewer frames or faces.')
-        painted = {index: np.concatenate([
-            self.network.animate(cut[None], work.frames[index].eyes[None],
-                                 work.reports[index].strength * alphas[start:start + ALPHAS])[0]
-            for start in range(0, len(alphas), ALPHAS)]) for index, cut in work.cuts.items()}
-        frames = (self._put_back(work, {index: frames[k] for index, frames in painted.items()}, blend, (1., 1.)).image
-                  for k in order)
+            raise GazeError(
+                f'--frames: {len(work.cuts)} faces of {side}x{side} pixels in {len(alphas)} frames are more than '
+                f'{MAX_PIXELS // 10**6} million pixels: ask for fewer frames or faces.'
+            )
+        painted = {
+            index: np.concatenate(
+                [
+                    self.network.animate(
+                        cut[None],
+                        work.frames[index].eyes[None],
+                        work.reports[index].strength * alphas[start : start + ALPHAS],
+                    )[0]
+                    for start in range(0, len(alphas), ALPHAS)
+                ]
+            )
+            for index, cut in work.cuts.items()
+        }
+        frames = (
+            self._put_back(work, {index: frames[k] for index, frames in painted.items()}, blend, (1.0, 1.0)).image
+            for k in order
+        )
         return frames, work.reports
 
     @property
     def detector(self):
         """What finds faces."""
         if self._detector is None:
-            from gaze_tf.editing.mediapipe_detector import MediapipeDetector
+            from gaze_tf.inference.mediapipe_detector import MediapipeDetector
+
             self._detector = MediapipeDetector()
         return self._detector
 
@@ -156,29 +175,34 @@ class GazeEditor:
         frames = {report.index: self.frame_of(report.face, rgb) for report in reports if report.done}
         return Work(rgb, reports, frames, {index: frame.cut(rgb).numpy() for index, frame in frames.items()}, photo)
 
-    def paint(self, works, alpha=1., blend='feather'):
+    def paint(self, works, alpha=1.0, blend='feather'):
         """The Edited photos of Works, all their faces through the network a batch at a time."""
         alphas = alphas_of_eyes(alpha)
         keys = [(number, index) for number, work in enumerate(works) for index in work.cuts]
         painted = {}
         for start in range(0, len(keys), BATCH):
-            some = keys[start:start + BATCH]
+            some = keys[start : start + BATCH]
             cuts = np.stack([works[number].cuts[index] for number, index in some])
             eyes = np.stack([works[number].frames[index].eyes for number, index in some])
             strengths = np.array([works[number].reports[index].strength for number, index in some])
             painted.update(zip(some, self.repainted(cuts, eyes, strengths[:, None] * alphas)))
         # an eye with alpha 0 stays as it is
         strengths = [float(value != 0) for value in alphas]
-        return [self._put_back(work, {index: painted[number, index] for index in work.cuts}, blend, strengths)
-                for number, work in enumerate(works)]
+        return [
+            self._put_back(work, {index: painted[number, index] for index in work.cuts}, blend, strengths)
+            for number, work in enumerate(works)
+        ]
 
     def repainted(self, cuts, eyes, alphas, codes=None):
         """Faces in the model's frame, uint8 [B, S, S, 3] with eyes [B, 4], the gaze of each eye moved by its alpha of
         [B, 2]; codes: content codes to correct with instead of their own, where both alphas are 1 (see `Network.paint`)."""
         result, full = np.empty_like(cuts), (alphas == 1).all(axis=1)
         if full.any():
-            result[full] = (self.network.correct(cuts[full], eyes[full]) if codes is None else
-                            self.network.paint(cuts[full], eyes[full], [codes[k] for k in np.flatnonzero(full)]))
+            result[full] = (
+                self.network.correct(cuts[full], eyes[full])
+                if codes is None
+                else self.network.paint(cuts[full], eyes[full], [codes[k] for k in np.flatnonzero(full)])
+            )
         if not full.all():
             frames = self.network.animate(cuts[~full], eyes[~full], alphas[~full])
             for frame, own in zip(frames, eyes[~full]):
@@ -195,11 +219,17 @@ class GazeEditor:
         for index, after in painted.items():
             frame = work.frames[index]
             boxes = self.network.boxes(frame.eyes)
-            image = blend_lib.put_back(image, frame, work.cuts[index], after, boxes, blend,
-                                       [seen(reports[index].strength) * strength for strength in strengths],
-                                       in_place=image is not work.rgb)
-            reports[index] = reports[index]._replace(
-                sharpness=blend_lib.sharpness_kept(work.rgb, image, frame, boxes))
+            image = blend_lib.put_back(
+                image,
+                frame,
+                work.cuts[index],
+                after,
+                boxes,
+                blend,
+                [seen(reports[index].strength) * strength for strength in strengths],
+                in_place=image is not work.rgb,
+            )
+            reports[index] = reports[index]._replace(sharpness=blend_lib.sharpness_kept(work.rgb, image, frame, boxes))
         return Edited(image, reports, work.photo)
 
 
@@ -222,10 +252,14 @@ def chosen_faces(rgb, find, limits=faces_lib.Limits(), eyes=None, faces='largest
     else:
         found = [faces_lib.eyes_given(eyes, size)]
         chosen = {0: found[0]}
-    reasons = [faces_lib.why_not(face, limits, size) if index in chosen else faces_lib.NOT_CHOSEN
-               for index, face in enumerate(found)]
-    return [FaceReport(index, face, not reason, reason, strength=0. if reason else strength_of(face, limits))
-            for index, (face, reason) in enumerate(zip(found, reasons))]
+    reasons = [
+        faces_lib.why_not(face, limits, size) if index in chosen else faces_lib.NOT_CHOSEN
+        for index, face in enumerate(found)
+    ]
+    return [
+        FaceReport(index, face, not reason, reason, strength=0.0 if reason else strength_of(face, limits))
+        for index, (face, reason) in enumerate(zip(found, reasons))
+    ]
 
 
 def alphas_of_eyes(alpha):

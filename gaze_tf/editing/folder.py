@@ -1,4 +1,5 @@
 """Many photos in one run: read and written in the background while the network works, and reported one by one."""
+
 import collections
 import concurrent.futures
 import json
@@ -8,10 +9,10 @@ import time
 from tqdm import tqdm
 
 from gaze_tf.editing.editor import BATCH, chosen_faces
-from gaze_tf.editing.faces import gaze_aside, iris_offset
-from gaze_tf.editing.photo import Photo
 from gaze_tf.errors import GazeError
 from gaze_tf.folders import reason, write_text
+from gaze_tf.inference.faces import gaze_aside, iris_offset
+from gaze_tf.media.photo import Photo
 
 REPORT = 'report.json'
 # photos that are read ahead, and pixels that are held before the network is given what there is
@@ -24,15 +25,20 @@ _SAVE_EVERY = 10
 def face_row(report):
     """A FaceReport for JSON, with what its Face tells of the gaze: `faces.iris_offset` and, in degrees, `faces.gaze_aside`."""
     face = report.face
-    row = {'index': report.index, 'done': report.done, **face._asdict(), 'iris_offset': iris_offset(face),
-           'gaze_aside': gaze_aside(face)}
-    row.update({'reason': report.reason} if report.reason else
-               {'sharpness': report.sharpness, 'strength': report.strength})
+    row = {
+        'index': report.index,
+        'done': report.done,
+        **face._asdict(),
+        'iris_offset': iris_offset(face),
+        'gaze_aside': gaze_aside(face),
+    }
+    row.update(
+        {'reason': report.reason} if report.reason else {'sharpness': report.sharpness, 'strength': report.strength}
+    )
     return {name: _rounded(value) for name, value in row.items() if value is not None}
 
 
-def correct(editor, sources, folder, settings, faces='largest', alpha=1., blend='feather', redo=False,
-            mark=False):
+def correct(editor, sources, folder, settings, faces='largest', alpha=1.0, blend='feather', redo=False, mark=False):
     """Corrects the photos of Sources by a GazeEditor; for faces, alpha and blend see `GazeEditor.correct`, for the rest
     `save_all`."""
     return save_all(lambda todo: _edited(editor, todo, faces, alpha, blend), sources, folder, settings, redo, mark)
@@ -64,8 +70,10 @@ def save_all(edit, sources, folder, settings, redo=False, mark=False):
     report.save()
     todo = [source for source in sources if str(source.path) not in report.rows]
     written = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(1) as writer, \
-            tqdm(total=len(sources), initial=len(sources) - len(todo), unit=' photos', dynamic_ncols=True) as bar:
+    with (
+        concurrent.futures.ThreadPoolExecutor(1) as writer,
+        tqdm(total=len(sources), initial=len(sources) - len(todo), unit=' photos', dynamic_ncols=True) as bar,
+    ):
         try:
             for source, edited in edit(todo):
                 if isinstance(edited, Exception):
@@ -100,12 +108,18 @@ def measure(editor, sources, faces='largest'):
             try:
                 photo = future.result()
                 reports = measured(editor, photo.rgb, source.eyes, faces)
-            except Exception as error:      # whatever one photo does to a decoder or detector, the others are measured
+            except Exception as error:  # whatever one photo does to a decoder or detector, the others are measured
                 rows.append({'file': str(source.path), 'status': 'failed', 'error': _of_the_file(source, error)})
                 continue
             notes = {'notes': photo.notes} if photo.notes else {}
-            rows.append({'file': str(source.path), 'status': 'measured', **notes,
-                         'faces': [face_row(report) for report in reports]})
+            rows.append(
+                {
+                    'file': str(source.path),
+                    'status': 'measured',
+                    **notes,
+                    'faces': [face_row(report) for report in reports],
+                }
+            )
     return rows
 
 
@@ -122,12 +136,15 @@ def _edited(editor, sources, faces, alpha, blend):
         for source, future in _read(readers, sources):
             try:
                 work = editor.prepare(future.result(), source.eyes, faces)
-            except Exception as error:      # whatever one photo does to a decoder or detector, the others are done
+            except Exception as error:  # whatever one photo does to a decoder or detector, the others are done
                 yield source, error
                 continue
             group.append((source, work))
-            if (sum(len(work.cuts) for _, work in group) >= BATCH or len(group) >= 2 * BATCH
-                    or sum(work.rgb.size for _, work in group) >= 3 * _PIXELS):
+            if (
+                sum(len(work.cuts) for _, work in group) >= BATCH
+                or len(group) >= 2 * BATCH
+                or sum(work.rgb.size for _, work in group) >= 3 * _PIXELS
+            ):
                 yield from _painted(editor, group, alpha, blend)
                 group = []
         yield from _painted(editor, group, alpha, blend)
@@ -137,7 +154,7 @@ def _painted(editor, group, alpha, blend):
     """Yields (source, its Edited, or the exception why there is none) of a group of (source, Work)."""
     try:
         edited = editor.paint([work for _, work in group], alpha, blend)
-    except GazeError:       # of what was asked for, not of a photo
+    except GazeError:  # of what was asked for, not of a photo
         raise
     except Exception as error:
         if len(group) == 1:
@@ -194,8 +211,13 @@ class _Report:
         rows = {} if redo else self._read()
         for source in sources:
             row = rows.get(source.output.name)
-            if (row and row['status'] != 'failed' and (row['file'], row['output']) == (str(source.path), str(source.output))
-                    and 'settings' not in row and _newer(source)):
+            if (
+                row
+                and row['status'] != 'failed'
+                and (row['file'], row['output']) == (str(source.path), str(source.output))
+                and 'settings' not in row
+                and _newer(source)
+            ):
                 self.rows[str(source.path)] = {**row, 'earlier': True}
 
     def _read(self):
@@ -206,8 +228,11 @@ class _Report:
             for row in report['photos']:
                 settings = row.pop('settings', report['settings'])
                 rows[pathlib.Path(row['output']).name] = {
-                    **row, **({'settings': settings} if settings != self._settings else {}),
-                    'file': str(row['file']), 'status': str(row['status'])}
+                    **row,
+                    **({'settings': settings} if settings != self._settings else {}),
+                    'file': str(row['file']),
+                    'status': str(row['status']),
+                }
             return rows
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return {}

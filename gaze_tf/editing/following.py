@@ -1,11 +1,12 @@
 """Faces in the frames of a video: found in full once in a while, in between marked where they must have moved to."""
+
 import cmath
 import math
 
 import numpy as np
 
-from gaze_tf.editing.faces import same_eyes
 from gaze_tf.editing.tracking import is_cut, pattern_of
+from gaze_tf.inference.faces import same_eyes
 
 # How far an eye may be from where it was expected, in distances between the eyes: beyond the first its face is lost, beyond
 # the second it is marked once more, as what is marked is drawn a little towards what was expected.
@@ -28,8 +29,8 @@ class Follower:
         self._find, self._mark = find, mark
         self._most = max(round(float(fps)), 1)
         self._previous = None
-        self._followed = []     # (Face in the last frame, its eyes in the one before)
-        self._left, self._wait = 0, self._most      # frames until all faces are looked for, and between the last two times
+        self._followed = []  # (Face in the last frame, its eyes in the one before)
+        self._left, self._wait = 0, self._most  # frames until all faces are looked for, and between the last two times
 
     def __call__(self, rgb):
         pattern = pattern_of(rgb)
@@ -91,8 +92,11 @@ def _agree(followed, found):
     """Whether two Faces are one, with about the same box."""
     (low, high), (other_low, other_high) = (np.reshape(face.box, (2, 2)) @ (1, 1j) for face in (followed, found))
     side, other_side = (high - low).real, (other_high - other_low).real
-    return (same_eyes(followed, found) and abs(low + high - other_low - other_high) / 2 < _PLACE * side
-            and max(side / other_side, other_side / side) < _RATIO)
+    return (
+        same_eyes(followed, found)
+        and abs(low + high - other_low - other_high) / 2 < _PLACE * side
+        and max(side / other_side, other_side / side) < _RATIO
+    )
 
 
 def _numbers(points):

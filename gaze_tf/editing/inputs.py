@@ -1,12 +1,13 @@
 """Which files a command works on: a photo, a video, a folder or a pattern of photos, a folder in CelebAGaze's layout."""
+
 import glob
 import os
 import pathlib
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from gaze_tf.data import celebagaze
-from gaze_tf.editing.formats import PHOTOS, WRITTEN, output_name
 from gaze_tf.errors import GazeError
+from gaze_tf.media.formats import PHOTOS, WRITTEN, output_name
 
 # suffixes of results
 OUTPUTS = tuple(WRITTEN)
@@ -18,8 +19,8 @@ class Source(NamedTuple):
     written."""
 
     path: pathlib.Path
-    eyes: Optional[tuple]
-    output: Optional[pathlib.Path]
+    eyes: tuple | None
+    output: pathlib.Path | None
 
 
 def is_video(path):
@@ -65,27 +66,51 @@ def several(input, output, suffix='', domain='y', last=0, overwrite=False):
     if any(os.path.exists(pathlib.Path(input) / f'{name}.txt') for name in '01'):
         listing = celebagaze.read_domain(pathlib.Path(input), domain)
         found = [(face.path, face.eyes) for face in listing.faces[-last:]]
-        note = '' if not listing.problems else (
-            f'{len(listing.problems)} bad rows were left out, the first: {listing.problems[0]}')
+        note = (
+            ''
+            if not listing.problems
+            else (f'{len(listing.problems)} bad rows were left out, the first: {listing.problems[0]}')
+        )
         return _sources(found, output, lambda path: f'{path.stem}{suffix or path.suffix}', overwrite), note
-    found = pathlib.Path(input).iterdir() if os.path.isdir(input) else map(pathlib.Path, glob.glob(str(input), recursive=True))
+    found = (
+        pathlib.Path(input).iterdir()
+        if os.path.isdir(input)
+        else map(pathlib.Path, glob.glob(str(input), recursive=True))
+    )
     found = sorted(path for path in found if not path.name.startswith('.'))
     circles = {folder: _circle(folder) for folder in {path.parent for path in found}}
     paths = [path for path in found if os.path.isfile(path) and not circles[path.parent]]
     photos = [path for path in paths if path.suffix.lower() in PHOTOS]
     if not photos:
         raise GazeError(f'--input: there are no photos ({" ".join(PHOTOS)}) in {input}.')
-    sources = _sources([(path, None) for path in photos], output,
-                       lambda path: f'{path.stem}{suffix}' if suffix else output_name(path), overwrite)
+    sources = _sources(
+        [(path, None) for path in photos],
+        output,
+        lambda path: f'{path.stem}{suffix}' if suffix else output_name(path),
+        overwrite,
+    )
     links = [path.name for path in found if path.is_symlink() and not os.path.exists(path)]
-    return sources, '\n'.join(filter(None, [
-        _left_out(f'they do not end in {" ".join(PHOTOS)}', [path.name for path in paths if path not in photos]),
-        _left_out('these links lead nowhere', links),
-        _left_out('these links lead back to a folder above them', sorted({str(link) for link in circles.values() if link}))]))
+    return sources, '\n'.join(
+        filter(
+            None,
+            [
+                _left_out(
+                    f'they do not end in {" ".join(PHOTOS)}', [path.name for path in paths if path not in photos]
+                ),
+                _left_out('these links lead nowhere', links),
+                _left_out(
+                    'these links lead back to a folder above them',
+                    sorted({str(link) for link in circles.values() if link}),
+                ),
+            ],
+        )
+    )
 
 
 def _left_out(why, names):
-    return names and f'Left out, as {why}: {", ".join(names[:9])}' + (f' and {len(names) - 9} more' if len(names) > 9 else '')
+    return names and f'Left out, as {why}: {", ".join(names[:9])}' + (
+        f' and {len(names) - 9} more' if len(names) > 9 else ''
+    )
 
 
 def _circle(folder):
@@ -114,8 +139,10 @@ def _check_names(sources, overwrite):
         _refuse_same(source.path, source.output, overwrite)
         other = taken.setdefault(source.output, source.path)
         if other != source.path:
-            raise GazeError(f'{other} and {source.path} would both be written to {source.output}: give them other names, '
-                            'or do them one by one.')
+            raise GazeError(
+                f'{other} and {source.path} would both be written to {source.output}: give them other names, '
+                'or do them one by one.'
+            )
 
 
 def _refuse_same(path, output, overwrite):

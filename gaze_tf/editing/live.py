@@ -1,26 +1,27 @@
 """Live: the newest frame of a camera is repainted and shown at once; what comes in the meantime is dropped."""
+
 import array
 import collections
 import contextlib
 import signal
 import threading
 import time
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from gaze_tf.editing import faces as faces_lib
-from gaze_tf.editing.live_devices import QUIT
 from gaze_tf.editing.strength import share_of
 from gaze_tf.editing.tracking import Tracker
 from gaze_tf.editing.video import repaint, track
 from gaze_tf.errors import GazeError
+from gaze_tf.inference import faces as faces_lib
+from gaze_tf.media.live_devices import QUIT
 
 # seconds between two looks at whether all is to end, while no frame comes
 _LOOK_S = 0.1
 # seconds over which the rate on the screen is counted
-_RATE_S = 1.
+_RATE_S = 1.0
 _FULL = np.ones(2)
 _BAR = '{n_fmt} frames, {elapsed}{postfix}'
 
@@ -30,11 +31,12 @@ class Summary(NamedTuple):
     frame to the last; latencies: median and 95th percentile of the seconds from when a frame came to when it was shown, None
     if none was; reason: why most of the others were left alone; problem: why no more frames came, both '' if there is nothing.
     """
+
     shown: int
     repainted: int
     dropped: int
     seconds: float
-    latencies: Optional[tuple]
+    latencies: tuple | None
     reason: str
     problem: str
 
@@ -42,9 +44,11 @@ class Summary(NamedTuple):
         line = f'{self.shown} frames shown in {self.seconds:.1f} s'
         if self.latencies:
             median, most = self.latencies
-            line += (f' ({max(self.shown - 1, 0) / max(self.seconds, 1e-6):.1f} a second), {self.dropped} dropped; latency '
-                     f'{1000 * median:.0f} ms (median), {1000 * most:.0f} ms (95th percentile); eyes repainted in '
-                     f'{self.repainted}')
+            line += (
+                f' ({max(self.shown - 1, 0) / max(self.seconds, 1e-6):.1f} a second), {self.dropped} dropped; latency '
+                f'{1000 * median:.0f} ms (median), {1000 * most:.0f} ms (95th percentile); eyes repainted in '
+                f'{self.repainted}'
+            )
         return line + (f', in others mostly not, as {self.reason}' if self.reason else '')
 
 
@@ -64,15 +68,24 @@ def run(editor, source, output, faces='largest', blend='feather', smoothing=1.2,
       GazeError: no frame came, or none can be shown.
     """
     _warm_up(editor, source, blend)
-    tracker = Tracker(source.fps, smoothing, fade, lambda face: faces_lib.why_not(face, editor.limits, source.size), True,
-                      faces, lambda face: share_of(face, editor.limits), look_away, causal=True)
+    tracker = Tracker(
+        source.fps,
+        smoothing,
+        fade,
+        lambda face: faces_lib.why_not(face, editor.limits, source.size),
+        True,
+        faces,
+        lambda face: share_of(face, editor.limits),
+        look_away,
+        causal=True,
+    )
     counts, correcting = _Counts(), True
     with _noted_signals() as noted, _Newest(source) as newest, tqdm(bar_format=_BAR) as bar:
         arrivals = collections.deque()
         chunks = _found(editor, source, newest.frames(noted), tracker, arrivals)
         for complete in track(editor, chunks, tracker, _FULL):
             arrival = arrivals.popleft()
-            (frame, tracked, after), = repaint(editor, complete, _FULL, blend, arrival.number)
+            ((frame, tracked, after),) = repaint(editor, complete, _FULL, blend, arrival.number)
             text = f'{counts.now()}{"" if correcting else " (not corrected)"}'
             key = output.show(after if correcting else frame, arrival.number, text)
             counts.add(arrival, tracked)
@@ -93,7 +106,7 @@ def _warm_up(editor, source, blend):
     side = min(width, height) / 2
     corner = (width - side) / 2, (height - side) / 2
     eyes = tuple(corner[axis] + share * side for axis, share in ((0, 0.3), (1, 0.4), (0, 0.7), (1, 0.4)))
-    face = faces_lib.Face(eyes, roll=0., box=(*corner, *(low + side for low in corner)))
+    face = faces_lib.Face(eyes, roll=0.0, box=(*corner, *(low + side for low in corner)))
     editor.find(frame)
     if hasattr(editor.detector, 'mark'):
         editor.detector.mark(frame, face)
@@ -115,6 +128,7 @@ def _found(editor, source, frames, tracker, arrivals):
 
 class _Arrival(NamedTuple):
     """A frame, its number in its source, and when it came, by time.monotonic."""
+
     frame: np.ndarray
     number: int
     came: float
@@ -157,7 +171,7 @@ class _Newest:
                     self.dropped += self._newest is not None
                     self._newest = _Arrival(frame, number, time.monotonic())
                     self._changed.notify()
-        except Exception as error:      # it is the other thread's to show
+        except Exception as error:  # it is the other thread's to show
             self.problem = error
         finally:
             with self._changed:
@@ -186,8 +200,10 @@ class _Counts:
         self.repainted += repainted
         self.shown += 1
         if not repainted:
-            reason = next((each.reason for each in tracked if each.chosen), faces_lib.NOT_CHOSEN if tracked else
-                          'no face was found')
+            reason = next(
+                (each.reason for each in tracked if each.chosen),
+                faces_lib.NOT_CHOSEN if tracked else 'no face was found',
+            )
             # the figures in it differ from frame to frame
             self._reasons[reason.partition(' by ')[0]] += bool(reason)
 
@@ -202,8 +218,15 @@ class _Counts:
         """The Summary, with what a _Newest tells."""
         latencies = tuple(np.percentile(self._latencies, [50, 95]).tolist()) if self.shown else None
         reason = max(self._reasons, key=self._reasons.get, default='')
-        return Summary(self.shown, self.repainted, newest.dropped, (self._last or 0) - (self._first or 0), latencies, reason,
-                       str(newest.problem or ''))
+        return Summary(
+            self.shown,
+            self.repainted,
+            newest.dropped,
+            (self._last or 0) - (self._first or 0),
+            latencies,
+            reason,
+            str(newest.problem or ''),
+        )
 
 
 @contextlib.contextmanager

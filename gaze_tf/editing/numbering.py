@@ -1,6 +1,7 @@
 """Which face of a frame is whose: by where it should be by now, and where that leaves a doubt, by its look."""
+
 import itertools
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -8,13 +9,13 @@ from scipy.optimize import linear_sum_assignment
 # seconds that a detector may miss a face before it counts as lost
 GAP_S = 0.15
 # seconds for which a lost face is remembered
-MEMORY_S = 4.
+MEMORY_S = 4.0
 # A face goes on where no eye is farther than this from its place, in distances between the eyes; one that was not seen for
 # a second or longer, twice as far; and one that looks as it did, so far.
-REACH, _FAR = 1., 5.
+REACH, _FAR = 1.0, 5.0
 # Looks differ by 0.02 to 0.1 from frame to frame, by 0.1 to 0.2 in another light and pose, and of two people by 0.1 to 0.5:
 # how much one counts in distances between the eyes, who looks as he did, and who cannot be the same.
-_LOOK, _ALIKE, _UNLIKE = 2., 0.2, 0.4
+_LOOK, _ALIKE, _UNLIKE = 2.0, 0.2, 0.4
 # how many times as large or small as it was a face may come back
 _RESIZED = 1.6
 # seconds in which a face that is not seen loses most of its speed
@@ -27,9 +28,10 @@ _CELLS, _SAMPLES = 8, 3
 
 class _Last(NamedTuple):
     """Of a track: eyes [2, 2] where they were last seen, their speed in pixels per frame, look, frames since."""
+
     eyes: np.ndarray
     speed: np.ndarray
-    look: Optional[np.ndarray]
+    look: np.ndarray | None
     missed: int = 0
 
 
@@ -54,10 +56,15 @@ class Numbering:
         self._match(tracks, fresh, faces, looks, self._cost_near)
         self._match(tracks, list(self._last), faces, looks, self._cost_again)
         tracks = [next(self._numbers) if track is None else track for track in tracks]
-        missed = {track: last._replace(missed=last.missed + 1) for track, last in self._last.items()
-                  if track not in tracks and last.missed < MEMORY_S * self._fps}
-        self._last = {**missed, **{track: _seen(self._last.get(track), face, look)
-                                   for track, face, look in zip(tracks, faces, looks)}}
+        missed = {
+            track: last._replace(missed=last.missed + 1)
+            for track, last in self._last.items()
+            if track not in tracks and last.missed < MEMORY_S * self._fps
+        }
+        self._last = {
+            **missed,
+            **{track: _seen(self._last.get(track), face, look) for track, face, look in zip(tracks, faces, looks)},
+        }
         return tracks
 
     def _match(self, tracks, candidates, faces, looks, cost):
@@ -65,8 +72,12 @@ class Numbering:
         free = [k for k, track in enumerate(tracks) if track is None]
         candidates = [track for track in candidates if track not in tracks]
         if free and candidates:
-            costs = np.array([[cost(self._last[track], np.reshape(faces[k].eyes, (2, 2)), looks[k]) for track in candidates]
-                              for k in free])
+            costs = np.array(
+                [
+                    [cost(self._last[track], np.reshape(faces[k].eyes, (2, 2)), looks[k]) for track in candidates]
+                    for k in free
+                ]
+            )
             for row, column in zip(*linear_sum_assignment(costs)):
                 if costs[row, column] < _NEVER:
                     tracks[free[row]] = candidates[column]

@@ -1,4 +1,5 @@
 """How steady something is from frame to frame."""
+
 import numpy as np
 
 

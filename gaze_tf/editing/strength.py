@@ -3,15 +3,16 @@
 Strengths are computed as shares in [0, 1], along straight ramps; `smooth` at the end makes strengths of them. A strength is how
 far the gaze moves to the camera: eyes between are painted. Painted eyes mixed with the photo's would have two irises.
 """
+
 import functools
 
 import numpy as np
 
-from gaze_tf.editing.faces import gaze_aside
+from gaze_tf.inference.faces import gaze_aside
 
 # Whoever may look away does so once in each of these seconds, beginning in the first ones of them, for so long: it is 4 to 10
 # seconds from one glance to the next.
-_EVERY_S, _BEGINS_S, _LASTS_S = 7., (0., 3.), (0.3, 1.)
+_EVERY_S, _BEGINS_S, _LASTS_S = 7.0, (0.0, 3.0), (0.3, 1.0)
 # the share then, a strength of 0.3
 _AWAY = 0.363
 # from this strength on, nothing of the photo's own eyes is seen
@@ -26,15 +27,18 @@ def smooth(share):
 def seen(strength):
     """The share, from 0 to 1, with which painted eyes are put over the photo's own: all of it but for the weakest strengths,
     where both look much the same way."""
-    return smooth(min(strength / _SEEN, 1.))
+    return smooth(min(strength / _SEEN, 1.0))
 
 
 def share_of(face, limits):
     """The share of a Face within Limits: 1 up to all of their lower thresholds, 0 from any upper one on; what is not known of
     a face counts as straight."""
-    share = 1.
-    for value, full, most in ((face.yaw, limits.full_yaw, limits.max_yaw), (face.pitch, limits.full_pitch, limits.max_pitch),
-                              (gaze_aside(face), limits.full_gaze, limits.max_gaze)):
+    share = 1.0
+    for value, full, most in (
+        (face.yaw, limits.full_yaw, limits.max_yaw),
+        (face.pitch, limits.full_pitch, limits.max_pitch),
+        (gaze_aside(face), limits.full_gaze, limits.max_gaze),
+    ):
         if value is not None and abs(value) > min(full, most):
             share *= max(most - abs(value), 0) / (most - full) if most > full else 0
     return share
@@ -64,7 +68,7 @@ def glancing(track, seconds):
     # so that not all do it in the same seconds
     slot, within_slot = divmod(seconds + _glance(track, 0)[0] / _BEGINS_S[1] * _EVERY_S, _EVERY_S)
     start, length = _glance(track, 1 + int(slot))
-    return _AWAY if start <= within_slot < start + length else 1.
+    return _AWAY if start <= within_slot < start + length else 1.0
 
 
 @functools.lru_cache(maxsize=1000)

@@ -1,16 +1,17 @@
 """Faces of single frames become tracks, within each scene: steady eyes and codes, strengths that come and go softly."""
-from typing import NamedTuple, Optional
+
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from gaze_tf.editing.choice import Choice
 from gaze_tf.editing.contact import AT_CAMERA, RATE, Contact
-from gaze_tf.editing.faces import NOT_CHOSEN, Face
 from gaze_tf.editing.numbering import REACH, Numbering, step
 from gaze_tf.editing.strength import glancing, smooth, steady, within
+from gaze_tf.inference.faces import NOT_CHOSEN, Face
 
-_BLINK_FADE = 3     # frames
+_BLINK_FADE = 3  # frames
 # as open as eyes are in the midst of a blink, see Face.openness; of portraits 1 in 25 has narrower ones
 _NARROW = 0.2
 # Mediapipe's positions have outliers, which look like motion where the median noise is small: it counts as so much (standard
@@ -21,10 +22,11 @@ _LEAST_NOISE, _OUTLIERS = 0.001, 5
 class Found(NamedTuple):
     """A Face in a frame, with its content code, its look (see `numbering.look_of`) and the degrees by which painting moves its
     gaze (see `contact.gaze_moved`), where they are known."""
+
     face: Face
-    code: Optional[np.ndarray] = None
-    look: Optional[np.ndarray] = None
-    moved: Optional[float] = None
+    code: np.ndarray | None = None
+    look: np.ndarray | None = None
+    moved: float | None = None
 
 
 class Tracked(NamedTuple):
@@ -36,22 +38,23 @@ class Tracked(NamedTuple):
     is 0 (of a causal Tracker: or goes there), '' if it is not; chosen: whether it is one of the tracks that are edited. Of
     others the face is as it was found.
     """
+
     track: int
     face: Face
     found_eyes: tuple
     strength: float
-    code: Optional[np.ndarray]
+    code: np.ndarray | None
     reason: str = ''
     chosen: bool = True
 
 
 class _Seen(NamedTuple):
     face: Face
-    code: Optional[np.ndarray]
+    code: np.ndarray | None
     reason: str
     blink: bool
     share: float
-    moved: Optional[float]
+    moved: float | None
 
 
 class _Moment:
@@ -59,7 +62,7 @@ class _Moment:
 
     def __init__(self, frame, shot, number):
         self.frame, self.shot, self.number = frame, shot, number
-        self.seen = {}      # track → _Seen
+        self.seen = {}  # track → _Seen
 
 
 class Tracker:
@@ -73,8 +76,18 @@ class Tracker:
     may change its mind over the first second of a shot.
     """
 
-    def __init__(self, fps, window_s=1.2, fade_s=0.25, limits=lambda face: '', cuts=True, faces='all',
-                 share=lambda face: 1., look_away=False, causal=False):
+    def __init__(
+        self,
+        fps,
+        window_s=1.2,
+        fade_s=0.25,
+        limits=lambda face: '',
+        cuts=True,
+        faces='all',
+        share=lambda face: 1.0,
+        look_away=False,
+        causal=False,
+    ):
         """fps: frames per second; window_s: seconds of video that smooth eyes and codes, 0 for none; fade_s: seconds
         in which strengths go from 1 to 0, 0 for at once; limits: Face → why it is left alone, '' if it is not
         (openness may be None); cuts: whether to look for them (otherwise frames may be anything); faces: which tracks are
@@ -95,11 +108,11 @@ class Tracker:
         # frames that count for those after them; where those before are all there is, noise is told from twice as many
         self._kept = max(2 * self._half, self._fade, self._choice.beginning) if causal else self.delay
         self._skipped = 0
-        self._shares = {}       # of a causal one: track → (its share in the last frame, frames in which it may go up)
+        self._shares = {}  # of a causal one: track → (its share in the last frame, frames in which it may go up)
         self._fps, self._limits, self._cuts, self._share, self._look_away = float(fps), limits, cuts, share, look_away
-        self._contacts = {}     # track → Contact
+        self._contacts = {}  # track → Contact
         self._moments = []
-        self._next = 0      # of self._moments: the frame that is handed out next
+        self._next = 0  # of self._moments: the frame that is handed out next
         self._previous = None
 
     def skip(self, count):
@@ -133,13 +146,15 @@ class Tracker:
         narrow = face.openness is not None and min(face.openness) < _NARROW
         lids = face._replace(irises=None, seen=face.seen if narrow else None)
         blink = bool(reason and self._limits(lids)) and not self._limits(lids._replace(openness=None, seen=None))
-        return _Seen(face, code, reason, blink, 0. if reason else self._share(face), None if reason else moved)
+        return _Seen(face, code, reason, blink, 0.0 if reason else self._share(face), None if reason else moved)
 
     def _bridge(self, track):
         """Fills the gap before the newest frame, if it is one."""
         now = len(self._moments) - 1
-        last = next((k for k in range(now - 1, max(now - self._numbering.gap - 2, -1), -1) if track in self._moments[k].seen),
-                    now)
+        last = next(
+            (k for k in range(now - 1, max(now - self._numbering.gap - 2, -1), -1) if track in self._moments[k].seen),
+            now,
+        )
         before, seen = self._moments[last].seen[track], self._moments[now].seen[track]
         if step(np.reshape(before.face.eyes, (2, 2)), np.reshape(seen.face.eyes, (2, 2))) >= REACH:
             return
@@ -151,13 +166,21 @@ class Tracker:
 
     def _hand_out(self):
         moment = self._moments[self._next]
-        compared = [{track: seen.face for track, seen in other.seen.items()}
-                    for other in self._compared(moment) if other.shot == moment.shot]
+        compared = [
+            {track: seen.face for track, seen in other.seen.items()}
+            for other in self._compared(moment)
+            if other.shot == moment.shot
+        ]
         chosen = self._choice.of(moment.shot, compared)
         if self._causal:
             self._approach(chosen)
-        result = moment.frame, [self._tracked(track, self._next) if track in chosen else _left_alone(track, seen.face)
-                                for track, seen in sorted(moment.seen.items())]
+        result = (
+            moment.frame,
+            [
+                self._tracked(track, self._next) if track in chosen else _left_alone(track, seen.face)
+                for track, seen in sorted(moment.seen.items())
+            ],
+        )
         moment.frame = None
         self._contacts = {track: self._contacts[track] for track in moment.seen if track in self._contacts}
         self._next += 1
@@ -169,13 +192,13 @@ class Tracker:
     def _compared(self, moment):
         """The frames, that of a moment first, over which sizes of faces are compared."""
         if not self._causal:
-            return self._moments[self._next:self._next + self._choice.beginning]
+            return self._moments[self._next : self._next + self._choice.beginning]
         if moment.seen and moment.shot != self._begun[0]:
             self._begun = moment.shot, moment.number
         if not moment.seen or moment.number - self._begun[1] >= self._choice.beginning:
             return [moment]
         self._choice = self._begin_choice()
-        return self._moments[self._next::-1]
+        return self._moments[self._next :: -1]
 
     def _approach(self, chosen):
         """The shares of a causal one in the frame that is next: as near to what the frame says as their last ones allow."""
@@ -187,13 +210,13 @@ class Tracker:
                 self._shares = {}
         shares = {}
         for track in chosen & {*moment.seen, *self._shares}:
-            share, fade = self._shares.get(track, (0., self._fade))
+            share, fade = self._shares.get(track, (0.0, self._fade))
             seen = moment.seen.get(track)
             if seen is not None and seen.blink:
                 # eyes that have closed are seen to be so at once
-                shares[track] = 0., self._blink_fade
+                shares[track] = 0.0, self._blink_fade
                 continue
-            wanted = self._wanted(track)[-1] if seen is not None else 0.
+            wanted = self._wanted(track)[-1] if seen is not None else 0.0
             share = min(max(wanted, share - passed / self._fade), share + passed / fade)
             shares[track] = share, fade if wanted > share else self._fade
         self._shares = {track: each for track, each in shares.items() if each[0] or track in moment.seen}
@@ -206,7 +229,9 @@ class Tracker:
             around = [self._moments[k].seen[track] for k in at]
             offsets = np.array([self._moments[k].number for k in at]) - self._moments[now].number
             apart = np.hypot(face.eyes[2] - face.eyes[0], face.eyes[3] - face.eyes[1])
-            eyes = smoothed(offsets, np.array([other.face.eyes for other in around], float), self._half, _LEAST_NOISE * apart)
+            eyes = smoothed(
+                offsets, np.array([other.face.eyes for other in around], float), self._half, _LEAST_NOISE * apart
+            )
             face = face._replace(eyes=tuple(eyes.tolist()))
             code = self._mean_code(offsets, around)
         # a step each frame, also in those that are left alone for something else
@@ -219,14 +244,20 @@ class Tracker:
         """The largest share as far as eyes that look at the camera are left alone."""
         contact = self._contacts.setdefault(track, Contact(self._fps, self._fade, self.delay))
         first, last = (max(now + offset, 0) for offset in contact.window)
-        around = [moment.seen[track].moved for moment in self._moments[first:last + 1]
-                  if moment.shot == self._moments[now].shot and track in moment.seen]
+        around = [
+            moment.seen[track].moved
+            for moment in self._moments[first : last + 1]
+            if moment.shot == self._moments[now].shot and track in moment.seen
+        ]
         return contact.share([moved for moved in around if moved is not None])
 
     def _mean_code(self, offsets, around):
         """Of the faces that are fit (closed eyes have none of their own), else of all."""
-        known = [(offset, seen) for offset, seen in zip(offsets, around)
-                 if seen.code is not None and abs(offset) <= self._half]
+        known = [
+            (offset, seen)
+            for offset, seen in zip(offsets, around)
+            if seen.code is not None and abs(offset) <= self._half
+        ]
         fit = [(offset, seen) for offset, seen in known if not seen.reason] or known
         if not fit:
             return None
@@ -252,17 +283,17 @@ class Tracker:
         scene = self._scene()
         seen = [moment.seen.get(track) for moment in scene]
         fit = np.array([one is not None and not one.reason for one in seen])
-        shares = steady(np.array([one.share if one is not None else 0. for one in seen]), fit, self._fade)
+        shares = steady(np.array([one.share if one is not None else 0.0 for one in seen]), fit, self._fade)
         if self._look_away:
             shares = np.minimum(shares, [glancing(track, moment.number / self._fps) for moment in scene])
         return shares
 
 
 def _left_alone(track, face):
-    return Tracked(track, face, face.eyes, 0., None, NOT_CHOSEN, chosen=False)
+    return Tracked(track, face, face.eyes, 0.0, None, NOT_CHOSEN, chosen=False)
 
 
-def smoothed(offsets, values, half, least_noise=0.):
+def smoothed(offsets, values, half, least_noise=0.0):
     """The value at offset 0 of values [N, C] at whole offsets [N], 0 among them: a line is fitted around it.
 
     Lepski's rule: of several Gaussian windows, up to `half` frames to both sides, the widest whose fit agrees with
@@ -287,7 +318,7 @@ def smoothed(offsets, values, half, least_noise=0.):
 def _line_weights(offsets, width, half):
     """What each value counts in the value at 0 of the line fitted with Gaussian weights."""
     gaussian = np.where(abs(offsets) <= half, _gaussian(offsets, width), 0)
-    s0, s1, s2 = (np.sum(gaussian * offsets ** k) for k in range(3))
+    s0, s1, s2 = (np.sum(gaussian * offsets**k) for k in range(3))
     spread = s0 * s2 - s1 * s1
     return gaussian * (s2 - s1 * offsets) / spread if spread > 1e-9 else (offsets == 0).astype(float)
 
@@ -302,12 +333,13 @@ def _noise(values):
     A median, so that a single start or stop does not count. Of fewer than six values none can be told from motion:
     then all is noise.
     """
-    differences = np.diff(values, n=3, axis=0)      # of white noise: 1 + 9 + 9 + 1 times its variance
+    differences = np.diff(values, n=3, axis=0)  # of white noise: 1 + 9 + 9 + 1 times its variance
     return np.median(abs(differences)) / 0.6745 / np.sqrt(20) if len(differences) > 2 else 1e9
 
 
 def _between(before, after, share):
     """The Face a share of the way from one to the other; what one of them lacks is None."""
+
     def mix(a, b):
         if a is None or b is None:
             return None
@@ -324,8 +356,8 @@ def is_cut(previous, pattern):
     the scene to be seen are no cuts.
     """
     # to patterns fainter than this, in grey levels, noise and compression would give a meaning
-    faint = 4.
-    scales = [max(np.sqrt(np.mean(each ** 2)), faint) for each in (previous, pattern)]
+    faint = 4.0
+    scales = [max(np.sqrt(np.mean(each**2)), faint) for each in (previous, pattern)]
     likeness = np.mean(previous * pattern) / (scales[0] * scales[1])
     strong = max(scales) > faint
     return bool(strong and likeness < 0.5)

@@ -1,4 +1,5 @@
 """Videos: the eyes of every frame repainted, steadily. Frames stream through; only a look-ahead of them is held."""
+
 import collections
 import concurrent.futures
 import contextlib
@@ -10,15 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from gaze_tf.editing import blend as blend_lib, faces as faces_lib
+from gaze_tf.compositing import blend as blend_lib
 from gaze_tf.editing.contact import AT_CAMERA, gaze_moved
 from gaze_tf.editing.editor import alphas_of_eyes
 from gaze_tf.editing.numbering import GAP_S, look_of
 from gaze_tf.editing.strength import seen, share_of
 from gaze_tf.editing.tracking import Found, Tracker
-from gaze_tf.editing.video_files import open_video, write_video
 from gaze_tf.errors import GazeError
 from gaze_tf.folders import new_file
+from gaze_tf.inference import faces as faces_lib
+from gaze_tf.media.video_files import open_video, write_video
 
 # frames whose faces go through the network together
 _CHUNK = 8
@@ -28,8 +30,25 @@ _WAITING, _CHUNK_BYTES = 1_200_000_000, 200_000_000
 SMALLEST = 0.06
 # tracks that a summary names
 _NAMED = 10
-COLUMNS = ('frame', 'seconds', 'track', 'left_x', 'left_y', 'right_x', 'right_y', 'yaw', 'pitch', 'roll', 'left_openness',
-           'right_openness', 'iris_along', 'iris_up', 'gaze_aside', 'strength', 'reason')
+COLUMNS = (
+    'frame',
+    'seconds',
+    'track',
+    'left_x',
+    'left_y',
+    'right_x',
+    'right_y',
+    'yaw',
+    'pitch',
+    'roll',
+    'left_openness',
+    'right_openness',
+    'iris_along',
+    'iris_up',
+    'gaze_aside',
+    'strength',
+    'reason',
+)
 
 
 class Summary(NamedTuple):
@@ -39,6 +58,7 @@ class Summary(NamedTuple):
     [(track that was chosen, the second in which it was first seen)]; done: what was done in those frames; at_camera: times that
     a face was left alone as its eyes look at the camera.
     """
+
     frames: int
     repainted: int
     found_jitter: float
@@ -54,16 +74,29 @@ class Summary(NamedTuple):
         if self.at_camera:
             line += f', left alone in {self.at_camera} as they look at the camera (--always: are repainted)'
         if self.found_jitter is not None:
-            line += (f'; eye positions jitter by {self.found_jitter:.2f} pixels as found, {self.used_jitter:.2f} as used')
+            line += f'; eye positions jitter by {self.found_jitter:.2f} pixels as found, {self.used_jitter:.2f} as used'
         if self.chosen:
-            line += '; chosen: track ' + ', '.join(f'{track} (from second {start:.1f} on)'
-                                                   for track, start in self.chosen[:_NAMED])
+            line += '; chosen: track ' + ', '.join(
+                f'{track} (from second {start:.1f} on)' for track, start in self.chosen[:_NAMED]
+            )
             line += f' and {len(self.chosen) - _NAMED} more' if len(self.chosen) > _NAMED else ''
         return '\n'.join([line, *self.notes])
 
 
-def correct(editor, source, report=None, faces='largest', alpha=1., blend='feather', smoothing=1.2, fade=0.25, cuts=True,
-            mark=False, look_away=False, always=False):
+def correct(
+    editor,
+    source,
+    report=None,
+    faces='largest',
+    alpha=1.0,
+    blend='feather',
+    smoothing=1.2,
+    fade=0.25,
+    cuts=True,
+    mark=False,
+    look_away=False,
+    always=False,
+):
     """Corrects a video, with its sound.
 
     Args:
@@ -90,19 +123,26 @@ def correct(editor, source, report=None, faces='largest', alpha=1., blend='feath
         given = source.eyes and faces_lib.eyes_given(source.eyes, size)
         tracker, note = _tracker(editor, video.info, given, faces, smoothing, fade, cuts, look_away)
         tally = _Tally(video, write_row)
-        with write_video(source.output, size, fps, audio_from=source.path, mark=mark) as out, \
-                tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar:
+        with (
+            write_video(source.output, size, fps, audio_from=source.path, mark=mark) as out,
+            tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar,
+        ):
             # frames are read, looked through, painted and written at the same time
-            painted = _ahead(_painted(editor, track(editor, _ahead(_found(editor, video, given)), tracker, alphas, always),
-                                      alphas, blend))
+            painted = _ahead(
+                _painted(
+                    editor, track(editor, _ahead(_found(editor, video, given)), tracker, alphas, always), alphas, blend
+                )
+            )
             with contextlib.closing(painted):
                 for _, tracked, after in itertools.chain.from_iterable(painted):
                     out.write(after)
                     tally.add(tracked)
                     bar.update()
             if not tally.edited and not tally.at_camera:
-                raise GazeError(f'In none of the {tally.number} frames of {source.path} could a face be edited '
-                                f'({tally.why_none()}); nothing was written.')
+                raise GazeError(
+                    f'In none of the {tally.number} frames of {source.path} could a face be edited '
+                    f'({tally.why_none()}); nothing was written.'
+                )
             return tally.summary([*out.notes, note])
 
 
@@ -130,8 +170,16 @@ def measure(editor, source, report=None, faces='largest', smoothing=1.2, fade=0.
 def _tracker(editor, info, given, faces, smoothing, fade, cuts, look_away):
     """(Tracker of a video with this Info, a sentence for the user or '')."""
     smoothing, fade, note = _within_memory(info.size, info.fps, smoothing, fade)
-    return Tracker(info.fps, smoothing, fade, lambda face: faces_lib.why_not(face, editor.limits, info.size), cuts,
-                   'all' if given else faces, lambda face: share_of(face, editor.limits), look_away), note
+    return Tracker(
+        info.fps,
+        smoothing,
+        fade,
+        lambda face: faces_lib.why_not(face, editor.limits, info.size),
+        cuts,
+        'all' if given else faces,
+        lambda face: share_of(face, editor.limits),
+        look_away,
+    ), note
 
 
 class _Tally:
@@ -169,8 +217,15 @@ class _Tally:
         notes = tuple(filter(None, [self._video.info.note, *self._video.notes, *notes]))
         for sentence in [*notes, *filter(None, [self._video.problem])]:
             self._write_row([''] * (len(COLUMNS) - 1) + [sentence])
-        return Summary(self.number, self.edited, *self._jitters.of_all(), notes, self._video.problem,
-                       list(self._chosen.items()), at_camera=self.at_camera)
+        return Summary(
+            self.number,
+            self.edited,
+            *self._jitters.of_all(),
+            notes,
+            self._video.problem,
+            list(self._chosen.items()),
+            at_camera=self.at_camera,
+        )
 
 
 def _measured(each):
@@ -180,8 +235,13 @@ def _measured(each):
     as_found = face._replace(eyes=each.found_eyes)
     shares = [*(face.openness or (None, None)), *(faces_lib.iris_offset(as_found) or (None, None))]
     values = [(value, 2) for value in (*face.eyes, face.yaw, face.pitch, face.roll)] + [(value, 3) for value in shares]
-    return [each.track, *('' if value is None else f'{value:.{digits}f}'
-                          for value, digits in [*values, (faces_lib.gaze_aside(as_found), 1)])]
+    return [
+        each.track,
+        *(
+            '' if value is None else f'{value:.{digits}f}'
+            for value, digits in [*values, (faces_lib.gaze_aside(as_found), 1)]
+        ),
+    ]
 
 
 def _within_memory(size, fps, smoothing, fade):
@@ -189,9 +249,14 @@ def _within_memory(size, fps, smoothing, fade):
     most = max(_WAITING / float(3 * size[0] * size[1] * fps) - GAP_S, 0)
     if max(smoothing / 2, fade) <= most:
         return smoothing, fade, ''
-    return min(smoothing, 2 * most), min(fade, most), (
-        f'As its frames are large or many, positions are smoothed over {min(smoothing, 2 * most):.2g} seconds and changes '
-        f'fade in {min(fade, most):.2g}.')
+    return (
+        min(smoothing, 2 * most),
+        min(fade, most),
+        (
+            f'As its frames are large or many, positions are smoothed over {min(smoothing, 2 * most):.2g} seconds and changes '
+            f'fade in {min(fade, most):.2g}.'
+        ),
+    )
 
 
 def _read(video):
@@ -228,11 +293,21 @@ def track(editor, chunks, tracker, alphas, always=True):
     most, number = 1, 0
     for chunk in chunks:
         most = max(most, len(chunk))
-        looked = iter(_looked(editor, chunk, [(k % tracker.code_every == 0 and (alphas == 1).all(),
-                                               not always and k % tracker.moved_every == 0)
-                                              for k in range(number, number + len(chunk))]))
-        yield [done for rgb, faces in chunk for done in tracker.push(
-            rgb, [Found(face, look=look_of(rgb, face), **next(looked)) for face in faces])]
+        looked = iter(
+            _looked(
+                editor,
+                chunk,
+                [
+                    (k % tracker.code_every == 0 and (alphas == 1).all(), not always and k % tracker.moved_every == 0)
+                    for k in range(number, number + len(chunk))
+                ],
+            )
+        )
+        yield [
+            done
+            for rgb, faces in chunk
+            for done in tracker.push(rgb, [Found(face, look=look_of(rgb, face), **next(looked)) for face in faces])
+        ]
         number += len(chunk)
     rest = tracker.finish()
     while rest:
@@ -273,18 +348,24 @@ def _painted(editor, chunks, alphas, blend):
 
 def repaint(editor, chunk, alphas, blend, number):
     """(frame, [Tracked], frame with repainted eyes) of a chunk; `number`: of its first frame."""
-    work = [(k, each.strength, each.code, editor.frame_of(each.face, rgb))
-            for k, (rgb, tracked) in enumerate(chunk) for each in tracked if each.strength > 0 and alphas.any()]
+    work = [
+        (k, each.strength, each.code, editor.frame_of(each.face, rgb))
+        for k, (rgb, tracked) in enumerate(chunk)
+        for each in tracked
+        if each.strength > 0 and alphas.any()
+    ]
     results = [rgb for rgb, _ in chunk]
     if work:
         cuts = np.stack([frame.cut(chunk[k][0]).numpy() for k, _, _, frame in work])
         moved = np.array([strength for _, strength, _, _ in work])[:, None] * alphas
-        painted = editor.repainted(cuts, np.stack([frame.eyes for *_, frame in work]), moved,
-                                   [code for _, _, code, _ in work])
+        painted = editor.repainted(
+            cuts, np.stack([frame.eyes for *_, frame in work]), moved, [code for _, _, code, _ in work]
+        )
         for (k, strength, _, frame), cut, after in zip(work, cuts, painted):
             strengths = [seen(strength) * (value != 0) for value in alphas]
-            results[k] = blend_lib.put_back(results[k], frame, cut, after, editor.network.boxes(frame.eyes), blend,
-                                            strengths, seed=number + k)
+            results[k] = blend_lib.put_back(
+                results[k], frame, cut, after, editor.network.boxes(frame.eyes), blend, strengths, seed=number + k
+            )
     return [(rgb, tracked, after) for (rgb, tracked), after in zip(chunk, results)]
 
 

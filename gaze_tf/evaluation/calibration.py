@@ -4,18 +4,20 @@ How far an iris stands off, less the offset of the same head at the camera, is p
 the eyes to that of yaw, across to that of pitch. Both factors are fitted to the held-out faces as they came, by least
 squares through zero, without faces that lie far off the line; inverted, they give degrees of whatever was painted.
 """
+
 from typing import NamedTuple
 
 import numpy as np
 
 MIN_FACES = 10
-_FAR = 3 * 1.4826       # median absolute residuals: three standard deviations of normal ones
+_FAR = 3 * 1.4826  # median absolute residuals: three standard deviations of normal ones
 _ROUNDS = 3
 _AXES = {'along': 'true_yaw', 'up': 'true_pitch'}
 
 
 class Fit(NamedTuple):
     """slope: eye widths for a sine of 1. r2: share of the offsets' variance, over all faces, that the line explains."""
+
     slope: float
     r2: float
 
@@ -32,8 +34,10 @@ def why_not(rows):
     for axis in _AXES:
         sines, offsets = _pairs(rows, axis)
         if len(sines) < MIN_FACES:
-            return (f'it takes {MIN_FACES} faces that are found before, after and in their pictures at the camera, and there '
-                    f'are {len(sines)}')
+            return (
+                f'it takes {MIN_FACES} faces that are found before, after and in their pictures at the camera, and there '
+                f'are {len(sines)}'
+            )
         if not sines @ offsets > 0:
             return f'the offsets {axis} the eyes do not follow the true angles'
     return ''
@@ -68,4 +72,4 @@ def _fit(sines, offsets):
         # (where all lie on the line, rounding alone is no distance)
         near = away <= _FAR * np.median(away) + 1e-9
     total = np.sum((offsets - offsets.mean()) ** 2)
-    return Fit(float(slope), float(1 - np.sum(away ** 2) / total) if total else float('nan'))
+    return Fit(float(slope), float(1 - np.sum(away**2) / total) if total else float('nan'))

@@ -1,4 +1,5 @@
 """Which faces a report shows, and their pictures: input, corrected and twin with eyes enlarged; animations by frames."""
+
 from typing import NamedTuple
 
 import numpy as np
@@ -6,19 +7,22 @@ from PIL import Image, ImageDraw
 
 from gaze_tf.evaluation.evaluate import ALPHAS, batch_of
 
-CASES = 6           # of each kind
+CASES = 6  # of each kind
 STRIPS = 6
 # by what faces are ranked: the first of these that was measured, with its unit
-RANKED_BY = (('angle_after', 'estimated degrees to the camera after correction'),
-             ('l1_twin', 'mean difference to the twin inside the boxes, in grey levels'),
-             ('l1_boxes', 'mean difference of the animation with alpha 0 to the input, in grey levels'))
-EYE_MARGIN = 4      # pixels around an eye box that are shown with it
+RANKED_BY = (
+    ('angle_after', 'estimated degrees to the camera after correction'),
+    ('l1_twin', 'mean difference to the twin inside the boxes, in grey levels'),
+    ('l1_boxes', 'mean difference of the animation with alpha 0 to the input, in grey levels'),
+)
+EYE_MARGIN = 4  # pixels around an eye box that are shown with it
 _FACE_PX, _EYE_PX, _GAP, _HEADER = 220, 150, 4, 18
 _STRIP_EYE_PX = 104
 
 
 class Cases(NamedTuple):
     """Names of faces of Y to show, the best and the worst first."""
+
     best: list
     worst: list
     random: list
@@ -43,7 +47,7 @@ def draw(network, samples, cases, rows, folder, batch_size=16):
     names = list(dict.fromkeys(cases.best + cases.worst + cases.random))
     shown, strips = {}, {}
     for start in range(0, len(names), batch_size):
-        part = names[start:start + batch_size]
+        part = names[start : start + batch_size]
         batch = batch_of(network, samples.read('y', part))
         corrected = network.correct(batch.images, batch.eyes)
         for n, name in enumerate(part):
@@ -52,7 +56,7 @@ def draw(network, samples, cases, rows, folder, batch_size=16):
             _case(batch.images[n], corrected[n], twin, batch.boxes[n]).save(folder / shown[name])
     drawn = cases.random[:STRIPS]
     for start in range(0, len(drawn), batch_size):
-        part = drawn[start:start + batch_size]
+        part = drawn[start : start + batch_size]
         batch = batch_of(network, samples.read('y', part))
         frames = network.animate(batch.images, batch.eyes, ALPHAS)
         for n, name in enumerate(part):
@@ -102,5 +106,6 @@ def enlarged_eye(picture, box, limit):
     around = max(x0 - EYE_MARGIN, 0), max(y0 - EYE_MARGIN, 0), min(x1 + EYE_MARGIN, size), min(y1 + EYE_MARGIN, size)
     width, height = around[2] - around[0], around[3] - around[1]
     scale = min(limit[0] / width, limit[1] / height)
-    return Image.fromarray(picture).resize((max(int(width * scale), 1), max(int(height * scale), 1)),
-                                           Image.Resampling.BICUBIC, around)
+    return Image.fromarray(picture).resize(
+        (max(int(width * scale), 1), max(int(height * scale), 1)), Image.Resampling.BICUBIC, around
+    )

@@ -3,6 +3,7 @@
 Colours are sRGB in 0..255. CIEDE2000 (Sharma, Wu, Dalal 2005, "The CIEDE2000 Color-Difference Formula") is
 scikit-image's, for D65 and the 2° observer: about 1 is just noticeable, different people's irises are about 15 apart.
 """
+
 import numpy as np
 from scipy import ndimage
 
@@ -13,12 +14,13 @@ RADII, ANGLES = 8, 48
 # how far the iris stands above (positive) or below the middle of the eye, in iris radii, when a lid covers that half of
 # it: looking at the camera it stands 0 to 0.5 above
 RAISED, LOWERED = 0.5, -0.3
-FRAME = 0.15        # width of the frame of a box, of its sides
+FRAME = 0.15  # width of the frame of a box, of its sides
 
 
 def delta_e(rgb_a, rgb_b):
     """CIEDE2000 between sRGB colours [..., 3] in 0..255 (uint8 or float) → float64 [...]."""
     from skimage import color
+
     lab_a, lab_b = (color.rgb2lab(np.asarray(rgb, np.float64) / 255) for rgb in (rgb_a, rgb_b))
     return color.deltaE_ciede2000(lab_a, lab_b)
 
@@ -31,18 +33,24 @@ def iris_colour(image, centre, radius, eye=None):
     a lid over less than half of the ring counts. An iris that is raised or lowered far from `eye` is covered by that
     lid: then only the half of the ring that is turned to the other lid is taken. Without `eye` it is the whole ring.
     """
-    radii = np.sqrt(np.linspace(RING[0] ** 2, RING[1] ** 2, RADII))     # as many samples for each part of the area
-    angles = (np.arange(ANGLES) + 0.5) * 2 * np.pi / ANGLES             # 0..pi: below the centre
+    radii = np.sqrt(np.linspace(RING[0] ** 2, RING[1] ** 2, RADII))  # as many samples for each part of the area
+    angles = (np.arange(ANGLES) + 0.5) * 2 * np.pi / ANGLES  # 0..pi: below the centre
     rise = 0 if eye is None else (eye[1] - centre[1]) / radius
     if rise > RAISED:
-        angles = angles[:ANGLES // 2]
+        angles = angles[: ANGLES // 2]
     elif rise < LOWERED:
-        angles = angles[ANGLES // 2:]
-    places = [centre[1] + radius * np.outer(radii, np.sin(angles)).ravel(),
-              centre[0] + radius * np.outer(radii, np.cos(angles)).ravel()]
+        angles = angles[ANGLES // 2 :]
+    places = [
+        centre[1] + radius * np.outer(radii, np.sin(angles)).ravel(),
+        centre[0] + radius * np.outer(radii, np.cos(angles)).ravel(),
+    ]
     image = np.asarray(image, np.float64)
-    return np.array([np.median(ndimage.map_coordinates(image[..., channel], places, order=1, mode='nearest'))
-                     for channel in range(3)])
+    return np.array(
+        [
+            np.median(ndimage.map_coordinates(image[..., channel], places, order=1, mode='nearest'))
+            for channel in range(3)
+        ]
+    )
 
 
 def skin_colour(image, box):

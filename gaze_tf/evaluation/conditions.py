@@ -1,11 +1,12 @@
 """Photos as they come: held-out faces that are altered before a model sees them, and what it makes of them.
 
-    grey       without colours
-    blur1.5    blurred by a Gaussian of sigma 1.5 pixels of the model's frame
-    blur3      the same of 3
-    dark       a third of the light
-    noise      noise of sigma 8 grey levels, the same each time for a face and its twin
+grey       without colours
+blur1.5    blurred by a Gaussian of sigma 1.5 pixels of the model's frame
+blur3      the same of 3
+dark       a third of the light
+noise      noise of sigma 8 grey levels, the same each time for a face and its twin
 """
+
 import hashlib
 
 import numpy as np
@@ -16,10 +17,10 @@ from gaze_tf.data.images import in_frame
 from gaze_tf.evaluation import iris_offset, pixels
 
 NAMES = ('grey', 'blur1.5', 'blur3', 'dark', 'noise')
-SHARP = 0.6, 1.4        # a share of the input's sharpness within which eyes look like the rest of the picture
-TINTED = 2              # levels between the channels of a grey picture beyond which it has a colour
+SHARP = 0.6, 1.4  # a share of the input's sharpness within which eyes look like the rest of the picture
+TINTED = 2  # levels between the channels of a grey picture beyond which it has a colour
 _GREY = np.array([0.299, 0.587, 0.114])
-_NOISE = 8.
+_NOISE = 8.0
 
 
 def alter(photo, condition, scale, name):
@@ -66,11 +67,17 @@ def _altered(sample, condition):
     """The Sample with its pictures altered in the data set's image, then cut."""
     scale = float(sample.frame.scale)
     if sample.photo is None:
-        image, twin = (picture if picture is None else alter(picture, condition, scale, sample.name)
-                       for picture in (sample.image, sample.twin))
+        image, twin = (
+            picture if picture is None else alter(picture, condition, scale, sample.name)
+            for picture in (sample.image, sample.twin)
+        )
         return sample._replace(image=image, twin=twin)
-    photo, twin_photo = (picture if picture is None else alter(picture, condition, scale, sample.name)
-                         for picture in (sample.photo, sample.twin_photo))
-    image, twin = (picture if picture is None else np.array(in_frame(Image.fromarray(picture), sample.frame))
-                   for picture in (photo, twin_photo))
+    photo, twin_photo = (
+        picture if picture is None else alter(picture, condition, scale, sample.name)
+        for picture in (sample.photo, sample.twin_photo)
+    )
+    image, twin = (
+        picture if picture is None else np.array(in_frame(Image.fromarray(picture), sample.frame))
+        for picture in (photo, twin_photo)
+    )
     return sample._replace(image=image, twin=twin, photo=photo, twin_photo=twin_photo)

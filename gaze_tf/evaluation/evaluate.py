@@ -6,6 +6,7 @@ skin colour, and how sharp corrected eyes are. Of Y also the correction: content
 the irises, and the differences to the twin, the picture of the same face looking at the camera. By a detector, which knows
 photos, iris offsets (people.py) and degrees (calibration.py); and all that matters of it under conditions (conditions.py).
 """
+
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,10 +16,10 @@ from tqdm import tqdm
 from gaze_tf.data.images import shows_all
 from gaze_tf.evaluation import calibration, colour, conditions, gaze, people, pixels
 
-ALPHAS = (-0.25, 0., 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1., 1.25)
+ALPHAS = (-0.25, 0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0, 1.25)
 # those between the gaze as it was and the camera
 WITHIN = tuple(n for n, alpha in enumerate(ALPHAS) if 0 <= alpha <= 1)
-EYE_PX = 64     # side to which eye boxes are resampled for LPIPS and Inception
+EYE_PX = 64  # side to which eye boxes are resampled for LPIPS and Inception
 
 
 class Tools(NamedTuple):
@@ -27,6 +28,7 @@ class Tools(NamedTuple):
     estimator: gaze.GazeEstimator, for faces with truth. lpips: lpips.Lpips. inception: inception.Inception.
     detector: editing.mediapipe_detector.MediapipeDetector, for iris offsets. conditions: some of conditions.NAMES.
     """
+
     estimator: Any = None
     lpips: Any = None
     inception: Any = None
@@ -39,6 +41,7 @@ class Measured(NamedTuple):
 
     features: {'x', 'y', 'corrected'} → {'faces': [N, 2048], 'eyes': [2N, 2048]}, or empty.
     """
+
     rows: list
     codes: Any
     features: dict
@@ -46,6 +49,7 @@ class Measured(NamedTuple):
 
 class Batch(NamedTuple):
     """Faces as arrays: images and twins uint8 [B, S, S, 3], eyes float32 [B, 4], boxes [B, 2, 4] (x0, y0, x1, y1)."""
+
     samples: list
     images: np.ndarray
     eyes: np.ndarray
@@ -57,8 +61,13 @@ def batch_of(network, samples):
     """The Batch of a list of Samples for a Network."""
     eyes = np.stack([sample.eyes for sample in samples])
     twins = np.stack([sample.twin for sample in samples]) if samples[0].twin is not None else None
-    return Batch(samples, np.stack([sample.image for sample in samples]), eyes,
-                 np.stack([network.boxes(own) for own in eyes]), twins)
+    return Batch(
+        samples,
+        np.stack([sample.image for sample in samples]),
+        eyes,
+        np.stack([network.boxes(own) for own in eyes]),
+        twins,
+    )
 
 
 def measure(network, samples, tools=Tools(), batch_size=16):
@@ -74,17 +83,26 @@ def measure(network, samples, tools=Tools(), batch_size=16):
                 if tools.inception:
                     pictures = {'x': {'x': batch.images}, 'y': {'y': batch.images, 'corrected': corrected}}[domain]
                     for name, images in pictures.items():
-                        _add_features(features.setdefault(name, {'faces': [], 'eyes': []}), tools.inception, images, batch)
+                        _add_features(
+                            features.setdefault(name, {'faces': [], 'eyes': []}), tools.inception, images, batch
+                        )
                 bar.update(len(part))
     calibration.add_degrees([row for row in rows if row['domain'] == 'y'])
-    features = {name: {kind: np.concatenate(parts) for kind, parts in kinds.items()} for name, kinds in features.items()}
+    features = {
+        name: {kind: np.concatenate(parts) for kind, parts in kinds.items()} for name, kinds in features.items()
+    }
     return Measured(rows, np.stack(codes) if codes else None, features)
 
 
 def _measure_x(network, batch, tools):
     corrected = network.correct(batch.images, batch.eyes)
-    columns = [_names(batch), _reconstruction(batch, corrected, tools.lpips), _outside(batch, corrected[:, None]),
-               _skin(batch, corrected), _sharpness(batch, corrected)]
+    columns = [
+        _names(batch),
+        _reconstruction(batch, corrected, tools.lpips),
+        _outside(batch, corrected[:, None]),
+        _skin(batch, corrected),
+        _sharpness(batch, corrected),
+    ]
     if tools.detector:
         columns.append(people.offsets_x(batch, corrected, tools.detector))
     return corrected, _rows(columns), []
@@ -94,9 +112,14 @@ def _measure_y(network, batch, tools):
     corrected = network.correct(batch.images, batch.eyes)
     frames = network.animate(batch.images, batch.eyes, ALPHAS)
     codes, content = _content(network, batch, corrected)
-    columns = [_names(batch), _reconstruction(batch, frames[:, ALPHAS.index(0)], tools.lpips),
-               _outside(batch, np.concatenate([corrected[:, None], frames], axis=1)), _skin(batch, corrected),
-               _sharpness(batch, corrected), content]
+    columns = [
+        _names(batch),
+        _reconstruction(batch, frames[:, ALPHAS.index(0)], tools.lpips),
+        _outside(batch, np.concatenate([corrected[:, None], frames], axis=1)),
+        _skin(batch, corrected),
+        _sharpness(batch, corrected),
+        content,
+    ]
     if batch.twins is not None:
         columns += [_truth(batch), _irises(batch, corrected), _to_twin(batch, corrected)]
         if tools.estimator:
@@ -123,8 +146,9 @@ def _reconstruction(batch, rebuilt, lpips):
         whole = lpips(batch.images, rebuilt)
         # of both eyes of each face
         eyes = np.reshape(lpips(eye_crops(batch.images, batch.boxes), eye_crops(rebuilt, batch.boxes)), [-1, 2]).mean(1)
-        found = [{**own, 'lpips_eyes': float(eye), 'lpips_image': float(face)}
-                 for own, eye, face in zip(found, eyes, whole)]
+        found = [
+            {**own, 'lpips_eyes': float(eye), 'lpips_image': float(face)} for own, eye, face in zip(found, eyes, whole)
+        ]
     return found
 
 
@@ -140,8 +164,10 @@ def _outside(batch, frames):
 
 
 def _skin(batch, corrected):
-    return [{'skin_de': _skin_difference(before, after, boxes)}
-            for before, after, boxes in zip(batch.images, corrected, batch.boxes)]
+    return [
+        {'skin_de': _skin_difference(before, after, boxes)}
+        for before, after, boxes in zip(batch.images, corrected, batch.boxes)
+    ]
 
 
 def _skin_difference(a, b, boxes):
@@ -171,9 +197,15 @@ def _content(network, batch, corrected):
 
 
 def _truth(batch):
-    return [{'identity': sample.truth.identity, 'true_yaw': float(sample.truth.gaze[0]),
-             'true_pitch': float(sample.truth.gaze[1]), 'true_angle': float(gaze.angle(sample.truth.gaze))}
-            for sample in batch.samples]
+    return [
+        {
+            'identity': sample.truth.identity,
+            'true_yaw': float(sample.truth.gaze[0]),
+            'true_pitch': float(sample.truth.gaze[1]),
+            'true_angle': float(gaze.angle(sample.truth.gaze)),
+        }
+        for sample in batch.samples
+    ]
 
 
 def _irises(batch, corrected):
@@ -181,13 +213,21 @@ def _irises(batch, corrected):
     found = []
     for sample, after in zip(batch.samples, corrected):
         truth, eyes = sample.truth, np.reshape(sample.eyes, (2, 2))
-        before, out, twin = (np.stack([colour.iris_colour(picture, centre, truth.radius, eye)
-                                       for centre, eye in zip(centres, eyes)])
-                             for picture, centres in ((sample.image, truth.iris), (after, truth.twin_iris),
-                                                      (sample.twin, truth.twin_iris)))
-        found.append({'iris_de': float(np.mean(colour.delta_e(before, out))),
-                      'iris_de_twin': float(np.mean(colour.delta_e(twin, out))),
-                      'iris_de_floor': float(np.mean(colour.delta_e(before, twin)))})
+        before, out, twin = (
+            np.stack([colour.iris_colour(picture, centre, truth.radius, eye) for centre, eye in zip(centres, eyes)])
+            for picture, centres in (
+                (sample.image, truth.iris),
+                (after, truth.twin_iris),
+                (sample.twin, truth.twin_iris),
+            )
+        )
+        found.append(
+            {
+                'iris_de': float(np.mean(colour.delta_e(before, out))),
+                'iris_de_twin': float(np.mean(colour.delta_e(twin, out))),
+                'iris_de_floor': float(np.mean(colour.delta_e(before, twin))),
+            }
+        )
     return found
 
 
@@ -208,9 +248,16 @@ def _gazes(batch, corrected, estimator):
     before, after = (_estimated(batch, pictures, estimator) for pictures in (batch.images, corrected))
     twin = _estimated(batch, batch.twins, estimator, twins=True)
     true = np.stack([sample.truth.gaze for sample in batch.samples])
-    columns = {'before_yaw': before[:, 0], 'before_pitch': before[:, 1], 'after_yaw': after[:, 0],
-               'after_pitch': after[:, 1], 'angle_before': gaze.angle(before), 'angle_after': gaze.angle(after),
-               'angle_twin': gaze.angle(twin), 'estimator_error_input': gaze.between(before, true)}
+    columns = {
+        'before_yaw': before[:, 0],
+        'before_pitch': before[:, 1],
+        'after_yaw': after[:, 0],
+        'after_pitch': after[:, 1],
+        'angle_before': gaze.angle(before),
+        'angle_after': gaze.angle(after),
+        'angle_twin': gaze.angle(twin),
+        'estimator_error_input': gaze.between(before, true),
+    }
     return _by_face(columns)
 
 
@@ -222,13 +269,21 @@ def _animation(batch, frames, estimator):
     true = np.stack([sample.truth.gaze for sample in batch.samples])
     intended = (1 - np.array(ALPHAS))[None, :, None] * true[:, None]
     within = list(WITHIN)
-    columns = {'rank_correlation': [gaze.rank_correlation(np.array(ALPHAS)[within], found[n, within], true[n])
-                                    for n in range(count)]}
+    columns = {
+        'rank_correlation': [
+            gaze.rank_correlation(np.array(ALPHAS)[within], found[n, within], true[n]) for n in range(count)
+        ]
+    }
     progress = np.stack([gaze.progress(found[n], true[n]) for n in range(count)])
     error = gaze.between(found, intended)
     for k, alpha in enumerate(ALPHAS):
-        columns.update({f'angle@{alpha:g}': gaze.angle(found[:, k]), f'progress@{alpha:g}': progress[:, k],
-                        f'error@{alpha:g}': error[:, k]})
+        columns.update(
+            {
+                f'angle@{alpha:g}': gaze.angle(found[:, k]),
+                f'progress@{alpha:g}': progress[:, k],
+                f'error@{alpha:g}': error[:, k],
+            }
+        )
     return _by_face(columns)
 
 
@@ -240,11 +295,14 @@ def _estimated(batch, pictures, estimator, twins=False):
     """
     if all(sample.photo is None or shows_all(sample.frame, len(sample.photo)) for sample in batch.samples):
         return estimator(pictures, batch.eyes)
-    photos = [sample.twin_photo if twins and sample.photo is not None else sample.in_photo(picture, boxes)
-              for sample, picture, boxes in zip(batch.samples, pictures, batch.boxes)]
+    photos = [
+        sample.twin_photo if twins and sample.photo is not None else sample.in_photo(picture, boxes)
+        for sample, picture, boxes in zip(batch.samples, pictures, batch.boxes)
+    ]
     # one by one: they may have different sizes
-    return np.concatenate([estimator(photo[None], sample.eyes_in_photo[None])
-                           for sample, photo in zip(batch.samples, photos)])
+    return np.concatenate(
+        [estimator(photo[None], sample.eyes_in_photo[None]) for sample, photo in zip(batch.samples, photos)]
+    )
 
 
 def _by_face(columns):
@@ -255,8 +313,13 @@ def _by_face(columns):
 def eye_crops(images, boxes):
     """Both eye boxes of each image, resampled (bicubic): uint8 [2B, 64, 64, 3], left and right in turn."""
     # cut out first: a resampled part of a picture has a share of what surrounds it
-    return np.stack([np.array(Image.fromarray(image[y0:y1, x0:x1]).resize((EYE_PX, EYE_PX), Image.Resampling.BICUBIC))
-                     for image, own in zip(images, boxes) for x0, y0, x1, y1 in own])
+    return np.stack(
+        [
+            np.array(Image.fromarray(image[y0:y1, x0:x1]).resize((EYE_PX, EYE_PX), Image.Resampling.BICUBIC))
+            for image, own in zip(images, boxes)
+            for x0, y0, x1, y1 in own
+        ]
+    )
 
 
 def _add_features(kinds, inception, images, batch):

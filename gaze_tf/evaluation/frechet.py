@@ -7,6 +7,7 @@ FID is biased: of fewer images it comes out larger, so compare values of equally
 the covariance of 2,048 features has not even full rank; with a few hundred FID says little, and KID, which is not
 biased, is the one to read.
 """
+
 import numpy as np
 
 from gaze_tf.errors import GazeError
@@ -26,7 +27,7 @@ def fid(features_a, features_b):
     a, b = _checked(features_a, features_b)
     means = a.mean(axis=0) - b.mean(axis=0)
     a, b = ((x - x.mean(axis=0)) / np.sqrt(len(x) - 1) for x in (a, b))
-    spread = np.sum(a ** 2) + np.sum(b ** 2)
+    spread = np.sum(a**2) + np.sum(b**2)
     # of many images, the triangular factor stands for them: RᵀR = AᵀA
     a, b = (np.linalg.qr(x, mode='r') if len(x) > x.shape[1] else x for x in (a, b))
     root = np.linalg.svd(a @ b.T, compute_uv=False).sum()
@@ -43,7 +44,7 @@ def kid(features_a, features_b, seed):
     a, b = _checked(features_a, features_b)
     size = min(SUBSET_SIZE, len(a), len(b))
     rng = np.random.default_rng(seed)
-    number = 1 if size == len(a) == len(b) else SUBSETS     # all the same otherwise
+    number = 1 if size == len(a) == len(b) else SUBSETS  # all the same otherwise
     values = [_mmd(*(x[rng.choice(len(x), size, replace=False)] for x in (a, b))) for _ in range(number)]
     return float(np.mean(values)), float(np.std(values))
 

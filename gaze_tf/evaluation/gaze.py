@@ -1,7 +1,7 @@
 """Where rendered faces look: a small network that reads yaw and pitch off both eyes, and measures of gazes.
 
 Yaw is positive towards larger image x, pitch positive upwards, both in degrees and in the frame of the head, as in
-truth.csv of tools/synthetic_faces.py; (0, 0) looks at the camera. tools/train_gaze_estimator.py trains the network, on
+truth.csv of gaze_tf/synthetic/faces.py; (0, 0) looks at the camera. tools/train_gaze_estimator.py trains the network, on
 renderings alone: of photographs it knows nothing.
 
 Its error can hardly be below about 1.2 degrees: where irises rest differs from person to person, up and down by more than
@@ -9,6 +9,7 @@ the lids tell. Somebody who knew the exact places of irises and lids would still
 It is no judge of pictures: eyes that are wiped out have no direction, and it gives some pitch and no yaw. That is 16
 degrees from the camera on average, but sideways it is straight ahead.
 """
+
 import hashlib
 import io
 import json
@@ -21,9 +22,9 @@ from scipy import stats
 from gaze_tf.errors import GazeError, first_line
 
 FORMAT = 1
-CROP = (72 / 256, 48 / 256)     # of an eye, width and height as a share of the image's side: its box and a margin
-INPUT = (48, 32)                # what a crop is resampled to, pixels
-_MOVED = 1e-3                   # degrees; the estimator's answers to equal images differ less, and others far more
+CROP = (72 / 256, 48 / 256)  # of an eye, width and height as a share of the image's side: its box and a margin
+INPUT = (48, 32)  # what a crop is resampled to, pixels
+_MOVED = 1e-3  # degrees; the estimator's answers to equal images differ less, and others far more
 
 
 class GazeEstimator:
@@ -49,8 +50,10 @@ class GazeEstimator:
             return cls(weights, about['error'], about['recipe'], hashlib.sha256(content).hexdigest())
         except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             why = getattr(error, 'strerror', None) or first_line(error)
-            raise GazeError(f'{path} cannot be used as a gaze estimator ({why}): '
-                            '`python tools/train_gaze_estimator.py --output=FILE` makes one.') from error
+            raise GazeError(
+                f'{path} cannot be used as a gaze estimator ({why}): '
+                '`python -m tools.train_gaze_estimator --output=FILE` makes one.'
+            ) from error
 
     def __init__(self, weights, error, recipe, fingerprint):
         """From the weights of `network`, in its order; ValueError if they are of other shapes."""
@@ -73,7 +76,9 @@ class GazeEstimator:
         # cut outside the graph: TensorFlow's optimiser complains of crop_and_resize at unknown sizes
         return self._estimate(*crops(images, eyes), slope(eyes)).numpy()
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *INPUT[::-1], 3])] * 2 + [tf.TensorSpec([None, 1])], autograph=False)
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, *INPUT[::-1], 3])] * 2 + [tf.TensorSpec([None, 1])], autograph=False
+    )
     def _estimate(self, left, right, tilt):
         return self._network([left, right, tilt], training=False)
 
@@ -166,7 +171,7 @@ def rank_correlation(alphas, track, start):
     """
     done = progress(track, start)
     if np.ptp(done) * angle(start) < _MOVED:
-        return 0.
+        return 0.0
     if np.isnan(done).any() or len(np.unique(alphas)) < 2:
         return float('nan')
     return float(stats.spearmanr(alphas, done).statistic)

@@ -3,6 +3,7 @@
 Other Inception networks (of Keras, torchvision or slim) give other numbers. The file is not part of this package and is
 never downloaded by it: WEIGHTS.
 """
+
 import pathlib
 
 import tensorflow as tf
@@ -13,7 +14,9 @@ from gaze_tf.errors import GazeError, first_line
 # name: (where it is, its SHA-256, which is not found)
 WEIGHTS = {
     'classify_image_graph_def.pb': (
-        'in http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz', None),
+        'in http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz',
+        None,
+    )
 }
 # after decoding the JPEG and before the graph's own preprocessing; and the mean over the last feature maps, as in the
 # reference code of FID (Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule …")
@@ -35,8 +38,9 @@ class Inception:
             # the images take the place of the decoded JPEG: all shapes are then found anew, for any number of images
             self._images = tf.compat.v1.placeholder(tf.float32, [None, None, None, 3])
             try:
-                self._features, = tf.graph_util.import_graph_def(definition, {f'{INPUT}:0': self._images},
-                                                                 [f'{OUTPUT}:0'], name='')
+                (self._features,) = tf.graph_util.import_graph_def(
+                    definition, {f'{INPUT}:0': self._images}, [f'{OUTPUT}:0'], name=''
+                )
             except (ValueError, TypeError, tf.errors.OpError) as error:
                 raise _wrong(path, first_line(error)) from error
         if self._features.shape.as_list()[1:] != [1, 1, SIZE]:

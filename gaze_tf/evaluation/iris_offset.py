@@ -11,9 +11,10 @@ camera the offsets were (0.000, 0.039) on average, with standard deviations of 0
 A head that is turned moves the irises in their openings, too: its offset is not zero when it looks at the camera. Where the
 same photo is there at the camera (a twin), the difference of both offsets is free of the head's turn and of the person.
 """
+
 import numpy as np
 
-from gaze_tf.editing import faces as faces_lib
+from gaze_tf.inference import faces as faces_lib
 
 
 def offset(detector, image, eyes=None):

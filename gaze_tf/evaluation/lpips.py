@@ -2,6 +2,7 @@
 
 It takes two files of weights, which are not part of this package and are never downloaded by it: WEIGHTS.
 """
+
 import numpy as np
 import tensorflow as tf
 
@@ -12,19 +13,25 @@ from gaze_tf.evaluation import torch_files
 WEIGHTS = {
     'alexnet-owt-7be5be79.pth': (
         'https://download.pytorch.org/models/alexnet-owt-7be5be79.pth',
-        '7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02'),
+        '7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02',
+    ),
     'alex.pth': (
         'lpips/weights/v0.1/alex.pth in the package lpips 0.1.4 (pip download lpips==0.1.4 --no-deps, then unzip)',
-        'df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0'),
+        'df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0',
+    ),
 }
-SMALLEST = 31       # pixels: a shorter side leaves AlexNet's third layer nothing to see
+SMALLEST = 31  # pixels: a shorter side leaves AlexNet's third layer nothing to see
 # what v0.1 takes from images in [-1, 1], and what it divides by: ImageNet's means and deviations
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 # AlexNet's convolutions: name, shape (outputs, inputs, height, width), stride, padding, maximum over 3 x 3 before it
-LAYERS = (('features.0', (64, 3, 11, 11), 4, 2, False), ('features.3', (192, 64, 5, 5), 1, 2, True),
-          ('features.6', (384, 192, 3, 3), 1, 1, True), ('features.8', (256, 384, 3, 3), 1, 1, False),
-          ('features.10', (256, 256, 3, 3), 1, 1, False))
+LAYERS = (
+    ('features.0', (64, 3, 11, 11), 4, 2, False),
+    ('features.3', (192, 64, 5, 5), 1, 2, True),
+    ('features.6', (384, 192, 3, 3), 1, 1, True),
+    ('features.8', (256, 384, 3, 3), 1, 1, False),
+    ('features.10', (256, 256, 3, 3), 1, 1, False),
+)
 
 
 class Lpips:
@@ -39,15 +46,25 @@ class Lpips:
             kernel = _value(backbone, f'{name}.weight', shape, backbone_path)
             bias = _value(backbone, f'{name}.bias', shape[:1], backbone_path)
             share = _value(linear, f'lin{index}.model.1.weight', (1, shape[0], 1, 1), linear_path)
-            self._layers.append((tf.constant(kernel.transpose(2, 3, 1, 0)), tf.constant(bias), stride, padding, pool,
-                                 tf.constant(share.reshape(-1))))
+            self._layers.append(
+                (
+                    tf.constant(kernel.transpose(2, 3, 1, 0)),
+                    tf.constant(bias),
+                    stride,
+                    padding,
+                    pool,
+                    tf.constant(share.reshape(-1)),
+                )
+            )
 
     def __call__(self, images_a, images_b):
         """images: RGB [B, H, W, 3] in 0..255, uint8 or float, at least 31 pixels a side (resize smaller ones, and say
         so beside the value: it depends on the size). Raises GazeError if they are smaller."""
         if min(images_a.shape[1:3]) < SMALLEST:
-            raise GazeError(f'LPIPS needs images of at least {SMALLEST} x {SMALLEST} pixels: enlarge those of '
-                            f'{images_a.shape[2]} x {images_a.shape[1]} pixels first.')
+            raise GazeError(
+                f'LPIPS needs images of at least {SMALLEST} x {SMALLEST} pixels: enlarge those of '
+                f'{images_a.shape[2]} x {images_a.shape[1]} pixels first.'
+            )
         a, b = ((tf.cast(images, tf.float32) / 127.5 - 1 - SHIFT) / SCALE for images in (images_a, images_b))
         total = 0.0
         for kernel, bias, stride, padding, pool, share in self._layers:
@@ -72,6 +89,8 @@ def _value(weights, name, shape, path):
     """weights[name]; raises GazeError, which names the file, if it is missing or of another shape."""
     if name not in weights or weights[name].shape != shape:
         found = list(weights[name].shape) if name in weights else 'none'
-        raise GazeError(f'{path} is no file of these weights: {name} of shape {list(shape)} is expected, and there is '
-                        f'{found}; give {" or ".join(WEIGHTS)}.')
+        raise GazeError(
+            f'{path} is no file of these weights: {name} of shape {list(shape)} is expected, and there is '
+            f'{found}; give {" or ".join(WEIGHTS)}.'
+        )
     return np.ascontiguousarray(weights[name])

@@ -1,4 +1,5 @@
 """index.html of a report: plain HTML and CSS, without scripts or requests to anywhere else."""
+
 import html
 import json
 
@@ -14,10 +15,14 @@ figure { margin: 0 0 1.2em; } figcaption { color: #555; font-size: 14px; } img {
 .plots { display: flex; flex-wrap: wrap; gap: 1em; } .plots figure { flex: 1 1 480px; }
 pre { background: #f5f5f5; padding: 1em; overflow-x: auto; font-size: 13px; } code { overflow-wrap: anywhere; }
 """
-_ANGLES = ('Angles are in degrees between the gaze and the direction to the camera, as a small network trained on real '
-           'renderings reads them off the eyes; its own error is beside them. ')
-_ABOUT = ('Inside the boxes: the two eye boxes that the model repaints. Everything is in <a href="report.json">report.json</a>, every face '
-          'in <a href="per_image.csv">per_image.csv</a>.')
+_ANGLES = (
+    'Angles are in degrees between the gaze and the direction to the camera, as a small network trained on real '
+    'renderings reads them off the eyes; its own error is beside them. '
+)
+_ABOUT = (
+    'Inside the boxes: the two eye boxes that the model repaints. Everything is in <a href="report.json">report.json</a>, every face '
+    'in <a href="per_image.csv">per_image.csv</a>.'
+)
 
 
 def page(report, rows, chosen, drawn, plots):
@@ -29,9 +34,12 @@ def page(report, rows, chosen, drawn, plots):
     shown, strips = drawn
     names = report['data']['samples']
     kind = 'with known angles' if report['data']['rendered'] else 'photos'
-    parts = [f'<h1>Gaze correction, measured</h1><p>Held-out faces ({kind}): {len(names["x"])} of domain X, '
-             f'{len(names["y"])} of domain Y; {_text(report["run"]["date"])}.</p>'
-             f'<p>{_ANGLES if report["estimator"] else ""}{_ABOUT}</p>', _results(report)]
+    parts = [
+        f'<h1>Gaze correction, measured</h1><p>Held-out faces ({kind}): {len(names["x"])} of domain X, '
+        f'{len(names["y"])} of domain Y; {_text(report["run"]["date"])}.</p>'
+        f'<p>{_ANGLES if report["estimator"] else ""}{_ABOUT}</p>',
+        _results(report),
+    ]
     if report['estimator']:
         parts.append(f'<p>{_own_error(report)}</p>')
     for title, blocks in (('By direction of the true gaze', 'by_direction'), ('By size of the true angle', 'by_size')):
@@ -44,12 +52,17 @@ def page(report, rows, chosen, drawn, plots):
     for title, faces in (('Best', chosen.best), ('Worst', chosen.worst)):
         parts.append(f'<h2>{title} cases</h2><p>By {_text(chosen.ranked_by)}.</p>' + _cases(faces, shown, rows))
     parts.append('<h2>Random cases</h2>' + _cases(chosen.random, shown, rows))
-    parts.append('<h2>Animations</h2><p>The random cases by frames; alpha 0 is the gaze as it was, 1 at the camera.</p>'
-                 + ''.join(_figure(file, name) for name, file in strips.items()))
+    parts.append(
+        '<h2>Animations</h2><p>The random cases by frames; alpha 0 is the gaze as it was, 1 at the camera.</p>'
+        + ''.join(_figure(file, name) for name, file in strips.items())
+    )
     parts.append('<h2>What this rests on</h2>' + _rests_on(report))
-    return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-            f'content="width=device-width"><title>gaze-tf evaluate</title><style>{_STYLE}</style></head>\n<body>\n'
-            + '\n'.join(parts) + '\n</body></html>\n')
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        f'content="width=device-width"><title>gaze-tf evaluate</title><style>{_STYLE}</style></head>\n<body>\n'
+        + '\n'.join(parts)
+        + '\n</body></html>\n'
+    )
 
 
 def _text(value):
@@ -57,10 +70,14 @@ def _text(value):
 
 
 def _results(report):
-    rows = [[_cell(what, ''), *(_cell(cell) for cell in numbers), _cell(unit, '')]
-            for what, *numbers, unit in table.lines(report)]
-    rows += [[_cell(line['what'], ''), '<td class="none" colspan="3">not computed</td>', _cell(line['why'], '')]
-             for line in report['not_computed']]
+    rows = [
+        [_cell(what, ''), *(_cell(cell) for cell in numbers), _cell(unit, '')]
+        for what, *numbers, unit in table.lines(report)
+    ]
+    rows += [
+        [_cell(line['what'], ''), '<td class="none" colspan="3">not computed</td>', _cell(line['why'], '')]
+        for line in report['not_computed']
+    ]
     return _table(table.HEADER, rows)
 
 
@@ -79,22 +96,51 @@ def _three(values):
 
 def _own_error(report):
     error = report['estimator']['own_error']
-    own = ', '.join(f'{_text(name)} {value:.2f}' if isinstance(value, float) else f'{_text(name)} {_text(value)}'
-                    for name, value in error.items() if isinstance(value, (int, float)))
-    return f'The gaze estimator\'s own error in degrees, on renderings of people it was not trained on: {own}.'
+    own = ', '.join(
+        f'{_text(name)} {value:.2f}' if isinstance(value, float) else f'{_text(name)} {_text(value)}'
+        for name, value in error.items()
+        if isinstance(value, (int, float))
+    )
+    return f"The gaze estimator's own error in degrees, on renderings of people it was not trained on: {own}."
 
 
 def _groups(groups):
-    rows = [[_cell(name, ''), _cell(group['before']['faces']), *_three(group['before']), *_three(group['after']),
-             _cell(table.number(group['ratio'], 3)), _cell(table.share(group['smaller']))] for name, group in groups.items()]
-    header = ('', 'faces', 'before: mean', 'median', 'p90', 'after: mean', 'median', 'p90', 'ratio of means', 'smaller, %')
+    rows = [
+        [
+            _cell(name, ''),
+            _cell(group['before']['faces']),
+            *_three(group['before']),
+            *_three(group['after']),
+            _cell(table.number(group['ratio'], 3)),
+            _cell(table.share(group['smaller'])),
+        ]
+        for name, group in groups.items()
+    ]
+    header = (
+        '',
+        'faces',
+        'before: mean',
+        'median',
+        'p90',
+        'after: mean',
+        'median',
+        'p90',
+        'ratio of means',
+        'smaller, %',
+    )
     return _table(header, rows)
 
 
 def _alphas(alphas):
-    rows = [[_cell(alpha), _cell(table.number(found['intended_angle']['mean'])),
-             _cell(table.number(found['achieved_angle']['mean'])), *_three(found['error'])]
-            for alpha, found in alphas.items()]
+    rows = [
+        [
+            _cell(alpha),
+            _cell(table.number(found['intended_angle']['mean'])),
+            _cell(table.number(found['achieved_angle']['mean'])),
+            *_three(found['error']),
+        ]
+        for alpha, found in alphas.items()
+    ]
     header = 'alpha', 'intended angle, mean', 'achieved angle, mean', 'between both gazes: mean', 'median', 'p90'
     return _table(header, rows)
 
@@ -106,16 +152,20 @@ def _cases(names, shown, rows):
 def _caption(row):
     text = row['name']
     if 'angle_after' in row:
-        text += (f': true angle {row["true_angle"]:.1f}°, estimated {row["angle_before"]:.1f}° before and '
-                 f'{row["angle_after"]:.1f}° after ({row["angle_twin"]:.1f}° at the camera)')
+        text += (
+            f': true angle {row["true_angle"]:.1f}°, estimated {row["angle_before"]:.1f}° before and '
+            f'{row["angle_after"]:.1f}° after ({row["angle_twin"]:.1f}° at the camera)'
+        )
     if 'l1_twin' in row:
         text += f'; difference to the twin {row["l1_twin"]:.1f} grey levels, iris ΔE {row["iris_de"]:.1f}'
     return text
 
 
 def _figure(file, caption):
-    return (f'<figure><img src="images/{_text(file)}" alt="{_text(caption)}"><figcaption>{_text(caption)}</figcaption>'
-            '</figure>\n')
+    return (
+        f'<figure><img src="images/{_text(file)}" alt="{_text(caption)}"><figcaption>{_text(caption)}</figcaption>'
+        '</figure>\n'
+    )
 
 
 def _rests_on(report):
@@ -133,5 +183,7 @@ def _rests_on(report):
     machine, run = report['machine'], report['run']
     lines.append(('machine', f'{machine["cpu"]}, {machine["cores"]} cores; this took {run["seconds"]} seconds'))
     rows = ''.join(f'<tr><td>{_text(name)}</td><td><code>{_text(value)}</code></td></tr>' for name, value in lines)
-    return (f'<table>{rows}</table><h3>Model</h3><pre>{_text(json.dumps(report["model"]["config"], indent=1))}</pre>'
-            f'<h3>Speed, seconds a face or frame</h3><pre>{_text(json.dumps(machine["speed"], indent=1))}</pre>')
+    return (
+        f'<table>{rows}</table><h3>Model</h3><pre>{_text(json.dumps(report["model"]["config"], indent=1))}</pre>'
+        f'<h3>Speed, seconds a face or frame</h3><pre>{_text(json.dumps(machine["speed"], indent=1))}</pre>'
+    )

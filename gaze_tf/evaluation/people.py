@@ -3,16 +3,17 @@
 Measured is the data set's image, into which the eyes are put back where the frame is not that very image: no face is found
 in a frame that shows little more than eyes. All is nan where a face was not found in one of the pictures compared.
 """
+
 import numpy as np
 from scipy import stats
 
 from gaze_tf.evaluation import colour, iris_offset
 
-ALPHAS = (0., 0.25, 0.5, 0.75, 1.)      # few, because finding a face takes longer than painting it
+ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)  # few, because finding a face takes longer than painting it
 _KINDS = ('along', 'up', 'size')
 # radius of an iris as a share of the distance of both (5.85 of 62.6 mm)
 _RADIUS = 0.0935
-_MOVED = 1e-4                           # eye widths; a detector's answers to equal pictures are equal
+_MOVED = 1e-4  # eye widths; a detector's answers to equal pictures are equal
 
 
 def offsets_x(batch, corrected, detector):
@@ -24,8 +25,14 @@ def offsets_x(batch, corrected, detector):
         before, after = whole = _original(sample), sample.in_photo(picture, boxes)
         faces = _found_in_both(detector, whole, sample.eyes_in_photo)
         moved = _offset(faces[1]) - _offset(faces[0])
-        found.append({**_before_and_after(faces), 'offset_moved': float(np.hypot(*moved)),
-                      'offset_moved_along': float(abs(moved[0])), 'iris_de': _iris_difference(before, after, *faces)})
+        found.append(
+            {
+                **_before_and_after(faces),
+                'offset_moved': float(np.hypot(*moved)),
+                'offset_moved_along': float(abs(moved[0])),
+                'iris_de': _iris_difference(before, after, *faces),
+            }
+        )
     return found
 
 
@@ -42,7 +49,9 @@ def offsets_y(batch, corrected, steps, detector):
         faces = _found_in_both(detector, (_original(sample), sample.in_photo(picture, boxes)), eyes)
         row = _before_and_after(faces)
         if sample.twin is not None:
-            twin = _offset(iris_offset.face_at(detector, sample.twin if sample.photo is None else sample.twin_photo, eyes))
+            twin = _offset(
+                iris_offset.face_at(detector, sample.twin if sample.photo is None else sample.twin_photo, eyes)
+            )
             row.update(_named('_twin', twin))
             for when, face in zip(('before', 'after'), faces):
                 row.update(_named(f'_to_twin_{when}', _offset(face) - twin))
@@ -62,16 +71,18 @@ def rank_correlation(alphas, track, start, end):
         return float('nan')
     length = np.hypot(*(end - start))
     if length < _MOVED or np.ptp(track @ (end - start)) / length < _MOVED:
-        return 0.
+        return 0.0
     return float(stats.spearmanr(alphas, track @ (end - start)).statistic)
 
 
 def _along_the_way(track, start, end):
     square = (end - start) @ (end - start)
-    progress = (track - start) @ (end - start) / square if square > _MOVED ** 2 else np.full(len(track), np.nan)
-    return {'offset_rank_correlation': rank_correlation(ALPHAS, track, start, end),
-            'offset_alpha_0': float(np.hypot(*(track[0] - start))),
-            **{f'offset_progress@{alpha:g}': float(value) for alpha, value in zip(ALPHAS, progress)}}
+    progress = (track - start) @ (end - start) / square if square > _MOVED**2 else np.full(len(track), np.nan)
+    return {
+        'offset_rank_correlation': rank_correlation(ALPHAS, track, start, end),
+        'offset_alpha_0': float(np.hypot(*(track[0] - start))),
+        **{f'offset_progress@{alpha:g}': float(value) for alpha, value in zip(ALPHAS, progress)},
+    }
 
 
 def _original(sample):
@@ -91,8 +102,11 @@ def _offset(face):
 
 
 def _before_and_after(faces):
-    return {name: value for when, face in zip(('before', 'after'), faces)
-            for name, value in _named(f'_{when}', _offset(face)).items()}
+    return {
+        name: value
+        for when, face in zip(('before', 'after'), faces)
+        for name, value in _named(f'_{when}', _offset(face)).items()
+    }
 
 
 def _named(suffix, offset):
@@ -106,7 +120,11 @@ def _iris_difference(before, after, face_before, face_after):
     irises = np.reshape(face_before.irises, (2, 2))
     radius = _RADIUS * np.hypot(*(irises[1] - irises[0]))
     # positions of faces count from the edge of the first pixel, those of colours from its middle
-    colours = [[colour.iris_colour(picture, np.subtract(iris, 0.5), radius, np.subtract(eye, 0.5))
-                for iris, eye in zip(np.reshape(face.irises, (2, 2)), np.reshape(face.eyes, (2, 2)))]
-               for picture, face in ((before, face_before), (after, face_after))]
+    colours = [
+        [
+            colour.iris_colour(picture, np.subtract(iris, 0.5), radius, np.subtract(eye, 0.5))
+            for iris, eye in zip(np.reshape(face.irises, (2, 2)), np.reshape(face.eyes, (2, 2)))
+        ]
+        for picture, face in ((before, face_before), (after, face_after))
+    ]
     return float(np.mean(colour.delta_e(*colours)))

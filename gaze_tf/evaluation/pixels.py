@@ -6,16 +6,17 @@ MS-SSIM that of Wang et al. 2003 ("Multi-scale Structural Similarity for Image Q
 mean of the three channels, as scikit-image and tf.image compute it. They are computed here, in float64, because both
 come from the same local statistics, and scikit-image has no MS-SSIM; those two libraries check them in the tests.
 """
+
 import numpy as np
 from scipy import ndimage
 
-from gaze_tf.editing.blend import squared_gradient
+from gaze_tf.compositing.blend import squared_gradient
 
-WINDOW = 11                                             # side of the window, pixels
-WEIGHTS = 0.0448, 0.2856, 0.3001, 0.2363, 0.1333        # of the scales, finest first: Wang et al. 2003, section 4.1
+WINDOW = 11  # side of the window, pixels
+WEIGHTS = 0.0448, 0.2856, 0.3001, 0.2363, 0.1333  # of the scales, finest first: Wang et al. 2003, section 4.1
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
-_KERNEL = np.exp(-np.square(np.arange(WINDOW) - WINDOW // 2) / (2 * 1.5 ** 2))
+_KERNEL = np.exp(-np.square(np.arange(WINDOW) - WINDOW // 2) / (2 * 1.5**2))
 _KERNEL /= _KERNEL.sum()
 
 
@@ -33,8 +34,11 @@ def compare(a, b, boxes):
     large = [pair for pair in crops if scales(*pair[0].shape[:2])]
     similar = np.mean([_similarities(*pair) for pair in large], axis=0) if large else (np.nan, np.nan)
     values = {'boxes': (l1(*inside), psnr(*inside), *similar), 'image': (l1(a, b), psnr(a, b), *_similarities(a, b))}
-    return {f'{name}_{where}': float(value) for where, found in values.items()
-            for name, value in zip(('l1', 'psnr', 'ssim', 'ms_ssim'), found)}
+    return {
+        f'{name}_{where}': float(value)
+        for where, found in values.items()
+        for name, value in zip(('l1', 'psnr', 'ssim', 'ms_ssim'), found)
+    }
 
 
 def in_boxes(image, boxes):
@@ -59,7 +63,7 @@ def psnr(a, b):
     if not np.size(a):
         return np.nan
     square = np.mean(np.square(_difference(a, b)))
-    return float(10 * np.log10(255 ** 2 / square)) if square else np.inf
+    return float(10 * np.log10(255**2 / square)) if square else np.inf
 
 
 def ssim(a, b):
@@ -79,7 +83,7 @@ def ms_ssim(a, b):
 
 def scales(height, width):
     """How many of the five scales of MS-SSIM fit: each halves the image, and the window has to fit into it; 0 to 5."""
-    return sum(min(height, width) / 2 ** scale >= WINDOW for scale in range(len(WEIGHTS)))
+    return sum(min(height, width) / 2**scale >= WINDOW for scale in range(len(WEIGHTS)))
 
 
 def _similarities(a, b):
@@ -105,8 +109,8 @@ def _local(a, b):
     edge = WINDOW // 2
     products = ndimage.correlate1d(products, _KERNEL, axis=1)[:, edge:-edge]
     mean_a, mean_b, aa, bb, ab = ndimage.correlate1d(products, _KERNEL, axis=2)[:, :, edge:-edge]
-    contrast = (2 * (ab - mean_a * mean_b) + C2) / (aa - mean_a ** 2 + bb - mean_b ** 2 + C2)
-    light = (2 * mean_a * mean_b + C1) / (mean_a ** 2 + mean_b ** 2 + C1)
+    contrast = (2 * (ab - mean_a * mean_b) + C2) / (aa - mean_a**2 + bb - mean_b**2 + C2)
+    light = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
     return (light * contrast).mean(axis=(0, 1)), contrast.mean(axis=(0, 1))
 
 

@@ -1,4 +1,5 @@
 """The plots of a report, as PNG files. matplotlib is imported here alone, and without pyplot, which would want a screen."""
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -13,13 +14,23 @@ def draw(rows, results, folder):
     x, y = ([row for row in rows if row['domain'] == domain] for domain in 'xy')
     found = {}
     for name, title, needed, plot in (
-            ('before_after.png', 'Estimated angle to the camera before and after correction, a dot each face', 'gaze',
-             _before_after),
-            ('groups.png', 'The same by direction and by size of the true angle, mean', 'gaze', _groups),
-            ('alphas.png', 'Angle left along the way to the camera at each alpha, as a share of the first: intended, and '
-                           'achieved (mean, and 10th to 90th percentile)', 'animation', _alphas),
-            ('offsets.png', 'Iris offset before and after correction, a dot each face', 'iris_offset', _offsets),
-            ('reconstruction.png', 'What the model gives back of what it was given', 'reconstruction', _reconstruction)):
+        (
+            'before_after.png',
+            'Estimated angle to the camera before and after correction, a dot each face',
+            'gaze',
+            _before_after,
+        ),
+        ('groups.png', 'The same by direction and by size of the true angle, mean', 'gaze', _groups),
+        (
+            'alphas.png',
+            'Angle left along the way to the camera at each alpha, as a share of the first: intended, and '
+            'achieved (mean, and 10th to 90th percentile)',
+            'animation',
+            _alphas,
+        ),
+        ('offsets.png', 'Iris offset before and after correction, a dot each face', 'iris_offset', _offsets),
+        ('reconstruction.png', 'What the model gives back of what it was given', 'reconstruction', _reconstruction),
+    ):
         if needed in results:
             figure = Figure(figsize=(6, 4.2), dpi=110)
             plot(figure.add_axes((0.13, 0.15, 0.84, 0.82)), x, y, results[needed])

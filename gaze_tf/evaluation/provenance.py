@@ -1,4 +1,5 @@
 """What a report rests on: files, versions and the machine; and how fast and large a model is on it."""
+
 import os
 import pathlib
 import platform
@@ -39,10 +40,15 @@ def model_size(path):
             parameters = sum(arrays[name].size for name in arrays.files if not name.endswith('.scale'))
         return {'bytes': sum(file.stat().st_size for file in _shipped(path)), 'parameters': parameters}
     reader = open_checkpoint(path / _VARIABLES)
-    shapes = [shape for name, shape in reader.get_variable_to_shape_map().items()
-              if not name.startswith(('_CHECKPOINTABLE_OBJECT_GRAPH', 'save_counter'))]
-    return {'bytes': sum(file.stat().st_size for file in path.rglob('*') if file.is_file()),
-            'parameters': int(sum(np.prod(shape, dtype=np.int64) for shape in shapes))}
+    shapes = [
+        shape
+        for name, shape in reader.get_variable_to_shape_map().items()
+        if not name.startswith(('_CHECKPOINTABLE_OBJECT_GRAPH', 'save_counter'))
+    ]
+    return {
+        'bytes': sum(file.stat().st_size for file in path.rglob('*') if file.is_file()),
+        'parameters': int(sum(np.prod(shape, dtype=np.int64) for shape in shapes)),
+    }
 
 
 def _shipped(weights):
@@ -53,9 +59,16 @@ def _shipped(weights):
 def versions():
     import matplotlib
     import skimage
-    return {'gaze_tf': __version__, 'tensorflow': tf.__version__, 'numpy': np.__version__,
-            'scikit-image': skimage.__version__, 'matplotlib': matplotlib.__version__, 'pillow': PIL.__version__,
-            'python': platform.python_version()}
+
+    return {
+        'gaze_tf': __version__,
+        'tensorflow': tf.__version__,
+        'numpy': np.__version__,
+        'scikit-image': skimage.__version__,
+        'matplotlib': matplotlib.__version__,
+        'pillow': PIL.__version__,
+        'python': platform.python_version(),
+    }
 
 
 def cpu():

@@ -3,6 +3,7 @@
 report.json has the same content whenever the same model, data and flags are given on the same versions, but for its blocks
 `machine` (speed) and `run` (date, place, seconds).
 """
+
 import csv
 import dataclasses
 import datetime
@@ -27,21 +28,27 @@ def write(output, network, samples, tools, flags, batch_size=16, seed=0, overwri
     flags: {name: value} of what was asked for, for the record. Raises GazeError: the folder exists or cannot be written, a
     face cannot be read any more, or the model fails.
     """
-    start, date = time.monotonic(), datetime.datetime.now(datetime.timezone.utc)
+    start, date = time.monotonic(), datetime.datetime.now(datetime.UTC)
     with new_folder(output, '--output', overwrite) as folder:
         try:
             measured = measure(network, samples, tools, batch_size)
-            report = {'results': summarise(measured, seed),
-                      'not_computed': not_computed(network, samples, tools) + _no_degrees(samples, tools, measured.rows),
-                      **about(network, samples, tools, flags), 'machine': _machine(network, samples, batch_size)}
+            report = {
+                'results': summarise(measured, seed),
+                'not_computed': not_computed(network, samples, tools) + _no_degrees(samples, tools, measured.rows),
+                **about(network, samples, tools, flags),
+                'machine': _machine(network, samples, batch_size),
+            }
             (folder / IMAGES).mkdir()
             chosen = cases.choose(measured.rows, seed)
             drawn = cases.draw(network, samples, chosen, measured.rows, folder / IMAGES, batch_size)
         except tf.errors.OpError as error:
             raise GazeError(f'--model: {network.path} fails on these faces ({reason(error)}).') from error
         plotted = plots.draw(measured.rows, report['results'], folder / IMAGES)
-        report['run'] = {'date': date.isoformat(timespec='seconds'), 'seconds': round(time.monotonic() - start, 1),
-                         'output': str(output)}
+        report['run'] = {
+            'date': date.isoformat(timespec='seconds'),
+            'seconds': round(time.monotonic() - start, 1),
+            'output': str(output),
+        }
         report = plain(report)
         (folder / JSON).write_text(json.dumps(report, indent=1, allow_nan=False) + '\n', encoding='utf-8')
         write_rows(folder / ROWS, measured.rows)
@@ -54,32 +61,62 @@ def write(output, network, samples, tools, flags, batch_size=16, seed=0, overwri
 def about(network, samples, tools, flags):
     """What the results rest on: the blocks `model`, `data`, `estimator` (or None), `versions` and `flags`."""
     estimator = tools.estimator and {'sha256': tools.estimator.fingerprint, 'own_error': tools.estimator.error}
-    return {'model': {'files': provenance.model_files(network.path), 'size': provenance.model_size(network.path),
-                      'config': dataclasses.asdict(network.config)},
-            'data': {'fingerprint': samples.fingerprint, 'rendered': samples.rendered, 'samples': samples.names,
-                     'identities_also_in_training': samples.shared_identities, 'left_out': samples.left_out},
-            'estimator': estimator, 'versions': provenance.versions(), 'flags': flags}
+    return {
+        'model': {
+            'files': provenance.model_files(network.path),
+            'size': provenance.model_size(network.path),
+            'config': dataclasses.asdict(network.config),
+        },
+        'data': {
+            'fingerprint': samples.fingerprint,
+            'rendered': samples.rendered,
+            'samples': samples.names,
+            'identities_also_in_training': samples.shared_identities,
+            'left_out': samples.left_out,
+        },
+        'estimator': estimator,
+        'versions': provenance.versions(),
+        'flags': flags,
+    }
 
 
 def not_computed(network, samples, tools):
     """[{'what', 'why'}]: what was not measured, and what that takes."""
     found = []
     if not samples.rendered:
-        found.append(('degrees, iris colour, distance to the picture at the camera',
-                      'nobody knows them of photos: --data has no truth.csv as tools/synthetic_faces.py writes it'))
+        found.append(
+            (
+                'degrees, iris colour, distance to the picture at the camera',
+                'nobody knows them of photos: --data has no truth.csv as gaze_tf/synthetic/faces.py writes it',
+            )
+        )
     elif not tools.estimator and not tools.detector:
-        found.append(('degrees and animation', 'they need --iris_offset or, of rendered faces, --gaze_estimator=FILE, which '
-                                               '`python tools/train_gaze_estimator.py --output=FILE` makes'))
+        found.append(
+            (
+                'degrees and animation',
+                'they need --iris_offset or, of rendered faces, --gaze_estimator=FILE, which '
+                '`python -m tools.train_gaze_estimator --output=FILE` makes',
+            )
+        )
     if not tools.lpips:
         backbone, linear = (_where(*item) for item in lpips.WEIGHTS.items())
-        found.append(('LPIPS', f"it needs --lpips_backbone, AlexNet's weights {backbone}, and --lpips_linear, its linear "
-                               f'layers {linear}'))
+        found.append(
+            (
+                'LPIPS',
+                f"it needs --lpips_backbone, AlexNet's weights {backbone}, and --lpips_linear, its linear "
+                f'layers {linear}',
+            )
+        )
     if not tools.inception:
-        graph, = (_where(*item) for item in inception.WEIGHTS.items())
+        (graph,) = (_where(*item) for item in inception.WEIGHTS.items())
         found.append(('FID and KID', f'they need --inception, the frozen Inception graph {graph}'))
     if not tools.detector:
-        found.append(('iris offset by mediapipe', '--iris_offset measures it' + (' (rendered faces have degrees instead)'
-                                                                                  if samples.rendered else '')))
+        found.append(
+            (
+                'iris offset by mediapipe',
+                '--iris_offset measures it' + (' (rendered faces have degrees instead)' if samples.rendered else ''),
+            )
+        )
     if not network.encode(*_first(network, samples, 1)):
         found.append(('content codes', 'the model was exported by an earlier version: export it again'))
     return [{'what': what, 'why': why} for what, why in found]
@@ -87,7 +124,11 @@ def not_computed(network, samples, tools):
 
 def _no_degrees(samples, tools, rows):
     """The same of degrees by iris offsets, which it takes the faces to tell."""
-    why = calibration.why_not([row for row in rows if row['domain'] == 'y']) if samples.rendered and tools.detector else ''
+    why = (
+        calibration.why_not([row for row in rows if row['domain'] == 'y'])
+        if samples.rendered and tools.detector
+        else ''
+    )
     return [{'what': 'degrees by iris offset', 'why': why}] if why else []
 
 

@@ -1,34 +1,50 @@
 """The held-out faces of a folder in CelebAGaze's layout and, of rendered ones, what was drawn.
 
-    truth.csv      tools/synthetic_faces.py's table; of it are used name, split, identity, yaw_deg, pitch_deg, the
+    truth.csv      gaze_tf/synthetic/faces.py's table; of it are used name, split, identity, yaw_deg, pitch_deg, the
                    irises' positions and radius, and the twin's file and irises
     twins/         each held-out face of domain Y, all the same but looking at the camera
 
 All is brought into the model's frame of side S, as `gaze-tf prepare` does it. Positions in truth.csv count pixels from
 their centres: pixel i of the file has its centre at i.
 """
+
 import csv
 import hashlib
 import io
 import pathlib
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from gaze_tf.align import MEAN_EYES, Frame
+from gaze_tf.compositing.align import MEAN_EYES, Frame
+from gaze_tf.compositing.blend import put_back
 from gaze_tf.data import celebagaze, images
-from gaze_tf.editing.blend import put_back
 from gaze_tf.errors import GazeError
 
-_COLUMNS = ('name', 'split', 'identity', 'yaw_deg', 'pitch_deg', 'left_iris_x', 'left_iris_y', 'right_iris_x',
-            'right_iris_y', 'iris_radius', 'twin', 'twin_left_iris_x', 'twin_left_iris_y', 'twin_right_iris_x',
-            'twin_right_iris_y')
+_COLUMNS = (
+    'name',
+    'split',
+    'identity',
+    'yaw_deg',
+    'pitch_deg',
+    'left_iris_x',
+    'left_iris_y',
+    'right_iris_x',
+    'right_iris_y',
+    'iris_radius',
+    'twin',
+    'twin_left_iris_x',
+    'twin_left_iris_y',
+    'twin_right_iris_x',
+    'twin_right_iris_y',
+)
 _SIDES = ('left', 'right')
 
 
 class Truth(NamedTuple):
     """What the renderer drew. gaze: yaw, pitch in degrees; iris, twin_iris: [2, 2] centres (x, y) and radius in pixels."""
+
     identity: str
     gaze: np.ndarray
     iris: np.ndarray
@@ -42,15 +58,16 @@ class Sample(NamedTuple):
     frame: the align.Frame that shows `image` in the data set's. photo, twin_photo: the data set's images, uint8 [H, H, 3],
     where the frame is not the very same; else None.
     """
+
     domain: str
     name: str
     image: np.ndarray
     eyes: np.ndarray
     frame: Frame
-    photo: Optional[np.ndarray] = None
-    truth: Optional[Truth] = None
-    twin: Optional[np.ndarray] = None
-    twin_photo: Optional[np.ndarray] = None
+    photo: np.ndarray | None = None
+    truth: Truth | None = None
+    twin: np.ndarray | None = None
+    twin_photo: np.ndarray | None = None
 
     def in_photo(self, picture, boxes):
         """The data set's image with the eyes of `picture`, uint8 [S, S, 3] in the frame: what its boxes [2, 4] hold."""
@@ -86,16 +103,20 @@ class Samples:
         for domain, count in test_sizes.items():
             rows = _rows(self._folder, domain, self.left_out)
             if not 0 < count <= len(rows):
-                raise GazeError(f'--test_{domain}={count} faces are to be held out, but domain {domain.upper()} of '
-                                f'--data={data_dir} has {len(rows)} usable rows.')
+                raise GazeError(
+                    f'--test_{domain}={count} faces are to be held out, but domain {domain.upper()} of '
+                    f'--data={data_dir} has {len(rows)} usable rows.'
+                )
             # an image that turns out to be bad still counts, as it does for `gaze-tf prepare`
             self._faces[domain] = rows[-count:]
         self._truth = _read_truth(self._folder / 'truth.csv')
         self.rendered = self._truth is not None
         self.fingerprint = self._check()
         if self.left_out and not skip_bad:
-            raise GazeError(f'{len(self.left_out)} bad rows or images in --data={data_dir}; the first: {self.left_out[0]}. '
-                            'Repair them, or leave them out with --skip_bad.')
+            raise GazeError(
+                f'{len(self.left_out)} bad rows or images in --data={data_dir}; the first: {self.left_out[0]}. '
+                'Repair them, or leave them out with --skip_bad.'
+            )
         for domain, faces in self._faces.items():
             if not faces:
                 raise GazeError(f'Every held-out image of domain {domain.upper()} of --data={data_dir} is bad.')
@@ -111,7 +132,7 @@ class Samples:
         """Yields lists of at most `size` Samples of a domain, in order."""
         faces = self._faces[domain]
         for start in range(0, len(faces), size):
-            yield [self._sample(domain, face) for face in faces[start:start + size]]
+            yield [self._sample(domain, face) for face in faces[start : start + size]]
 
     def _sample(self, domain, face):
         record = celebagaze.read_image(face, self.size, self._frame_eyes)
@@ -119,14 +140,18 @@ class Samples:
             picture = np.array(image.convert('RGB'))
         frame = self._frame(face)
         same = np.array_equal(frame.matrix, np.eye(2, 3))
-        sample = Sample(domain, face.name, picture, np.array(record.eyes, np.float32), frame,
-                        None if same else _pixels(face.path))
+        sample = Sample(
+            domain, face.name, picture, np.array(record.eyes, np.float32), frame, None if same else _pixels(face.path)
+        )
         if domain == 'x' or not self.rendered:
             return sample
         row = self._truth[face.name]
         twin = self._twin(row, face)
-        return sample._replace(truth=_truth(row, frame), twin=np.array(images.in_frame(twin, frame)),
-                               twin_photo=None if same else np.array(twin))
+        return sample._replace(
+            truth=_truth(row, frame),
+            twin=np.array(images.in_frame(twin, frame)),
+            twin_photo=None if same else np.array(twin),
+        )
 
     def _frame(self, face):
         return images.frame_of(_side(face.path), face.eyes, self.size, self._frame_eyes)
@@ -137,12 +162,15 @@ class Samples:
             with Image.open(path) as image:
                 twin = image.convert('RGB')
         except (OSError, SyntaxError, ValueError) as error:
-            raise GazeError(f'{path}, the twin of {row["name"]}, cannot be read ({error}): render the faces '
-                            'again.') from error
+            raise GazeError(
+                f'{path}, the twin of {row["name"]}, cannot be read ({error}): render the faces again.'
+            ) from error
         side = _side(face.path)
         if twin.size != (side, side):
-            raise GazeError(f'{path} has {twin.width}x{twin.height} pixels, and {row["name"]}, whose twin it is, '
-                            f'{side}x{side}: render the faces again.')
+            raise GazeError(
+                f'{path} has {twin.width}x{twin.height} pixels, and {row["name"]}, whose twin it is, '
+                f'{side}x{side}: render the faces again.'
+            )
         return twin
 
     def _check(self):
@@ -166,16 +194,21 @@ class Samples:
     def _checked_truth(self, face):
         table, row = self._folder / 'truth.csv', self._truth.get(face.name)
         if row is None:
-            raise GazeError(f'{table} has no row for {face.name}, which is held out: render the faces again, or remove '
-                            'truth.csv to go without angles.')
+            raise GazeError(
+                f'{table} has no row for {face.name}, which is held out: render the faces again, or remove '
+                'truth.csv to go without angles.'
+            )
         if not row['twin']:
-            raise GazeError(f'{table} names no twin of {face.name}, which --test_y={len(self._faces["y"])} holds out: give '
-                            'the number of faces that were rendered for testing.')
+            raise GazeError(
+                f'{table} names no twin of {face.name}, which --test_y={len(self._faces["y"])} holds out: give '
+                'the number of faces that were rendered for testing.'
+            )
         try:
             _truth(row, self._frame(face))
         except (TypeError, ValueError) as error:
-            raise GazeError(f'{table}: the row of {face.name} has fields that are no numbers: render the faces '
-                            'again.') from error
+            raise GazeError(
+                f'{table}: the row of {face.name} has fields that are no numbers: render the faces again.'
+            ) from error
         self._twin(row, face)
         return [repr(sorted(row.items())).encode(), (self._folder / row['twin']).read_bytes()]
 
@@ -204,8 +237,9 @@ def _read_truth(path):
             reader = csv.DictReader(file)
             missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
             if missing:
-                raise GazeError(f'{path} has no column {missing[0]}: render the faces again, or remove it to go without '
-                                'angles.')
+                raise GazeError(
+                    f'{path} has no column {missing[0]}: render the faces again, or remove it to go without angles.'
+                )
             return {row['name']: row for row in reader}
     except FileNotFoundError:
         return None
@@ -215,6 +249,7 @@ def _read_truth(path):
 
 def _truth(row, frame):
     """The Truth of a row, in pixels of a Frame; TypeError or ValueError where fields are no numbers."""
+
     def irises(prefix):
         centres = np.array([[float(row[f'{prefix}{side}_iris_{axis}']) for axis in 'xy'] for side in _SIDES])
         return frame.to_frame(centres + 0.5).numpy() - 0.5

@@ -3,14 +3,16 @@
 Values that are not finite (a picture too small for a window of MS-SSIM, the PSNR of equal pictures) stay what they are
 in the rows; `stats` counts and leaves them out, except infinities, of which a median may be the better for knowing.
 """
+
 import numpy as np
 
 from gaze_tf.evaluation import calibration, conditions, frechet, people
 from gaze_tf.evaluation.evaluate import ALPHAS
 
-RECONSTRUCTION = tuple(f'{kind}_{where}' for kind in ('l1', 'psnr', 'ssim', 'ms_ssim', 'lpips')
-                       for where in ('boxes', 'eyes', 'image'))
-_STEP = 5       # degrees of the table by size
+RECONSTRUCTION = tuple(
+    f'{kind}_{where}' for kind in ('l1', 'psnr', 'ssim', 'ms_ssim', 'lpips') for where in ('boxes', 'eyes', 'image')
+)
+_STEP = 5  # degrees of the table by size
 
 
 def stats(values, higher_is_better=False):
@@ -22,19 +24,31 @@ def stats(values, higher_is_better=False):
         return {'mean': None, 'median': None, tail: None, 'faces': 0}
     # between infinities numpy interpolates nan
     method = 'linear' if np.isfinite(values).all() else 'nearest'
-    return {'mean': float(values.mean()), 'median': float(np.quantile(values, 0.5, method=method)),
-            tail: float(np.quantile(values, 0.1 if higher_is_better else 0.9, method=method)), 'faces': len(values)}
+    return {
+        'mean': float(values.mean()),
+        'median': float(np.quantile(values, 0.5, method=method)),
+        tail: float(np.quantile(values, 0.1 if higher_is_better else 0.9, method=method)),
+        'faces': len(values),
+    }
 
 
 def summarise(measured, seed=0):
     """All results of Measured, by block; a block that was not measured is absent. `seed`: of KID's subsets."""
     rows = {domain: [row for row in measured.rows if row['domain'] == domain] for domain in 'xy'}
-    blocks = {'reconstruction': {domain: reconstruction(own) for domain, own in rows.items()},
-              'gaze': gazes(rows['y']), 'animation': animation(rows['y']), 'identity': identity(rows['y'], measured.codes),
-              'twin': twin(rows['y']), 'containment': containment(measured.rows),
-              'sharpness': sharpness(rows['y'], rows['x']), 'iris_offset': offsets(rows['y'], rows['x']),
-              'calibrated': calibrated(rows['y']), 'animation_by_offset': animation_by_offset(rows['y']),
-              'conditions': under_conditions(rows['y']), 'distribution': distribution(measured.features, seed)}
+    blocks = {
+        'reconstruction': {domain: reconstruction(own) for domain, own in rows.items()},
+        'gaze': gazes(rows['y']),
+        'animation': animation(rows['y']),
+        'identity': identity(rows['y'], measured.codes),
+        'twin': twin(rows['y']),
+        'containment': containment(measured.rows),
+        'sharpness': sharpness(rows['y'], rows['x']),
+        'iris_offset': offsets(rows['y'], rows['x']),
+        'calibrated': calibrated(rows['y']),
+        'animation_by_offset': animation_by_offset(rows['y']),
+        'conditions': under_conditions(rows['y']),
+        'distribution': distribution(measured.features, seed),
+    }
     return {name: block for name, block in blocks.items() if block}
 
 
@@ -43,8 +57,11 @@ def column(rows, name):
 
 
 def reconstruction(rows):
-    return {name: stats(column(rows, name), name.startswith(('psnr', 'ssim', 'ms_ssim')))
-            for name in RECONSTRUCTION if name in rows[0]}
+    return {
+        name: stats(column(rows, name), name.startswith(('psnr', 'ssim', 'ms_ssim')))
+        for name in RECONSTRUCTION
+        if name in rows[0]
+    }
 
 
 def gazes(rows):
@@ -52,10 +69,14 @@ def gazes(rows):
     if 'angle_after' not in rows[0]:
         return None
     sizes = sorted({_size(row) for row in rows}, key=lambda text: float(text.split('-')[0]))
-    return {'true': stats(column(rows, 'true_angle')), **_before_after(rows), 'twin': stats(column(rows, 'angle_twin')),
-            'estimator_error_input': stats(column(rows, 'estimator_error_input')),
-            'by_direction': _groups(rows, direction, ('left', 'right', 'up', 'down')),
-            'by_size': _groups(rows, _size, sizes)}
+    return {
+        'true': stats(column(rows, 'true_angle')),
+        **_before_after(rows),
+        'twin': stats(column(rows, 'angle_twin')),
+        'estimator_error_input': stats(column(rows, 'estimator_error_input')),
+        'by_direction': _groups(rows, direction, ('left', 'right', 'up', 'down')),
+        'by_size': _groups(rows, _size, sizes),
+    }
 
 
 def _before_after(rows, name='angle'):
@@ -63,8 +84,12 @@ def _before_after(rows, name='angle'):
     known = ~(np.isnan(before) | np.isnan(after))
     before, after = before[known], after[known]
     means = [float(values.mean()) if len(values) else None for values in (before, after)]
-    return {'before': stats(before), 'after': stats(after), 'ratio': means[1] / means[0] if means[0] else None,
-            'smaller': float((after < before).mean()) if len(before) else None}
+    return {
+        'before': stats(before),
+        'after': stats(after),
+        'ratio': means[1] / means[0] if means[0] else None,
+        'smaller': float((after < before).mean()) if len(before) else None,
+    }
 
 
 def direction(row):
@@ -92,13 +117,22 @@ def animation(rows):
     by_alpha = {}
     for alpha in ALPHAS:
         found = {name: column(rows, f'{name}@{alpha:g}') for name in ('angle', 'progress', 'error')}
-        by_alpha[f'{alpha:g}'] = {'intended_angle': stats(abs(1 - alpha) * true), 'achieved_angle': stats(found['angle']),
-                                  'progress': stats(found['progress']), 'error': stats(found['error'])}
-    within, beyond = (np.concatenate([column(rows, f'error@{alpha:g}') for alpha in ALPHAS if (0 <= alpha <= 1) == inside])
-                      for inside in (True, False))
-    return {'rank_correlation': stats(column(rows, 'rank_correlation'), higher_is_better=True),
-            'error_within_0_1': _without_count(stats(within)), 'error_beyond_0_1': _without_count(stats(beyond)),
-            'by_alpha': by_alpha}
+        by_alpha[f'{alpha:g}'] = {
+            'intended_angle': stats(abs(1 - alpha) * true),
+            'achieved_angle': stats(found['angle']),
+            'progress': stats(found['progress']),
+            'error': stats(found['error']),
+        }
+    within, beyond = (
+        np.concatenate([column(rows, f'error@{alpha:g}') for alpha in ALPHAS if (0 <= alpha <= 1) == inside])
+        for inside in (True, False)
+    )
+    return {
+        'rank_correlation': stats(column(rows, 'rank_correlation'), higher_is_better=True),
+        'error_within_0_1': _without_count(stats(within)),
+        'error_beyond_0_1': _without_count(stats(beyond)),
+        'by_alpha': by_alpha,
+    }
 
 
 def _without_count(found):
@@ -109,12 +143,20 @@ def _without_count(found):
 def identity(rows, codes):
     """Differences of colour (CIEDE2000) and of content codes between input and output; `…_floor` and `…_twin` say what the
     renderer's own picture at the camera has."""
-    names = ('iris_de', 'iris_de_twin', 'iris_de_floor', 'skin_de', 'skin_de_twin', 'content_distance',
-             'content_distance_twin')
+    names = (
+        'iris_de',
+        'iris_de_twin',
+        'iris_de_floor',
+        'skin_de',
+        'skin_de_twin',
+        'content_distance',
+        'content_distance_twin',
+    )
     found = {name: stats(column(rows, name)) for name in names if name in rows[0]}
     if codes is not None:
-        found['content_distance_of_different_people'] = between_people(codes, [row.get('identity', row['name'])
-                                                                              for row in rows])
+        found['content_distance_of_different_people'] = between_people(
+            codes, [row.get('identity', row['name']) for row in rows]
+        )
     return found
 
 
@@ -132,8 +174,11 @@ def twin(rows):
     """Differences inside the boxes to the same face rendered at the camera, of the correction and of the untouched input."""
     if 'l1_twin' not in rows[0]:
         return None
-    return {f'{kind}_{name}': stats(column(rows, f'{kind}_{name}'), kind != 'l1')
-            for kind in ('l1', 'psnr', 'ssim', 'ms_ssim') for name in ('twin', 'twin_untouched')}
+    return {
+        f'{kind}_{name}': stats(column(rows, f'{kind}_{name}'), kind != 'l1')
+        for kind in ('l1', 'psnr', 'ssim', 'ms_ssim')
+        for name in ('twin', 'twin_untouched')
+    }
 
 
 def containment(rows):
@@ -166,16 +211,27 @@ def offsets(rows, rows_x):
     the offset (`…_along`: along the eyes alone), `at_camera_iris_de` the difference of the irises' colour that it made."""
     if 'offset_size_before' not in rows[0]:
         return None
-    parts = {f'{kind}_{when}': stats(np.abs(column(rows, f'offset_{kind}_{when}')))
-             for kind in ('along', 'up') for when in ('before', 'after')}
-    to_twin = {f'{kind}_to_twin': _before_after(rows, f'offset_{kind}_to_twin') for kind in ('along', 'up')
-               if 'offset_along_to_twin_before' in rows[0]}
-    return {**_before_after(rows, 'offset_size'), **parts, 'smaller_along': _before_after(rows, 'offset_along')['smaller'],
-            **to_twin, 'at_camera': stats(column(rows_x, 'offset_size_before')),
-            'at_camera_moved': stats(column(rows_x, 'offset_moved')),
-            'at_camera_moved_along': stats(column(rows_x, 'offset_moved_along')),
-            'at_camera_iris_de': stats(column(rows_x, 'iris_de')),
-            'not_found': int(np.isnan(column(rows, 'offset_size_before')).sum())}
+    parts = {
+        f'{kind}_{when}': stats(np.abs(column(rows, f'offset_{kind}_{when}')))
+        for kind in ('along', 'up')
+        for when in ('before', 'after')
+    }
+    to_twin = {
+        f'{kind}_to_twin': _before_after(rows, f'offset_{kind}_to_twin')
+        for kind in ('along', 'up')
+        if 'offset_along_to_twin_before' in rows[0]
+    }
+    return {
+        **_before_after(rows, 'offset_size'),
+        **parts,
+        'smaller_along': _before_after(rows, 'offset_along')['smaller'],
+        **to_twin,
+        'at_camera': stats(column(rows_x, 'offset_size_before')),
+        'at_camera_moved': stats(column(rows_x, 'offset_moved')),
+        'at_camera_moved_along': stats(column(rows_x, 'offset_moved_along')),
+        'at_camera_iris_de': stats(column(rows_x, 'iris_de')),
+        'not_found': int(np.isnan(column(rows, 'offset_size_before')).sum()),
+    }
 
 
 def calibrated(rows):
@@ -185,17 +241,22 @@ def calibrated(rows):
         return None
     known = [row for row in rows if not np.isnan(row['degrees_before'])]
     true = np.hypot(column(known, 'true_yaw'), column(known, 'true_pitch'))
-    return {'fits': {axis: fit._asdict() for axis, fit in fits.items()}, 'true': stats(true),
-            **_before_after(known, 'degrees')}
+    return {
+        'fits': {axis: fit._asdict() for axis, fit in fits.items()},
+        'true': stats(true),
+        **_before_after(known, 'degrees'),
+    }
 
 
 def animation_by_offset(rows):
     """Does alpha order the offsets between the input's and the corrected face's, and does alpha 0 leave them?"""
     if 'offset_rank_correlation' not in rows[0]:
         return None
-    return {'rank_correlation': stats(column(rows, 'offset_rank_correlation'), higher_is_better=True),
-            'alpha_0': stats(column(rows, 'offset_alpha_0')),
-            'progress': {f'{alpha:g}': stats(column(rows, f'offset_progress@{alpha:g}')) for alpha in people.ALPHAS}}
+    return {
+        'rank_correlation': stats(column(rows, 'offset_rank_correlation'), higher_is_better=True),
+        'alpha_0': stats(column(rows, 'offset_alpha_0')),
+        'progress': {f'{alpha:g}': stats(column(rows, f'offset_progress@{alpha:g}')) for alpha in people.ALPHAS},
+    }
 
 
 def under_conditions(rows):
@@ -227,6 +288,9 @@ def distribution(features, seed):
             pair = features[name][kind], features['x'][kind]
             mean, deviation = frechet.kid(*pair, seed)
             found[f'{kind}_{"corrected" if name == "corrected" else "untouched"}'] = {
-                'fid': float(frechet.fid(*pair)), 'kid': float(mean), 'kid_std': float(deviation),
-                'pictures': [len(part) for part in pair]}
+                'fid': float(frechet.fid(*pair)),
+                'kid': float(mean),
+                'kid_std': float(deviation),
+                'pictures': [len(part) for part in pair],
+            }
     return found

@@ -3,6 +3,7 @@
 Such files are pickles, which may name any function to be called. Only the few names that weights need are known here,
 each of them stands for a harmless one, and everything else is refused.
 """
+
 import collections
 import dataclasses
 import pathlib
@@ -13,7 +14,7 @@ import numpy as np
 
 from gaze_tf.errors import GazeError
 
-MAGIC = 0x1950a86a20f9469cfc6c      # the first number of the older format
+MAGIC = 0x1950A86A20F9469CFC6C  # the first number of the older format
 
 
 def read(path):
@@ -27,14 +28,16 @@ def read(path):
     try:
         weights = _read_zip(path) if zipfile.is_zipfile(path) else _read_stream(path)
         return {str(name): tensor.array() for name, tensor in weights.items()}
-    except Exception as error:      # a damaged pickle can raise whatever its bytes happen to say
-        raise GazeError(f'{path} cannot be read as weights that PyTorch saved ({error or type(error).__name__}): '
-                        'fetch it again.') from error
+    except Exception as error:  # a damaged pickle can raise whatever its bytes happen to say
+        raise GazeError(
+            f'{path} cannot be read as weights that PyTorch saved ({error or type(error).__name__}): fetch it again.'
+        ) from error
 
 
 @dataclasses.dataclass
 class _Storage:
     """Numbers in a row; `values`, float32 [size], is filled in where they come later in the file."""
+
     key: str
     size: int
     values: np.ndarray = None
@@ -43,6 +46,7 @@ class _Storage:
 @dataclasses.dataclass
 class _Tensor:
     """A view of a storage; offset and strides count its elements."""
+
     storage: _Storage
     offset: int
     shape: tuple
@@ -56,7 +60,7 @@ class _Tensor:
         last = self.offset + sum((side - 1) * stride for side, stride in zip(shape, strides))
         if last >= values.size:
             raise ValueError(f'a tensor of shape {shape} is larger than what is stored of it')
-        return np.lib.stride_tricks.as_strided(values[self.offset:], shape, [4 * stride for stride in strides])
+        return np.lib.stride_tricks.as_strided(values[self.offset :], shape, [4 * stride for stride in strides])
 
 
 class _Parameter:
@@ -107,11 +111,11 @@ class _Unpickler(pickle.Unpickler):
 def _read_zip(path):
     storages = {}
     with zipfile.ZipFile(path) as archive:
-        pickled, = (name for name in archive.namelist() if name.endswith('data.pkl'))
+        (pickled,) = (name for name in archive.namelist() if name.endswith('data.pkl'))
         with archive.open(pickled) as file:
             weights = _Unpickler(file, storages).load()
         for storage in storages.values():
-            storage.values = _floats(archive.read(f'{pickled[:-len("data.pkl")]}data/{storage.key}'), storage)
+            storage.values = _floats(archive.read(f'{pickled[: -len("data.pkl")]}data/{storage.key}'), storage)
     return weights
 
 

@@ -3,6 +3,7 @@
 Each takes logits [B, 1] and returns a scalar, the mean over the batch. 'lsgan' squares, where the
 original doubles: that is 'lsgan_original'. 'gan' and 'wgan' work, where the original crashes.
 """
+
 import tensorflow as tf
 
 
@@ -14,18 +15,24 @@ _softplus, _relu = tf.nn.softplus, tf.nn.relu
 
 # name: (d(real, fake), g(fake)); 'gan' is cross-entropy from logits, which is softplus written out
 LOSSES = {
-    'softplus': (lambda real, fake: _mean(_softplus(-real)) + _mean(_softplus(fake)),
-                 lambda fake: _mean(_softplus(-fake))),
-    'hinge': (lambda real, fake: _mean(_relu(1 - real)) + _mean(_relu(1 + fake)),
-              lambda fake: -_mean(fake)),
-    'lsgan': (lambda real, fake: _mean(tf.square(real - 0.9)) + _mean(tf.square(fake)),
-              lambda fake: _mean(tf.square(fake - 0.9))),
-    'lsgan_original': (lambda real, fake: _mean(2 * (real - 0.9)) + _mean(2 * fake),
-                       lambda fake: _mean(2 * (fake - 0.9))),
-    'wgan': (lambda real, fake: _mean(fake) - _mean(real),
-             lambda fake: -_mean(fake)),
-    'gan': (lambda real, fake: _cross_entropy(real, 1.) + _cross_entropy(fake, 0.),
-            lambda fake: _cross_entropy(fake, 1.)),
+    'softplus': (
+        lambda real, fake: _mean(_softplus(-real)) + _mean(_softplus(fake)),
+        lambda fake: _mean(_softplus(-fake)),
+    ),
+    'hinge': (lambda real, fake: _mean(_relu(1 - real)) + _mean(_relu(1 + fake)), lambda fake: -_mean(fake)),
+    'lsgan': (
+        lambda real, fake: _mean(tf.square(real - 0.9)) + _mean(tf.square(fake)),
+        lambda fake: _mean(tf.square(fake - 0.9)),
+    ),
+    'lsgan_original': (
+        lambda real, fake: _mean(2 * (real - 0.9)) + _mean(2 * fake),
+        lambda fake: _mean(2 * (fake - 0.9)),
+    ),
+    'wgan': (lambda real, fake: _mean(fake) - _mean(real), lambda fake: -_mean(fake)),
+    'gan': (
+        lambda real, fake: _cross_entropy(real, 1.0) + _cross_entropy(fake, 0.0),
+        lambda fake: _cross_entropy(fake, 1.0),
+    ),
 }
 
 

@@ -1,10 +1,11 @@
 """The perceptual loss: style and content over the features of a frozen VGG-16 (original scope `vgg_16`)."""
+
 import pathlib
 
 import tensorflow as tf
 
-from gaze_tf import official
 from gaze_tf.errors import GazeError
+from gaze_tf.original import official
 
 keras = tf.keras
 
@@ -43,6 +44,7 @@ def _read_keras(path, shapes):
     RGB, as the images here are.
     """
     import h5py
+
     if not pathlib.Path(path).is_file():
         raise GazeError(f'There is no file of VGG-16 weights at {path} (--vgg_weights).')
     try:
@@ -67,8 +69,9 @@ def perceptual(a, b, faces):
     """
     a, b = ([tf.cast(x, tf.float32) for x in features] for features in (a, b))
     pairs = [(_gram(x), _gram(y)) for x, y in zip(a[:-1], b[:-1])] + [(a[-1], b[-1])]
-    return tf.add_n([tf.reduce_sum(tf.square(x - y)) / (_per_crop(features) * faces)
-                     for (x, y), features in zip(pairs, a)])
+    return tf.add_n(
+        [tf.reduce_sum(tf.square(x - y)) / (_per_crop(features) * faces) for (x, y), features in zip(pairs, a)]
+    )
 
 
 def _gram(features):

@@ -1,4 +1,5 @@
 """Reconstruction terms: pixels inside the eye boxes, content codes, and PAM's mirror terms."""
+
 import tensorflow as tf
 
 

@@ -1,4 +1,5 @@
 """The PAM autoencoder: E_c and a decoder (G_pre, original scope `Gr`) that repaints the eye crop."""
+
 import tensorflow as tf
 
 from gaze_tf.models.layers import conv, deconv, dense, instance_norm, lrelu, relu
@@ -18,6 +19,8 @@ def pam_autoencoder(encoder):
     x = keras.layers.Reshape(coarsest[1:])(x)
     for i, skip in enumerate(reversed(activations)):
         x = keras.layers.Concatenate()([x, skip])
-        x = relu(instance_norm(deconv(coarsest[-1] // 2 ** i, spectral=True)(x)))
+        x = relu(instance_norm(deconv(coarsest[-1] // 2**i, spectral=True)(x)))
     assert x.shape[1] == crop_px
-    return keras.Model(encoder.input, keras.layers.Activation('tanh', dtype='float32')(conv(3, 7, 1)(x)), name='pam_autoencoder')
+    return keras.Model(
+        encoder.input, keras.layers.Activation('tanh', dtype='float32')(conv(3, 7, 1)(x)), name='pam_autoencoder'
+    )

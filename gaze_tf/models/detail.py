@@ -2,6 +2,7 @@
 
 Ours, not the paper's: a network that learns from few photos paints softly, whatever the photo is like.
 """
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,8 +10,8 @@ _GREY = np.array([[0.299], [0.587], [0.114]], np.float32)
 # two octaves: detail that averages over 3x3 pixels take away, then that over 5x5, each average taken twice
 _WINDOWS = 3, 5
 # painted detail becomes at most so many times stronger or weaker: what is not there cannot be made by amplifying
-_STRONGER, _WEAKER = 2., 0.25
-_FLAT = 1e-6            # mean square below which a band holds no detail
+_STRONGER, _WEAKER = 2.0, 0.25
+_FLAT = 1e-6  # mean square below which a band holds no detail
 
 
 def match(painted, photo, mask):
@@ -21,7 +22,7 @@ def match(painted, photo, mask):
     """
     (*bands, rest), (*wanted, _) = _octaves(painted), _octaves(photo)
     matched = rest + tf.add_n([band * _gain(band, like, mask) for band, like in zip(bands, wanted)])
-    return painted + mask * (tf.clip_by_value(matched, -1., 1.) - painted)
+    return painted + mask * (tf.clip_by_value(matched, -1.0, 1.0) - painted)
 
 
 def _octaves(images):

@@ -1,4 +1,5 @@
 """The discriminators D_x and D_y: a global branch on the image, a local one on both eye crops."""
+
 import tensorflow as tf
 
 from gaze_tf.models.layers import conv, dense, lrelu, relu
@@ -22,7 +23,6 @@ def discriminator(config, name):
     image = keras.Input([config.img_size, config.img_size, 3], name='image')
     left = keras.Input([config.crop_px, config.crop_px, 3], name='left')
     right = keras.Input([config.crop_px, config.crop_px, 3], name='right')
-    x = keras.layers.Concatenate()([branch(image, 256),
-                                    branch(keras.layers.Concatenate()([left, right]), 512)])
+    x = keras.layers.Concatenate()([branch(image, 256), branch(keras.layers.Concatenate()([left, right]), 512)])
     x = relu(dense(1024, spectral)(x))
     return keras.Model([image, left, right], dense(1, spectral, 'float32')(x), name=name)

@@ -1,4 +1,5 @@
 """The encoders: E_c (content of one eye, original scope `Gr`), E_r (angle of both, `encode`), and palettes (ours)."""
+
 import tensorflow as tf
 
 from gaze_tf.models.layers import conv, dense, instance_norm, lrelu, relu

@@ -1,14 +1,15 @@
 """GazeModel: owns the networks of the dual in-painting model and is the one forward pass.
 
-    paper   here               original scope   maps
-    E_c     content_encoder    Gr               one eye crop → content code
-    E_r     angle_encoder      encode           both eye crops → angle code r
-    G_x     g_x                Gx               masked image, mask, c → image (GCM)
-    G_y     g_y                Gy               masked image, mask, r, c → image (GAM)
-    D_x     d_x                Dx               image, eye crops → logit
-    D_y     d_y                Dy               image, eye crops → logit
-    –       palette_encoder    –                one eye crop → its palette (ours, with --palette)
+paper   here               original scope   maps
+E_c     content_encoder    Gr               one eye crop → content code
+E_r     angle_encoder      encode           both eye crops → angle code r
+G_x     g_x                Gx               masked image, mask, c → image (GCM)
+G_y     g_y                Gy               masked image, mask, r, c → image (GAM)
+D_x     d_x                Dx               image, eye crops → logit
+D_y     d_y                Dy               image, eye crops → logit
+–       palette_encoder    –                one eye crop → its palette (ours, with --palette)
 """
+
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -22,20 +23,20 @@ from gaze_tf.models.inpainting import InpaintingGenerator
 class Faces(NamedTuple):
     """A batch of faces, real or painted, with what the networks want to know of them."""
 
-    image: tf.Tensor    # [B, S, S, 3] in [-1, 1]
-    mask: tf.Tensor     # [B, S, S, 1], 1 inside the eye boxes
-    boxes: tf.Tensor    # [B, 2, 4] left and right eye box (y0, x0, y1, x1), whole pixels
-    left: tf.Tensor     # [B, c, c, 3] left eye crop
-    right: tf.Tensor    # [B, c, c, 3] right eye crop
+    image: tf.Tensor  # [B, S, S, 3] in [-1, 1]
+    mask: tf.Tensor  # [B, S, S, 1], 1 inside the eye boxes
+    boxes: tf.Tensor  # [B, 2, 4] left and right eye box (y0, x0, y1, x1), whole pixels
+    left: tf.Tensor  # [B, c, c, 3] left eye crop
+    right: tf.Tensor  # [B, c, c, 3] right eye crop
     content: tf.Tensor  # [B, content_size] content code c of both eyes (zeros without use_pam)
-    palette: Any        # [B, palette_size] colours of both eyes in [-1, 1]; None without palettes
+    palette: Any  # [B, palette_size] colours of both eyes in [-1, 1]; None without palettes
 
 
 class Canvas(NamedTuple):
     """Faces without their eyes as G_y sees them: encoded once, painted on any number of times."""
 
     faces: Faces
-    encoded: list       # G_y's bottleneck and skips
+    encoded: list  # G_y's bottleneck and skips
 
 
 class GazeModel(tf.Module):
@@ -83,12 +84,17 @@ class GazeModel(tf.Module):
 
     def interpolate(self, canvas, corrected, alpha):
         """G_y: the canvas with eyes between its own (alpha 0) and `corrected` (1); alpha: scalar or [B, 1]."""
+
         def between(own, looking):
             return None if own is None else alpha * looking + (1 - alpha) * own
 
         faces = canvas.faces
-        return self._animate(canvas, between(self.angle(faces), self.angle(corrected)),
-                             between(faces.content, corrected.content), between(faces.palette, corrected.palette))
+        return self._animate(
+            canvas,
+            between(self.angle(faces), self.angle(corrected)),
+            between(faces.content, corrected.content),
+            between(faces.palette, corrected.palette),
+        )
 
     def angle(self, faces):
         """E_r: the angle code r [B, 2]."""

@@ -2,6 +2,7 @@
 
 Eyes are rows (left_x, left_y, right_x, right_y) in pixels; left is the eye with the smaller x in the image.
 """
+
 import tensorflow as tf
 
 
@@ -15,7 +16,7 @@ def eye_boxes(eyes, config, whole=True):
     half = tf.constant([config.crop_h, config.crop_w], tf.float32) / 2
     boxes = tf.concat([centre_yx - half, centre_yx + half], axis=-1)
     # truncation towards zero and flooring agree after clipping at 0
-    return tf.clip_by_value(tf.floor(boxes) if whole else boxes, 0., float(config.img_size))
+    return tf.clip_by_value(tf.floor(boxes) if whole else boxes, 0.0, float(config.img_size))
 
 
 def eye_mask(boxes, size):

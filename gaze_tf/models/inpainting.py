@@ -2,10 +2,21 @@
 
 Each is two functional models, so that one face can be painted on several times for one encoding.
 """
+
 import tensorflow as tf
 
-from gaze_tf.models.layers import (EyePainter, EyeWindows, InstanceAffine, conv, deconv, dense, instance_norm,
-                                   lrelu, mask_conv, relu)
+from gaze_tf.models.layers import (
+    EyePainter,
+    EyeWindows,
+    InstanceAffine,
+    conv,
+    deconv,
+    dense,
+    instance_norm,
+    lrelu,
+    mask_conv,
+    relu,
+)
 
 keras = tf.keras
 
@@ -58,7 +69,7 @@ def _decoder(config, encoded, code_sizes, name):
     x = keras.layers.Reshape([side, side, BOTTLENECK])(x)
     for i, skip in enumerate(reversed(skips)):
         x = keras.layers.Concatenate()([x, skip])
-        x = deconv(max(width // 2 ** i, 16))(x)
+        x = deconv(max(width // 2**i, 16))(x)
         if i < len(skips) - 1:
             x = relu(instance_norm(x))
     # behind the last normalisation's statistics nothing outside the eye boxes matters

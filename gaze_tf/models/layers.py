@@ -7,6 +7,7 @@ and offset 0.
 In mixed precision convolutions and dense layers compute in 16 bits; weights, instance statistics, spectral norms and
 what the networks give are float32.
 """
+
 import contextlib
 import warnings
 
@@ -38,8 +39,9 @@ class InstanceAffine(InstanceNormalization):
     """What instance normalisation multiplies features [B, H, W, C] by and then adds, each [B, 1, 1, C] float32."""
 
     def __init__(self):
-        super().__init__(epsilon=1e-5, gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02),
-                         dtype='float32', autocast=False)
+        super().__init__(
+            epsilon=1e-5, gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02), dtype='float32', autocast=False
+        )
 
     def call(self, inputs):
         mean, variance = tf.nn.moments(tf.cast(inputs, tf.float32), [1, 2], keepdims=True)
@@ -142,8 +144,9 @@ class EyePainter(keras.layers.Layer):
 
     def __init__(self, kernel_size, size, palette=0):
         super().__init__(dtype='float32', autocast=False)
-        self.conv = keras.layers.Conv2D(palette + 2 if palette else 3, kernel_size, padding='valid',
-                                        kernel_initializer='he_normal')
+        self.conv = keras.layers.Conv2D(
+            palette + 2 if palette else 3, kernel_size, padding='valid', kernel_initializer='he_normal'
+        )
         self.size = size
 
     def call(self, inputs):
@@ -151,7 +154,7 @@ class EyePainter(keras.layers.Layer):
         features = self.conv(tf.reshape(windows, [-1, *windows.shape[2:]]))
         painted = self._colours(tf.cast(features, tf.float32), *palettes)
         _, height, width, filters = painted.shape
-        pixels = _window(boxes, self.size, (height, width), 0)              # [B, 2, h, w, 2]
+        pixels = _window(boxes, self.size, (height, width), 0)  # [B, 2, h, w, 2]
         left, right = (_inside(pixels, box) for box in tf.split(tf.cast(boxes, tf.int32)[:, :, None, None], 2, axis=1))
         # of a pixel in both boxes, only the left window's copy counts
         counts = tf.stack([left[:, 0], right[:, 1] & ~left[:, 1]], axis=1)
@@ -200,8 +203,13 @@ class _Spectral:
         super().build(input_shape)
         rows = self.kernel.shape.num_elements() // self.kernel.shape[-1]
         # every replica would assign the same
-        self.u = self.add_weight('u', [rows], initializer=keras.initializers.RandomNormal(), trainable=False,
-                                 aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+        self.u = self.add_weight(
+            'u',
+            [rows],
+            initializer=keras.initializers.RandomNormal(),
+            trainable=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
 
     def add_weight(self, name, *args, **kwargs):
         # the kernel stays float32 until it is normalised

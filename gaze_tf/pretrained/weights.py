@@ -4,6 +4,7 @@ The file holds the networks that correct and animate, under names that follow fr
 layer among those with weights, variable; so g_x/encoder/00/kernel. Kernels of many weights are whole numbers of 8 bits times
 a scale for each index of their last axis (`NAME.scale`), everything else is float16. Every later version must load it.
 """
+
 import io
 import pathlib
 import zipfile
@@ -20,7 +21,7 @@ from gaze_tf.models.layers import computing_in
 
 FOLDER = pathlib.Path(__file__).parent
 # kernels with at least so many weights are stored in 8 bits
-_LARGE = 2 ** 15
+_LARGE = 2**15
 _SCALE = '.scale'
 WEIGHTS, CONFIG, CARD = 'people.npz', 'people.json', 'MODEL_CARD.md'
 MAX_MB = 25
@@ -41,7 +42,8 @@ def load_model(folder=FOLDER, precision='float32'):
         model = GazeModel(config, native_crops=False, discriminators=False)
     variables = _named(model)
     wrong = sorted(set(arrays) ^ set(variables)) or [
-        name for name, variable in variables.items() if arrays[name].shape != tuple(variable.shape)]
+        name for name, variable in variables.items() if arrays[name].shape != tuple(variable.shape)
+    ]
     if wrong:
         raise _refusal(folder / WEIGHTS, f'belongs to another model than {CONFIG} (first difference: {wrong[0]})')
     for name, variable in variables.items():
@@ -65,8 +67,10 @@ def pack(model, folder):
     np.savez(file, **arrays)
     content = file.getvalue()
     if len(content) > MAX_MB * 1e6:
-        raise GazeError(f'The weights take {len(content) / 1e6:.1f} MB, and {MAX_MB} MB is the most that the '
-                        'package may carry; nothing was written. Train a smaller model.')
+        raise GazeError(
+            f'The weights take {len(content) / 1e6:.1f} MB, and {MAX_MB} MB is the most that the '
+            'package may carry; nothing was written. Train a smaller model.'
+        )
     path = pathlib.Path(folder) / WEIGHTS
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +85,7 @@ def pack(model, folder):
 
 def _packed(name, values):
     """{name in the file: array} of a float32 variable."""
-    with np.errstate(over='ignore', invalid='ignore'):    # what is not finite then is refused
+    with np.errstate(over='ignore', invalid='ignore'):  # what is not finite then is refused
         if values.size < _LARGE:
             return {name: values.astype(np.float16)}
         # a float16: then packing what was packed changes nothing
@@ -92,8 +96,11 @@ def _packed(name, values):
 
 def _unpacked(arrays):
     """{name: float32 array} of the variables in a file."""
-    return {name: values.astype(np.float32) * arrays.get(name + _SCALE, np.float32(1))
-            for name, values in arrays.items() if not name.endswith(_SCALE)}
+    return {
+        name: values.astype(np.float32) * arrays.get(name + _SCALE, np.float32(1))
+        for name, values in arrays.items()
+        if not name.endswith(_SCALE)
+    }
 
 
 def _read(path):
@@ -109,20 +116,30 @@ def _read(path):
 
 
 def _refusal(path, what):
-    return GazeError(f'The model that comes with gaze_tf cannot be loaded: {path} {what}. Install gaze_tf again, or use '
-                     'another model (--model, --checkpoint).')
+    return GazeError(
+        f'The model that comes with gaze_tf cannot be loaded: {path} {what}. Install gaze_tf again, or use '
+        'another model (--model, --checkpoint).'
+    )
 
 
 def _named(model):
     """{name: variable} of the networks of a GazeModel that correct and animate, whatever Keras has called them."""
     found = {}
     for name, network in model.serving_networks.items():
-        parts = ({name: network} if isinstance(network, tf.keras.Model) else
-                 {f'{name}/encoder': network.encoder, f'{name}/decoder': network.decoder})
+        parts = (
+            {name: network}
+            if isinstance(network, tf.keras.Model)
+            else {f'{name}/encoder': network.encoder, f'{name}/decoder': network.decoder}
+        )
         for part, keras_model in parts.items():
             layers = [layer for layer in keras_model.layers if layer.variables]
-            found.update({f'{part}/{number:02}/{_last(variable)}': variable
-                          for number, layer in enumerate(layers) for variable in layer.variables})
+            found.update(
+                {
+                    f'{part}/{number:02}/{_last(variable)}': variable
+                    for number, layer in enumerate(layers)
+                    for variable in layer.variables
+                }
+            )
     return found
 
 

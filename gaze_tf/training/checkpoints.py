@@ -3,6 +3,7 @@
 A checkpoint is written in a folder of its own and moved to its place once it is whole, its index last. Wherever a
 process is killed, the files of earlier checkpoints are untouched, and what has both an index and data was whole.
 """
+
 import contextlib
 import math
 import os
@@ -20,9 +21,9 @@ from gaze_tf.errors import GazeError
 PREFIX = 'step'
 # parts of a stage that an option adds
 OPTIONAL = {'averages': '--ema', 'early_stop': '--stop_patience'}
-UNFINISHED = '.saving'      # where a checkpoint is written
-BROKEN = '.broken'          # behind the names of files that were set aside
-STATE = 'checkpoint'        # the list that TensorFlow's own tools read; we read the folder itself
+UNFINISHED = '.saving'  # where a checkpoint is written
+BROKEN = '.broken'  # behind the names of files that were set aside
+STATE = 'checkpoint'  # the list that TensorFlow's own tools read; we read the folder itself
 
 _FILE = re.compile(rf'{PREFIX}-(\d+)\.(index|data-\d+-of-\d+)')
 
@@ -52,8 +53,10 @@ class Manager:
         if path:
             restore_all(self.checkpoint, path)
         elif broken:
-            raise GazeError(f'No checkpoint in {self.directory} can be read: {_list(broken)}. Restore one from a copy, '
-                            'or start again in another --output_dir.')
+            raise GazeError(
+                f'No checkpoint in {self.directory} can be read: {_list(broken)}. Restore one from a copy, '
+                'or start again in another --output_dir.'
+            )
         with self.writing(self.directory):
             self._tidy()
             for prefix in broken:
@@ -87,7 +90,7 @@ class Manager:
                 os.replace(file, self.directory / file.name)
         finally:
             self._tidy()
-        for step in sorted(_steps(self.directory))[:-self._keep]:
+        for step in sorted(_steps(self.directory))[: -self._keep]:
             _remove(_prefix(self.directory, step))
         self._record()
 
@@ -98,11 +101,15 @@ class Manager:
             yield
         except (OSError, tf.errors.OpError) as error:
             kept = self.latest_checkpoint
-            kept = (f'The last good checkpoint is {kept}: free space or make the folder writable, and the same command '
-                    'goes on from there' if kept else
-                    'No checkpoint had been saved yet: free space, make the folder writable, or choose another one')
-            raise GazeError(f'{what} (--output_dir={self.directory}) cannot be written: {folders.reason(error)}. '
-                            f'{kept}.') from error
+            kept = (
+                f'The last good checkpoint is {kept}: free space or make the folder writable, and the same command '
+                'goes on from there'
+                if kept
+                else 'No checkpoint had been saved yet: free space, make the folder writable, or choose another one'
+            )
+            raise GazeError(
+                f'{what} (--output_dir={self.directory}) cannot be written: {folders.reason(error)}. {kept}.'
+            ) from error
 
     def _tidy(self):
         """Removes what a saving that was cut short has left."""
@@ -138,8 +145,11 @@ def latest(directory, flag):
     """
     path, broken = _newest(directory)
     if not path:
-        raise GazeError(f'{flag}: no checkpoint in {directory} can be read: {_list(broken)}.' if broken else
-                        f'{flag}: there is no checkpoint in {directory}.')
+        raise GazeError(
+            f'{flag}: no checkpoint in {directory} can be read: {_list(broken)}.'
+            if broken
+            else f'{flag}: there is no checkpoint in {directory}.'
+        )
     if broken:
         print(f'{_list(broken)}: using {path}.')
     return path
@@ -189,8 +199,10 @@ def restore_all(checkpoint, path):
     for name, flag in OPTIONAL.items():
         found = holds(path, name)
         if found != hasattr(checkpoint.stage, name):
-            raise GazeError(f'{pathlib.Path(path).parent} holds a run {"with" if found else "without"} {flag}: go on '
-                            f'{"with" if found else "without"} it, or choose another --output_dir.')
+            raise GazeError(
+                f'{pathlib.Path(path).parent} holds a run {"with" if found else "without"} {flag}: go on '
+                f'{"with" if found else "without"} it, or choose another --output_dir.'
+            )
     _matched(path, lambda: checkpoint.restore(path).assert_consumed())
 
 
@@ -204,8 +216,10 @@ def _matched(path, restore):
     try:
         restore()
     except AssertionError as error:
-        raise GazeError(f'The checkpoint {path} cannot be restored: it does not hold the same networks and optimizers '
-                        'as this run has.') from error
+        raise GazeError(
+            f'The checkpoint {path} cannot be restored: it does not hold the same networks and optimizers '
+            'as this run has.'
+        ) from error
     except UNREADABLE as error:
         raise GazeError(f'The checkpoint {path} cannot be restored: {_first_line(error)}') from error
 

@@ -3,6 +3,7 @@
 N replicas compute what one would: each takes its part of every batch, and since all loss terms are means over
 a batch, gradients and terms are averaged over the replicas.
 """
+
 import contextlib
 import faulthandler
 import functools
@@ -19,12 +20,18 @@ import tensorflow as tf
 from gaze_tf.errors import GazeError, first_line
 
 _EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
-_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError,
-         tf.errors.DeadlineExceededError)
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.InternalError,
+    tf.errors.DeadlineExceededError,
+)
 
 
 class Cluster(NamedTuple):
     """The workers of a run, the chief first: {name: 'host:port'}, and the name of this one."""
+
     addresses: dict
     own: str
 
@@ -49,16 +56,19 @@ def create(run):
 
 
 # a second strategy in a process would use the numbers of the first one's exchanges
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _mirrored(devices):
     return tf.distribute.MirroredStrategy(devices)
 
 
 def read_cluster(text):
     """The Cluster that a TF_CONFIG describes; raises GazeError that says what is wrong with it."""
+
     def wrong(what):
-        return GazeError(f'--strategy=multi_worker: the environment variable TF_CONFIG {what}. It must be the same on '
-                         f'every worker but for the index, such as {_EXAMPLE}.')
+        return GazeError(
+            f'--strategy=multi_worker: the environment variable TF_CONFIG {what}. It must be the same on '
+            f'every worker but for the index, such as {_EXAMPLE}.'
+        )
 
     if not text:
         raise wrong('is not set')
@@ -112,8 +122,10 @@ def _connect(cluster):
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
-        raise GazeError(f'--strategy=multi_worker: {cluster.own} cannot start at {cluster.addresses[cluster.own]}: '
-                        f'{first_line(error)}') from error
+        raise GazeError(
+            f'--strategy=multi_worker: {cluster.own} cannot start at {cluster.addresses[cluster.own]}: '
+            f'{first_line(error)}'
+        ) from error
 
 
 class Workers:
@@ -123,8 +135,9 @@ class Workers:
         self._several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
         resolver = strategy.cluster_resolver if self._several else None
         # the only one that writes files and shows a bar
-        self.is_chief = not self._several or (resolver.task_id == 0 and (
-            resolver.task_type == 'chief' or 'chief' not in resolver.cluster_spec().jobs))
+        self.is_chief = not self._several or (
+            resolver.task_id == 0 and (resolver.task_type == 'chief' or 'chief' not in resolver.cluster_spec().jobs)
+        )
 
         @tf.function(autograph=False)
         def gather(number):
@@ -146,8 +159,10 @@ class Workers:
             if not self._several:
                 raise
             reason = first_line(error.message.partition('aborted by: ')[2] or error)
-            raise GazeError('Another worker was lost, or failed: see its own message. The same command on all workers '
-                            f'goes on from the last checkpoint. (TensorFlow: {reason})') from error
+            raise GazeError(
+                'Another worker was lost, or failed: see its own message. The same command on all workers '
+                f'goes on from the last checkpoint. (TensorFlow: {reason})'
+            ) from error
 
 
 def mean_over_replicas(tensors):
@@ -162,7 +177,7 @@ def draw_for_replica(draw, count):
     """This replica's part of what `draw` (number of faces → tensor) draws for the faces of all, `count` of each."""
     context = tf.distribute.get_replica_context()
     first = context.replica_id_in_sync_group * count
-    return draw(context.num_replicas_in_sync * count)[first:first + count]
+    return draw(context.num_replicas_in_sync * count)[first : first + count]
 
 
 def several_steps(strategy, train_step, iterator):

@@ -1,4 +1,5 @@
 """The training step of GCM and GAM: four updates, each with the parameters that those before it left."""
+
 import tensorflow as tf
 
 from gaze_tf.data.pipeline import for_networks
@@ -23,20 +24,26 @@ class GanStep:
             self.objectives = Objectives(model, config, vgg16(config.vgg_weights) if config.lam_p else None)
         # what G_x paints with is learnt together with it: palettes, and content codes with tune_content
         codes = [model.palette_encoder] * bool(model.palette_encoder) + [model.content_encoder] * config.tune_content
-        self.variables = {'d_x': model.d_x.trainable_variables,
-                          'd_y': model.d_y.trainable_variables,
-                          'g_x': [variable for part in (model.g_x, *codes) for variable in part.trainable_variables],
-                          'g_y': [*model.g_y.trainable_variables, *model.angle_encoder.trainable_variables]}
-        rates = {name: LinearDecay(rate, config.steps, config.decay_start, config.decay_every)
-                 for name, rate in zip(self.variables, (config.lr_d, config.lr_d, config.lr_g, config.lr_g))}
-        self.optimizers = {name: adam(rates[name], config, variables, precision)
-                           for name, variables in self.variables.items()}
+        self.variables = {
+            'd_x': model.d_x.trainable_variables,
+            'd_y': model.d_y.trainable_variables,
+            'g_x': [variable for part in (model.g_x, *codes) for variable in part.trainable_variables],
+            'g_y': [*model.g_y.trainable_variables, *model.angle_encoder.trainable_variables],
+        }
+        rates = {
+            name: LinearDecay(rate, config.steps, config.decay_start, config.decay_every)
+            for name, rate in zip(self.variables, (config.lr_d, config.lr_d, config.lr_g, config.lr_g))
+        }
+        self.optimizers = {
+            name: adam(rates[name], config, variables, precision) for name, variables in self.variables.items()
+        }
         self._twins = config.twins
         self._spectral = spectral_layers(model.d_x) + spectral_layers(model.d_y)
         # no control flow to convert: without autograph it is built faster
         self.train_step = tf.function(self._train_step, jit_compile=xla, autograph=False)
         self.checkpoint = tf.train.Checkpoint(
-            model=model, **{f'{name}_optimizer': optimizer for name, optimizer in self.optimizers.items()})
+            model=model, **{f'{name}_optimizer': optimizer for name, optimizer in self.optimizers.items()}
+        )
         # after all other networks, whose initial values do not depend on it then
         self.averages = Averages(model, config.ema, config.tune_content) if config.ema else None
         if self.averages:
@@ -53,12 +60,12 @@ class GanStep:
         gx_tape, gy_tape = self._tape('g_x'), self._tape('g_y')
         with gx_tape:
             x, (y, twin) = self._look(x), self._look_with_twin(y)
-            x_rec = model.correct(x)                                # x̃
-            y_cor = model.correct(y)                                # ỹˣ
+            x_rec = model.correct(x)  # x̃
+            y_cor = model.correct(y)  # ỹˣ
         with gy_tape:
             canvas = model.canvas(y)
-            y_rec = model.animate(canvas, like=y)                   # ỹ
-        y_hat = model.animate(canvas, like=y_cor)                   # ŷ
+            y_rec = model.animate(canvas, like=y)  # ỹ
+        y_hat = model.animate(canvas, like=y_cor)  # ŷ
 
         with self._tape('d_x') as tape:
             loss, dx_terms = objectives.d_x(x, x_rec, y_hat, step, y_cor)
@@ -114,8 +121,12 @@ class GanStep:
         x, (y, twin) = self._look(x), self._look_with_twin(y)
         x_rec, y_cor, canvas = model.correct(x), model.correct(y), model.canvas(y)
         y_rec, y_hat = model.animate(canvas, like=y), model.animate(canvas, like=y_cor)
-        losses = (objectives.d_x(x, x_rec, y_hat, step, y_cor), objectives.d_y(y, y_rec, step),
-                  objectives.g_x(x, x_rec, y, y_cor, twin), objectives.g_y(y, y_rec, y_cor, y_hat))
+        losses = (
+            objectives.d_x(x, x_rec, y_hat, step, y_cor),
+            objectives.d_y(y, y_rec, step),
+            objectives.g_x(x, x_rec, y, y_cor, twin),
+            objectives.g_y(y, y_rec, y_cor, y_hat),
+        )
         return {name: term for _, terms in losses for name, term in terms.items()}
 
     @tf.function(autograph=False)
@@ -123,10 +134,16 @@ class GanStep:
         """For the summaries: what each module makes of fixed faces, as columns of a grid."""
         x, y = self._look(x), self._look(y)
         y_cor, canvas = self.model.correct(y), self.model.canvas(y)
-        return {'X: input, masked, GCM': [x.image, x.image * (1 - x.mask), self.model.correct(x).image],
-                'Y: input, masked, corrected by GCM, repainted by GAM, animated to the camera by GAM':
-                    [y.image, y.image * (1 - y.mask), y_cor.image, self.model.animate(canvas, like=y).image,
-                     self.model.animate(canvas, like=y_cor).image]}
+        return {
+            'X: input, masked, GCM': [x.image, x.image * (1 - x.mask), self.model.correct(x).image],
+            'Y: input, masked, corrected by GCM, repainted by GAM, animated to the camera by GAM': [
+                y.image,
+                y.image * (1 - y.mask),
+                y_cor.image,
+                self.model.animate(canvas, like=y).image,
+                self.model.animate(canvas, like=y_cor).image,
+            ],
+        }
 
     @property
     def learning_rate(self):

@@ -1,11 +1,11 @@
 """What D_x, D_y, G_x and G_y minimise: the paper's weighted sums, each as (total, unweighted terms)."""
+
 import tensorflow as tf
 
 from gaze_tf.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty, r1
 from gaze_tf.losses.perceptual import perceptual
 from gaze_tf.losses.reconstruction import hues, local_l1, mean_l1
 from gaze_tf.training.distribution import draw_for_replica
-
 
 # of the gradient penalty of each fake
 _PENALTY_SEED = {'d_x/rec': 0, 'd_x/hat': 1, 'd_y/rec': 2, 'd_x/cor': 3}
@@ -22,13 +22,17 @@ class Objectives:
 
         The second is Synthesis-As-Training's, the third is there where G_x learns from Y too (lam_twin).
         """
-        fakes = {'d_x/rec': x_rec, **({'d_x/hat': y_hat} if self._config.use_sat else {}),
-                 **({'d_x/cor': y_cor} if self._config.twins else {})}
+        fakes = {
+            'd_x/rec': x_rec,
+            **({'d_x/hat': y_hat} if self._config.use_sat else {}),
+            **({'d_x/cor': y_cor} if self._config.twins else {}),
+        }
         real, *painted = _logits(self._model.d_x, x, *fakes.values())
         losses = {name: discriminator_loss(self._config.loss_type, real, fake) for name, fake in zip(fakes, painted)}
         # the seed of a fake must not depend on which others there are
-        penalty = tf.add_n([self._penalty(self._model.d_x, x, fake, [_PENALTY_SEED[name], step])
-                            for name, fake in fakes.items()])
+        penalty = tf.add_n(
+            [self._penalty(self._model.d_x, x, fake, [_PENALTY_SEED[name], step]) for name, fake in fakes.items()]
+        )
         total = _sum(losses) + self._config.lam_gp * penalty
         return self._with_r1('d_x', x, total, {**losses, 'd_x/penalty': penalty})
 
@@ -46,8 +50,9 @@ class Objectives:
         With twin_focus, a pixel of the localL1 to the twin weighs the more, the more y and its twin differ there.
         """
         painted = (x_rec,) if twin is None else (x_rec, y_cor)
-        adversarial, *on_cor = (generator_loss(self._config.loss_type, logit)
-                                for logit in _logits(self._model.d_x, *painted))
+        adversarial, *on_cor = (
+            generator_loss(self._config.loss_type, logit) for logit in _logits(self._model.d_x, *painted)
+        )
         reconstruction = self._local_l1(x_rec, x)
         perception = self._perceptual((x, x_rec))
         total = adversarial + self._config.lam_r * reconstruction + self._config.lam_p * perception
@@ -76,14 +81,20 @@ class Objectives:
         palette = self._palette('g_y/palette', y, y_rec)
         pairs = [(y, y_rec)]
         if self._config.use_sat:
-            adversarial['g_y/adversarial_hat'] = generator_loss(self._config.loss_type, *_logits(self._model.d_x, y_hat))
+            adversarial['g_y/adversarial_hat'] = generator_loss(
+                self._config.loss_type, *_logits(self._model.d_x, y_hat)
+            )
             reconstruction['g_y/reconstruction_hat'] = self._local_l1(y_cor, y_hat)
             content['g_y/content_hat'] = mean_l1(y_cor.content, y_hat.content)
             palette.update(self._palette('g_y/palette_hat', y_cor, y_hat))
             pairs.append((y_cor, y_hat))
         perception = self._perceptual(*pairs)
-        total = (_sum(adversarial) + self._config.lam_r * _sum(reconstruction) + _sum(content)
-                 + self._config.lam_p * perception)
+        total = (
+            _sum(adversarial)
+            + self._config.lam_r * _sum(reconstruction)
+            + _sum(content)
+            + self._config.lam_p * perception
+        )
         if palette:
             total += self._config.lam_palette * _sum(palette)
         return total, {**adversarial, **reconstruction, **content, **palette, 'g_y/perceptual': perception}
@@ -103,16 +114,17 @@ class Objectives:
     def _perceptual(self, *pairs):
         """percep of left + right crops, summed over the pairs (target, painted) of Faces."""
         if not self.vgg:
-            return tf.constant(0.)
+            return tf.constant(0.0)
         # targets apart from paintings: they need features, but no gradients
         target, painted = (self.vgg(_stack(faces)) for faces in zip(*pairs))
         return perceptual(target, painted, tf.cast(tf.shape(pairs[0][0].image)[0], tf.float32))
 
     def _penalty(self, discriminator, real, fake, seed):
         if self._config.loss_type != 'wgan':
-            return tf.constant(0.)
-        mix = draw_for_replica(lambda count: tf.random.stateless_uniform([count, 1, 1, 1], seed, alg='philox'),
-                               tf.shape(real.image)[0])
+            return tf.constant(0.0)
+        mix = draw_for_replica(
+            lambda count: tf.random.stateless_uniform([count, 1, 1, 1], seed, alg='philox'), tf.shape(real.image)[0]
+        )
         return gradient_penalty(discriminator, _views(real), _views(fake), mix)
 
     def _with_r1(self, name, real, total, terms):

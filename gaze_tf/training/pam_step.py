@@ -1,4 +1,5 @@
 """PAM pretraining: the content encoder learns by mirroring what both eyes of a face share."""
+
 import tensorflow as tf
 
 from gaze_tf.data.pipeline import for_networks
@@ -26,7 +27,8 @@ class PamStep:
         self.optimizer = adam(config.lr_r, config, self.variables['autoencoder'], precision)
         self.train_step = tf.function(self._train_step, jit_compile=xla, autograph=False)
         self.checkpoint = tf.train.Checkpoint(
-            content_encoder=self.content_encoder, autoencoder=self.autoencoder, optimizer=self.optimizer)
+            content_encoder=self.content_encoder, autoencoder=self.autoencoder, optimizer=self.optimizer
+        )
 
     def eyes(self, batch):
         """Left and right eye crops [B, c, c, 3] of a Batch."""
@@ -59,8 +61,14 @@ class PamStep:
         """For the summaries: eye, its reconstruction, the other eye mirrored, and the eye made of that."""
         left, right = (tf.concat(pair, axis=0) for pair in zip(self.eyes(x), self.eyes(y)))
         flipped = tf.reverse(right, axis=[2])
-        return {'eye, reconstruction, mirrored other eye, eye from it':
-                [left, self.autoencoder(left), flipped, self.autoencoder(flipped)]}
+        return {
+            'eye, reconstruction, mirrored other eye, eye from it': [
+                left,
+                self.autoencoder(left),
+                flipped,
+                self.autoencoder(flipped),
+            ]
+        }
 
     @property
     def learning_rate(self):

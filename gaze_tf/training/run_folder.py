@@ -1,4 +1,5 @@
 """What stands beside the checkpoints of a run: its configuration, and what its training data was."""
+
 import dataclasses
 import json
 import os
@@ -13,8 +14,22 @@ from gaze_tf.training import checkpoints
 RECORDS_NAME = 'records.json'
 
 # options that move files, time or the end of a run, but not what a step computes
-_HARMLESS = {'data_dir', 'output_dir', 'pam_checkpoint', 'vgg_weights', 'steps', 'save_every', 'keep', 'log_every',
-             'image_every', 'steps_per_call', 'startup_timeout', 'warm_start', 'stop_patience', 'stop_metric'}
+_HARMLESS = {
+    'data_dir',
+    'output_dir',
+    'pam_checkpoint',
+    'vgg_weights',
+    'steps',
+    'save_every',
+    'keep',
+    'log_every',
+    'image_every',
+    'steps_per_call',
+    'startup_timeout',
+    'warm_start',
+    'stop_patience',
+    'stop_metric',
+}
 
 
 def check(directory, groups, manifest):
@@ -24,15 +39,19 @@ def check(directory, groups, manifest):
         earlier = config_lib.load(path)
         shape = 'model' if 'model' in groups else 'encoder'
         if earlier.get(shape) != groups[shape]:
-            raise GazeError(f'{directory} holds a run with another model (see {path.name}): train with its model '
-                            'flags, or choose another --output_dir.')
+            raise GazeError(
+                f'{directory} holds a run with another model (see {path.name}): train with its model '
+                'flags, or choose another --output_dir.'
+            )
     path = pathlib.Path(directory) / RECORDS_NAME
     # without checkpoints nothing has been learnt from that data
     if path.is_file() and checkpoints.exist(directory):
         differences = _differences(_load(path), _contents(manifest))
         if differences:
-            raise GazeError(f'The data in --data_dir is not what the run in {directory} began with: '
-                            f'{"; ".join(differences)}. Restore the data, or start in another --output_dir.')
+            raise GazeError(
+                f'The data in --data_dir is not what the run in {directory} began with: '
+                f'{"; ".join(differences)}. Restore the data, or start in another --output_dir.'
+            )
 
 
 def write(directory, groups, manifest, checked):
@@ -80,16 +99,21 @@ def changed(directory, groups):
     path = pathlib.Path(directory) / config_lib.CONFIG_NAME
     # runs of versions that could not alter faces did not
     earlier = {'augment': config_lib.AugmentConfig(), **config_lib.load(path)} if path.is_file() else {}
-    return [f'--{name} {getattr(earlier[group], name)} -> {value}'
-            for group in groups if group in earlier
-            for name, value in dataclasses.asdict(groups[group]).items()
-            if name not in _HARMLESS and getattr(earlier[group], name) != value]
+    return [
+        f'--{name} {getattr(earlier[group], name)} -> {value}'
+        for group in groups
+        if group in earlier
+        for name, value in dataclasses.asdict(groups[group]).items()
+        if name not in _HARMLESS and getattr(earlier[group], name) != value
+    ]
 
 
 def _contents(manifest):
     """What identifies the data, wherever it lies: image size and, shard by shard, number of images and checksum."""
-    return {'img_size': manifest.img_size,
-            'shards': {shard.file: [shard.domain, shard.split, shard.count, shard.sha256] for shard in manifest.shards}}
+    return {
+        'img_size': manifest.img_size,
+        'shards': {shard.file: [shard.domain, shard.split, shard.count, shard.sha256] for shard in manifest.shards},
+    }
 
 
 def _load(path):
@@ -101,8 +125,9 @@ def _load(path):
             raise ValueError('checked has something else than sizes, times and checksums')
         return contents
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise GazeError(f'{path} cannot be read ({error}): remove it if the data is the one that the run began '
-                        'with.') from error
+        raise GazeError(
+            f'{path} cannot be read ({error}): remove it if the data is the one that the run began with.'
+        ) from error
 
 
 def _differences(earlier, now):
@@ -111,12 +136,18 @@ def _differences(earlier, now):
     if earlier['img_size'] != now['img_size']:
         found.append(f'images were {earlier["img_size"]} pixels wide and are now {now["img_size"]}')
     before, after = _counts(earlier), _counts(now)
-    found += [f'{name} had {before.get(name, 0)} images and now has {after.get(name, 0)}'
-              for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
+    found += [
+        f'{name} had {before.get(name, 0)} images and now has {after.get(name, 0)}'
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
     if not found and list(earlier['shards'].items()) != list(now['shards'].items()):
         names = [name for name in earlier['shards'] if earlier['shards'][name] != now['shards'].get(name)]
-        found.append(f'{", ".join(names[:3])}{" and others" * (len(names) > 3)} had other contents' if names else
-                     'the images are divided into other files')
+        found.append(
+            f'{", ".join(names[:3])}{" and others" * (len(names) > 3)} had other contents'
+            if names
+            else 'the images are divided into other files'
+        )
     return found
 
 

@@ -1,4 +1,5 @@
 """The paper's learning-rate schedule, the original's Adam, and one update by it."""
+
 import tensorflow as tf
 
 from gaze_tf.training.distribution import mean_over_replicas
@@ -17,7 +18,7 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         last_change = tf.cast(step - step % self.every, tf.float32)
         # a run shorter than `start` never decays
         fraction = (self.total - last_change) / max(self.total - self.start, 1)
-        return self.base * tf.where(last_change <= self.start, 1., tf.maximum(fraction, 0.))
+        return self.base * tf.where(last_change <= self.start, 1.0, tf.maximum(fraction, 0.0))
 
     def get_config(self):
         return {'base': self.base, 'total': self.total, 'start': self.start, 'every': self.every}
@@ -30,9 +31,17 @@ class Adam(keras.optimizers.Adam):
         index = self._index_dict[self._var_key(variable)]
         step = tf.cast(self.iterations + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle, m=self._momentums[index].handle, v=self._velocities[index].handle,
-            beta1_power=self.beta_1 ** step, beta2_power=self.beta_2 ** step, lr=self.learning_rate,
-            beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, grad=gradient)
+            var=variable.handle,
+            m=self._momentums[index].handle,
+            v=self._velocities[index].handle,
+            beta1_power=self.beta_1**step,
+            beta2_power=self.beta_2**step,
+            lr=self.learning_rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
 
 
 def adam(learning_rate, config, variables, precision):
@@ -42,8 +51,14 @@ def adam(learning_rate, config, variables, precision):
     scales losses, as much as gradients stay finite, and leaves out updates whose gradients do not.
     """
     # jit_compile would compile each variable's update by itself
-    optimizer = Adam(learning_rate, beta_1=config.beta1, beta_2=config.beta2, epsilon=1e-8, jit_compile=False,
-                     global_clipnorm=config.clip_norm or None)
+    optimizer = Adam(
+        learning_rate,
+        beta_1=config.beta1,
+        beta_2=config.beta2,
+        epsilon=1e-8,
+        jit_compile=False,
+        global_clipnorm=config.clip_norm or None,
+    )
     optimizer.build(variables)
     return keras.mixed_precision.LossScaleOptimizer(optimizer) if precision == 'float16' else optimizer
 

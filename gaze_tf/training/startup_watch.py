@@ -2,6 +2,7 @@
 
 A process of its own, since TensorFlow lets no Python run while it waits for other workers.
 """
+
 import select
 import signal
 import socket
@@ -27,11 +28,18 @@ def main(seconds, *workers):
     started, _, _ = select.select([sys.stdin], [], [], float(seconds))
     if not started:
         missing = silent(workers)
-        problem = (f'no answer from {", ".join(missing)}' if missing else
-                   'all ports answer, but not all are workers of this run')
-        print(f'gaze-tf: the workers of TF_CONFIG did not come together within {seconds} seconds: {problem}. Start '
-              'the same command on every one with the same cluster in TF_CONFIG and see that they reach each other; '
-              '--startup_timeout sets the limit.', file=sys.stderr, flush=True)
+        problem = (
+            f'no answer from {", ".join(missing)}'
+            if missing
+            else 'all ports answer, but not all are workers of this run'
+        )
+        print(
+            f'gaze-tf: the workers of TF_CONFIG did not come together within {seconds} seconds: {problem}. Start '
+            'the same command on every one with the same cluster in TF_CONFIG and see that they reach each other; '
+            '--startup_timeout sets the limit.',
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 if __name__ == '__main__':

@@ -1,4 +1,5 @@
 """SIGINT and SIGTERM in training: noted, so that a step can end and be saved, and obeyed where nothing notes them."""
+
 import os
 import select
 import signal
@@ -19,7 +20,7 @@ class StopSignals:
 
     def __init__(self):
         self.number = None
-        self._longest, self._since = 0., time.monotonic()
+        self._longest, self._since = 0.0, time.monotonic()
 
     def __enter__(self):
         self._handlers = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -54,7 +55,10 @@ class StopSignals:
             # until a second one comes, or the end of the context
             select.select([reader], [], [], _GRACE + _CALLS * self._longest)
             if self.number is None:
-                print(f'gaze-tf: signal {number[0]} was not noted, as TensorFlow does not return; the process is ended.',
-                      file=sys.stderr, flush=True)
+                print(
+                    f'gaze-tf: signal {number[0]} was not noted, as TensorFlow does not return; the process is ended.',
+                    file=sys.stderr,
+                    flush=True,
+                )
                 os._exit(128 + number[0])
         os.close(reader)

@@ -1,4 +1,5 @@
 """The training loop: batches → compiled step → checkpoints, summaries, resume. Both stages use it."""
+
 import contextlib
 import math
 import pathlib
@@ -17,15 +18,17 @@ from gaze_tf.training import checkpoints, distribution, run_folder
 from gaze_tf.training.early_stop import EarlyStop
 from gaze_tf.training.stop_signals import StopSignals
 
-PICTURES = 8    # faces of each domain in the TensorBoard grids
+PICTURES = 8  # faces of each domain in the TensorBoard grids
 
 
 def use_xla(choice, replicas=1):
     """Whether --xla=auto|on|off means to compile with XLA on this machine; raises GazeError if it cannot be."""
     if replicas > 1:
         if choice == 'on':
-            raise GazeError(f'--xla=on does not go together with {replicas} devices (--strategy), whose exchange XLA '
-                            'does not compile: leave it out.')
+            raise GazeError(
+                f'--xla=on does not go together with {replicas} devices (--strategy), whose exchange XLA '
+                'does not compile: leave it out.'
+            )
         return False
     return choice == 'on' or (choice == 'auto' and bool(tf.config.list_physical_devices('GPU')))
 
@@ -56,8 +59,10 @@ def train(make_stage, groups, show):
     strategy = distribution.create(run)
     workers, xla = distribution.Workers(strategy), use_xla(run.xla, strategy.num_replicas_in_sync)
     if schedule.batch_size % strategy.num_replicas_in_sync:
-        raise GazeError(f'--batch_size={schedule.batch_size} must be a multiple of {strategy.num_replicas_in_sync}: it '
-                        'is the batch of all devices together.')
+        raise GazeError(
+            f'--batch_size={schedule.batch_size} must be a multiple of {strategy.num_replicas_in_sync}: it '
+            'is the batch of all devices together.'
+        )
     # before the networks are built: bad data should be known at once
     pipeline.check_frame(data.data_dir, geometry.frame_eyes)
     directory, manifest = pathlib.Path(run.output_dir), pipeline.records.load_manifest(data.data_dir)
@@ -95,10 +100,23 @@ def _make_steps(strategy, stage, groups, first):
         """Batches of both domains, in the parts that this worker's replicas take in turn."""
         local = replicas // context.num_input_pipelines
         own = range(context.input_pipeline_id * local, (context.input_pipeline_id + 1) * local)
-        both = tuple(pipeline.train_stream(data.data_dir, domain, geometry.img_size, schedule.batch_size, run.seed,
-                                           data.flip, data.skip_corrupt, first, replicas, own,
-                                           schedule.twins and domain == 'y', groups['augment'])
-                     for domain in 'xy')
+        both = tuple(
+            pipeline.train_stream(
+                data.data_dir,
+                domain,
+                geometry.img_size,
+                schedule.batch_size,
+                run.seed,
+                data.flip,
+                data.skip_corrupt,
+                first,
+                replicas,
+                own,
+                schedule.twins and domain == 'y',
+                groups['augment'],
+            )
+            for domain in 'xy'
+        )
         # else workers ask each other before every batch whether there is one
         return tf.data.Dataset.zip(both).apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
@@ -106,7 +124,12 @@ def _make_steps(strategy, stage, groups, first):
         try:
             return read()
         # behind them, depending on what waits for the batch: the stream has come to its end
-        except (*pipeline.UNREADABLE, tf.errors.FailedPreconditionError, tf.errors.OutOfRangeError, StopIteration) as error:
+        except (
+            *pipeline.UNREADABLE,
+            tf.errors.FailedPreconditionError,
+            tf.errors.OutOfRangeError,
+            StopIteration,
+        ) as error:
             raise pipeline.explain_corruption(data.data_dir, error, data.skip_corrupt) from error
 
     batches = iter(strategy.distribute_datasets_from_function(streams))
@@ -126,8 +149,17 @@ def _make_deterministic(run):
 def _faces_to_draw(data, img_size):
     """A Batch of each domain: held-out faces, or training faces of a domain that holds none out."""
     manifest = pipeline.records.load_manifest(data.data_dir)
-    return [pipeline.fixed_batch(data.data_dir, domain, 'test' if manifest.count(domain, 'test') else 'train', img_size,
-                                 PICTURES, skip_corrupt=data.skip_corrupt) for domain in 'xy']
+    return [
+        pipeline.fixed_batch(
+            data.data_dir,
+            domain,
+            'test' if manifest.count(domain, 'test') else 'train',
+            img_size,
+            PICTURES,
+            skip_corrupt=data.skip_corrupt,
+        )
+        for domain in 'xy'
+    ]
 
 
 class _Loop:
@@ -140,8 +172,8 @@ class _Loop:
         self.manager = checkpoints.manager(directory, self.step, stage.checkpoint, config.keep)
         self.directory, self.place = directory, None
         self.events, self.writer = directory / 'tensorboard', None
-        self.unread = []        # terms of the newest steps, still on the device
-        self.rows = []          # terms of the steps since the last scalars, read and found finite
+        self.unread = []  # terms of the newest steps, still on the device
+        self.rows = []  # terms of the steps since the last scalars, read and found finite
         self.signals = StopSignals()
 
     def resume(self):
@@ -155,8 +187,10 @@ class _Loop:
             self.manager.restore()
         steps = self.workers.gather(int(self.step))
         if len(set(steps)) > 1:
-            raise GazeError(f'Workers would go on from different steps ({", ".join(map(str, steps))}): --output_dir='
-                            f'{self.config.output_dir} must be one folder that all of them share.')
+            raise GazeError(
+                f'Workers would go on from different steps ({", ".join(map(str, steps))}): --output_dir='
+                f'{self.config.output_dir} must be one folder that all of them share.'
+            )
         return int(self.step)
 
     def finished(self, total):
@@ -172,14 +206,26 @@ class _Loop:
     def run(self, steps, first, total, images_per_step):
         """Runs from step `first` to step `total` or to a signal; see `train`."""
         with self._writing_events():
-            self.writer = (tf.summary.create_file_writer(str(self.events)) if self.workers.is_chief else
-                           tf.summary.create_noop_writer())
+            self.writer = (
+                tf.summary.create_file_writer(str(self.events))
+                if self.workers.is_chief
+                else tf.summary.create_noop_writer()
+            )
         self.place = run_folder.place(self.directory)
         # a log file wants a line now and then, a terminal a lively bar
         pause = 0.5 if sys.stderr.isatty() else 15
         try:
-            with self.signals, tqdm(total=total, initial=first, unit='step', mininterval=pause, dynamic_ncols=True,
-                                    disable=not self.workers.is_chief) as bar:
+            with (
+                self.signals,
+                tqdm(
+                    total=total,
+                    initial=first,
+                    unit='step',
+                    mininterval=pause,
+                    dynamic_ncols=True,
+                    disable=not self.workers.is_chief,
+                ) as bar,
+            ):
                 self._loop(steps, first, total, images_per_step, bar)
                 # who leaves before the chief has saved would be missed
                 self.workers.gather(0)
@@ -187,8 +233,10 @@ class _Loop:
             with self._writing_events():
                 self.writer.close()
         if self.signals.number and self.workers.is_chief:
-            print(f'Stopped at step {int(self.step)}, saved as {self.manager.latest_checkpoint}; the same '
-                  'command goes on from there.')
+            print(
+                f'Stopped at step {int(self.step)}, saved as {self.manager.latest_checkpoint}; the same '
+                'command goes on from there.'
+            )
         elif self.early_stop.verdict and self.workers.is_chief:
             print(f'Stopped early at step {int(self.step)}: {self.early_stop.verdict}.')
         return self.signals.number or 0
@@ -239,14 +287,19 @@ class _Loop:
 
     def _check_place(self):
         if self.workers.is_chief and run_folder.place(self.directory) != self.place:
-            raise GazeError(f'Training stopped at step {int(self.step)}: its folder {self.directory} was removed, moved '
-                            'or replaced meanwhile, and with it what it had saved. Put the folder back, and the same command '
-                            'goes on from its last checkpoint; without it, it begins anew.')
+            raise GazeError(
+                f'Training stopped at step {int(self.step)}: its folder {self.directory} was removed, moved '
+                'or replaced meanwhile, and with it what it had saved. Put the folder back, and the same command '
+                'goes on from its last checkpoint; without it, it begins anew.'
+            )
 
     def _read(self):
         """Reads the terms back from the device; raises GazeError at the first that is not finite."""
-        rows = [{name: float(value) for name, value in zip(terms, values)} for terms in self.unread
-                for values in zip(*(np.atleast_1d(value) for value in terms.values()))]
+        rows = [
+            {name: float(value) for name, value in zip(terms, values)}
+            for terms in self.unread
+            for values in zip(*(np.atleast_1d(value) for value in terms.values()))
+        ]
         for number, row in enumerate(rows, start=int(self.step) - len(rows) + 1):
             for name, value in row.items():
                 if not math.isfinite(value):
@@ -256,8 +309,9 @@ class _Loop:
 
     def _fail(self, what):
         kept = self.manager.latest_checkpoint or 'none, the run had not saved yet'
-        raise GazeError(f'Training stopped: {what}. The last good checkpoint is {kept}; a lower learning rate '
-                        'often helps.')
+        raise GazeError(
+            f'Training stopped: {what}. The last good checkpoint is {kept}; a lower learning rate often helps.'
+        )
 
     def _log(self, bar, images_per_second):
         self._read()
@@ -277,7 +331,7 @@ class _Loop:
         pictures = self.stage.pictures(*self.fixed)
         with self._writing_events(), self.writer.as_default(int(self.step)):
             for name, columns in pictures.items():
-                grid = tf.concat(tf.unstack(tf.concat(columns, axis=2)), axis=0)    # a face a row
+                grid = tf.concat(tf.unstack(tf.concat(columns, axis=2)), axis=0)  # a face a row
                 tf.summary.image(name, pipeline.to_uint8(grid)[None])
 
     def _save(self):

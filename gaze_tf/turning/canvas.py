@@ -1,4 +1,5 @@
 """The level canvas of one eye: the photo around it, enlarged and turned so that its corners lie on a horizontal line."""
+
 from typing import NamedTuple
 
 import cv2
@@ -6,11 +7,11 @@ import numpy as np
 
 from gaze_tf.turning.unfit import Unfit
 
-MIN_EYE_PX = 12         # of the photo, from corner to corner
-_MIN_WIDTH = 240        # of the canvas, from corner to corner
-_ENLARGED = 1.3         # at least so many times the photo's size, so that resampling twice keeps sharpness
-_LUMINANCE = np.array([.4, .4, .2], np.float32)
-_DARKEST = 0.004        # so that colours can be divided
+MIN_EYE_PX = 12  # of the photo, from corner to corner
+_MIN_WIDTH = 240  # of the canvas, from corner to corner
+_ENLARGED = 1.3  # at least so many times the photo's size, so that resampling twice keeps sharpness
+_LUMINANCE = np.array([0.4, 0.4, 0.2], np.float32)
+_DARKEST = 0.004  # so that colours can be divided
 
 
 class Canvas(NamedTuple):
@@ -24,6 +25,7 @@ class Canvas(NamedTuple):
     blur: sigma of one pixel of the photo.
     box: (x0, y0, x1, y1), the pixels of the photo that the canvas shows.
     """
+
     image: np.ndarray
     luminance: np.ndarray
     matrix: np.ndarray
@@ -59,8 +61,13 @@ class Canvas(NamedTuple):
         """Adds a change float32 [H, W, 3] of the canvas to a photo, uint8, in place; where it is 0 no bit changes."""
         x0, y0, x1, y1 = self.box
         matrix = _moved(self.matrix, (x0, y0))
-        back = cv2.warpAffine(change, matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-                              borderMode=cv2.BORDER_CONSTANT)
+        back = cv2.warpAffine(
+            change,
+            matrix,
+            (x1 - x0, y1 - y0),
+            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+        )
         part = rgb[y0:y1, x0:x1]
         part[:] = np.clip(part + 255 * back + 0.5, 0, 255).astype(np.uint8)
 
@@ -78,12 +85,12 @@ def canvas_of(rgb, corners):
     matrix = np.hstack([zoom * level, (np.array(size) / 2 - zoom * level @ corners.mean(0))[:, None]])
     box = _box(matrix, size, rgb.shape[1::-1], 1)
     near = _box(matrix, size, rgb.shape[1::-1], 4)
-    part = rgb[near[1]:near[3], near[0]:near[2]].astype(np.float32) / 255
+    part = rgb[near[1] : near[3], near[0] : near[2]].astype(np.float32) / 255
     image = cv2.warpAffine(part, _moved(matrix, near[:2]), size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     image = np.clip(image, _DARKEST, 1)
     left, right = (corners @ matrix[:, :2].T + matrix[:, 2])[:, 0]
     x, y = np.meshgrid(np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32))
-    return Canvas(image, luminance(image), matrix, level, zoom, width, left, right, x, y, max(0.6 * zoom, 1.), box)
+    return Canvas(image, luminance(image), matrix, level, zoom, width, left, right, x, y, max(0.6 * zoom, 1.0), box)
 
 
 def luminance(colour):

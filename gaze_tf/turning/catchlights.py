@@ -1,4 +1,5 @@
 """Reflections of lamps and windows on the cornea: a layer of their own, which an eye that turns takes only half along."""
+
 from typing import NamedTuple
 
 import cv2
@@ -8,13 +9,14 @@ from scipy import ndimage
 from gaze_tf.turning.unfit import Unfit
 
 _RINGS = 14
-_MOST = .3              # of the iris that may be covered by reflections
-_LEAST_SEEN = .25       # of the disc of the iris that must be seen
+_MOST = 0.3  # of the iris that may be covered by reflections
+_LEAST_SEEN = 0.25  # of the disc of the iris that must be seen
 
 
 class Catchlights(NamedTuple):
     """Masks [H, W]: bright, bool, reflections and what they touch; soft, float32, the same with soft edges; wet, bool, glints
     of the tear line, which belong to the lid."""
+
     bright: np.ndarray
     soft: np.ndarray
     wet: np.ndarray
@@ -24,28 +26,33 @@ def of_eye(eye, opening):
     """The Catchlights of an EyeFit and its Opening; raises Unfit where they, or lids, cover too much of the iris."""
     canvas, limbus = eye.canvas, eye.limbus
     luminance, radius = canvas.luminance, opening.radius
-    iris = (radius < 1) & (opening.visible > .6)
-    if iris.sum() < _LEAST_SEEN * np.pi * limbus.radius ** 2:
+    iris = (radius < 1) & (opening.visible > 0.6)
+    if iris.sum() < _LEAST_SEEN * np.pi * limbus.radius**2:
         raise Unfit('an iris is covered')
-    sclera = opening.beside & (opening.visible > .9)
-    white = np.quantile(luminance[sclera], .7) if sclera.sum() > 40 else .6
-    threshold = max(.10, .28 * (white - np.median(luminance[iris])))
+    sclera = opening.beside & (opening.visible > 0.9)
+    white = np.quantile(luminance[sclera], 0.7) if sclera.sum() > 40 else 0.6
+    threshold = max(0.10, 0.28 * (white - np.median(luminance[iris])))
     over_ring = luminance - _ring_brightness(luminance, radius, iris)
-    hot = ((luminance - _without_spots(canvas, limbus) > threshold) & (over_ring > .8 * threshold) & (radius < .93)
-           & (opening.visible > .3))
+    hot = (
+        (luminance - _without_spots(canvas, limbus) > threshold)
+        & (over_ring > 0.8 * threshold)
+        & (radius < 0.93)
+        & (opening.visible > 0.3)
+    )
     # a glint has a bright core; flecks of a light iris have none. Below the iris's middle it needs a brighter one
     labels, count = ndimage.label(hot)
     if count:
-        core = over_ring - .9 * threshold * (canvas.y > limbus.centre[1] + .4 * limbus.radius)
+        core = over_ring - 0.9 * threshold * (canvas.y > limbus.centre[1] + 0.4 * limbus.radius)
         hot = np.r_[False, ndimage.maximum(core, labels, np.arange(1, count + 1)) > 1.6 * threshold][labels]
-    wet = hot & (opening.above_lower < .9 * eye.mm + .4 * canvas.blur)
+    wet = hot & (opening.above_lower < 0.9 * eye.mm + 0.4 * canvas.blur)
     hot &= ~wet
     if hot[iris].mean() > _MOST:
         raise Unfit('an iris is covered by reflections')
-    reach = max(.06 * limbus.radius, .9 * canvas.blur)
+    reach = max(0.06 * limbus.radius, 0.9 * canvas.blur)
     bright = _grown(hot, cv2.MORPH_ELLIPSE, reach) & (radius < 1.02)
-    return Catchlights(bright, cv2.GaussianBlur(bright.astype(np.float32), (0, 0), .5 * reach),
-                       _grown(wet, cv2.MORPH_RECT, reach))
+    return Catchlights(
+        bright, cv2.GaussianBlur(bright.astype(np.float32), (0, 0), 0.5 * reach), _grown(wet, cv2.MORPH_RECT, reach)
+    )
 
 
 def _ring_brightness(luminance, radius, iris):
@@ -56,7 +63,7 @@ def _ring_brightness(luminance, radius, iris):
         if len(some) > 8:
             usual[n] = np.median(some)
     known = np.flatnonzero(np.isfinite(usual))
-    middles = (np.arange(_RINGS) + .5) / _RINGS
+    middles = (np.arange(_RINGS) + 0.5) / _RINGS
     return np.interp(radius, middles, np.interp(np.arange(_RINGS), known, usual[known]))
 
 
@@ -64,8 +71,8 @@ def _without_spots(canvas, limbus):
     """Luminance [H, W], around the iris without bright spots that are small beside it."""
     opened, reach = canvas.luminance.copy(), 1.5 * limbus.radius
     x0, y0, x1, y1 = (max(int(value), 0) for value in (*(limbus.centre - reach), *(limbus.centre + reach)))
-    smooth = cv2.GaussianBlur(canvas.luminance[y0:y1, x0:x1], (0, 0), .4 * canvas.blur)
-    opened[y0:y1, x0:x1] = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, _element(cv2.MORPH_ELLIPSE, .36 * limbus.radius))
+    smooth = cv2.GaussianBlur(canvas.luminance[y0:y1, x0:x1], (0, 0), 0.4 * canvas.blur)
+    opened[y0:y1, x0:x1] = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, _element(cv2.MORPH_ELLIPSE, 0.36 * limbus.radius))
     return opened
 
 

@@ -2,6 +2,7 @@
 
 Directions: yaw > 0 towards the image's right, pitch > 0 up, in degrees and relative to the camera, whatever the head's roll.
 """
+
 import numpy as np
 
 from gaze_tf.errors import GazeError

@@ -1,19 +1,22 @@
 """The mesh of a face, more exact than one look at it gives: the median over slightly turned and scaled copies."""
+
 import cv2
 import numpy as np
 
 from gaze_tf.turning.unfit import Unfit
 
 # degrees and scales of the copies: about half the scatter of a single one
-_COPIES = (0, 1), (4, .97), (-4, .97), (2, 1.05), (-2, .92)
-_LOST = 2           # copies in which the face may be missed
-_CUT = 3.5          # side of the cut-out as a share of the face's box
-_CUT_PX = 900       # its side in pixels, at most: the mesh sees no more than 192 of the face
+_COPIES = (0, 1), (4, 0.97), (-4, 0.97), (2, 1.05), (-2, 0.92)
+_LOST = 2  # copies in which the face may be missed
+_CUT = 3.5  # side of the cut-out as a share of the face's box
+_CUT_PX = 900  # its side in pixels, at most: the mesh sees no more than 192 of the face
 
 # vertices of the contours, from the corner at smaller x to the other, of the upper and the lower lid, and of the iris (its
 # centre; the four after it lie on its rim); the eye on the left of the image first
-CONTOURS = (((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133), 468),
-            ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263), 473))
+CONTOURS = (
+    ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133), 468),
+    ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263), 473),
+)
 
 
 def landmarks(rgb, face, detector):
@@ -29,7 +32,7 @@ def landmarks(rgb, face, detector):
     """
     box = np.reshape(face.box, (2, 2))
     side = _CUT * (box[1, 0] - box[0, 0])
-    zoom = min(1., _CUT_PX / side)
+    zoom = min(1.0, _CUT_PX / side)
     patch, corner = _around(rgb, box.mean(0), side)
     # what is averaged before it is resampled does not alias
     shrink = max(1, int(1 / zoom))
@@ -56,4 +59,4 @@ def _around(rgb, middle, side):
     reach = side * 0.8
     low = np.maximum(np.floor(middle - reach).astype(int), 0)
     high = np.minimum(np.ceil(middle + reach).astype(int), rgb.shape[1::-1])
-    return rgb[low[1]:high[1], low[0]:high[0]], low
+    return rgb[low[1] : high[1], low[0] : high[0]], low

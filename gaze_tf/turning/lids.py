@@ -1,4 +1,5 @@
 """The curves of both lids on an eye's canvas: where colours of the globe (iris, sclera) change to those of skin."""
+
 from typing import NamedTuple
 
 import cv2
@@ -9,19 +10,21 @@ from gaze_tf.turning.canvas import blurred, smoothstep
 from gaze_tf.turning.unfit import Unfit
 
 # shares of the eye's width: how far a curve may lie above and below the landmarks' one, and how far beside it colours vote
-_UPPER, _LOWER, _VOTING = (-.08, .05), (-.06, .06), .06
-_STIFFNESS = .25        # price of a step of one pixel from one second column to the next
-_SURE = 3.              # the most that a pixel's colours can say
+_UPPER, _LOWER, _VOTING = (-0.08, 0.05), (-0.06, 0.06), 0.06
+_STIFFNESS = 0.25  # price of a step of one pixel from one second column to the next
+_SURE = 3.0  # the most that a pixel's colours can say
 
 
 class Lids(NamedTuple):
     """y of the upper and of the lower lid in each column of the canvas, float64 [W]."""
+
     upper: np.ndarray
     lower: np.ndarray
 
 
 class _Colours(NamedTuple):
     """A normal distribution in Lab."""
+
     mean: np.ndarray
     precision: np.ndarray
     log_volume: float
@@ -29,23 +32,33 @@ class _Colours(NamedTuple):
     def cost(self, lab):
         """Negative log likelihood [H, W]."""
         apart = lab - self.mean.astype(np.float32)
-        return .5 * np.einsum('hwi,ij,hwj->hw', apart, self.precision.astype(np.float32), apart) + .5 * self.log_volume
+        return (
+            0.5 * np.einsum('hwi,ij,hwj->hw', apart, self.precision.astype(np.float32), apart) + 0.5 * self.log_volume
+        )
 
 
 def from_landmarks(canvas, upper, lower):
     """The Lids through contours [9, 2] of landmarks on the canvas."""
-    return Lids(*(ndimage.gaussian_filter1d(np.interp(canvas.columns, *contour.T), .02 * canvas.width)
-                  for contour in (upper, lower)))
+    return Lids(
+        *(
+            ndimage.gaussian_filter1d(np.interp(canvas.columns, *contour.T), 0.02 * canvas.width)
+            for contour in (upper, lower)
+        )
+    )
 
 
 def fit(canvas, lids, limbus):
     """Lids that follow the image, near those of the landmarks; raises Unfit."""
-    lab = cv2.cvtColor(blurred(canvas.image, max(.008 * canvas.width, .35 * canvas.zoom)), cv2.COLOR_RGB2LAB)
+    lab = cv2.cvtColor(blurred(canvas.image, max(0.008 * canvas.width, 0.35 * canvas.zoom)), cv2.COLOR_RGB2LAB)
     globe, iris = _globe(canvas, lids, limbus, lab)
     # of the upper lid's edge, lashes belong to the eye
-    lashes = _Colours(np.array([iris.mean[0] * .6, 5., 5.]), np.diag([1 / 120., 1 / 60., 1 / 60.]), np.log(120. * 60 * 60))
+    lashes = _Colours(
+        np.array([iris.mean[0] * 0.6, 5.0, 5.0]), np.diag([1 / 120.0, 1 / 60.0, 1 / 60.0]), np.log(120.0 * 60 * 60)
+    )
     lower = _boundary(canvas, lids.lower, _votes(canvas, lids.lower, 1, lab, globe), _LOWER, 1)
-    upper = _boundary(canvas, lids.upper, _votes(canvas, lids.upper, -1, lab, np.minimum(globe, lashes.cost(lab))), _UPPER, -1)
+    upper = _boundary(
+        canvas, lids.upper, _votes(canvas, lids.upper, -1, lab, np.minimum(globe, lashes.cost(lab))), _UPPER, -1
+    )
     return Lids(upper, lower)
 
 
@@ -53,9 +66,17 @@ def _globe(canvas, lids, limbus, lab):
     """The cost [H, W] of each pixel as one of iris or sclera, and the iris's _Colours."""
     away = np.hypot(canvas.x - limbus.centre[0], canvas.y - limbus.centre[1])
     width, below_upper, above_lower = canvas.width, canvas.y - lids.upper, lids.lower - canvas.y
-    iris = _colours(lab, (away < .85 * limbus.radius) & (below_upper > .03 * width) & (above_lower > .02 * width), (16, 6, 6))
-    sclera = _colours(lab, canvas.within(.08) & (below_upper > .04 * width) & (above_lower > .02 * width)
-                      & (away > 1.12 * limbus.radius), (30, 6, 8))
+    iris = _colours(
+        lab, (away < 0.85 * limbus.radius) & (below_upper > 0.03 * width) & (above_lower > 0.02 * width), (16, 6, 6)
+    )
+    sclera = _colours(
+        lab,
+        canvas.within(0.08)
+        & (below_upper > 0.04 * width)
+        & (above_lower > 0.02 * width)
+        & (away > 1.12 * limbus.radius),
+        (30, 6, 8),
+    )
     if iris is None:
         raise Unfit('an iris is covered')
     return np.minimum.reduce([colours.cost(lab) for colours in (iris, sclera) if colours]), iris
@@ -67,7 +88,7 @@ def _colours(lab, mask, least):
     if len(values) < 30:
         return None
     apart = np.abs(values - np.median(values, 0)).sum(1)
-    values = values[apart <= np.quantile(apart, .8)]
+    values = values[apart <= np.quantile(apart, 0.8)]
     covariance = np.cov(values.T) * 1.6 + np.diag(least)
     return _Colours(values.mean(0), np.linalg.inv(covariance), np.linalg.slogdet(covariance)[1])
 
@@ -75,7 +96,9 @@ def _colours(lab, mask, least):
 def _votes(canvas, curve, down, lab, globe):
     """float [H, W]: > 0 where a pixel looks like the globe rather than like the skin beyond a lid's curve."""
     beyond = (canvas.y - curve) * down
-    skin = _colours(lab, canvas.within(.08) & (beyond > .10 * canvas.width) & (beyond < .2 * canvas.width), (30, 6, 6))
+    skin = _colours(
+        lab, canvas.within(0.08) & (beyond > 0.10 * canvas.width) & (beyond < 0.2 * canvas.width), (30, 6, 6)
+    )
     if skin is None:
         raise Unfit('the skin around an eye is covered')
     return np.clip(skin.cost(lab) - globe, -_SURE, _SURE)
@@ -84,26 +107,26 @@ def _votes(canvas, curve, down, lab, globe):
 def _boundary(canvas, curve, votes, reach, down):
     """The curve [W] that has the globe's votes on one side and the skin's on the other; down: 1 if the skin is below."""
     width = canvas.width
-    first, last = int(canvas.left + .06 * width), int(canvas.right - .06 * width)
+    first, last = int(canvas.left + 0.06 * width), int(canvas.right - 0.06 * width)
     columns = np.arange(first, last)
     offsets, far = np.arange(int(reach[0] * width), int(reach[1] * width) + 1), int(_VOTING * width)
     around = np.arange(offsets[0] - far, offsets[-1] + far + 1)
     rows = np.clip(np.round(curve[columns][:, None] + around).astype(int), 0, votes.shape[0] - 1)
     above = np.cumsum(np.pad(votes[rows, columns[:, None]], ((0, 0), (1, 0))), 1)
     at = np.searchsorted(around, offsets)
-    away = (offsets / (.05 * width)) ** 2
+    away = (offsets / (0.05 * width)) ** 2
     cost = down * (above[:, -1:] - 2 * above[:, at]) / far + 1.2 * away
     # near the corners colours say little
-    sure = smoothstep(np.minimum(columns - first, last - columns) / width, 0, .15)[:, None]
-    path = offsets[_cheapest((cost * sure + (1 - sure) * 2. * away)[::2])]
+    sure = smoothstep(np.minimum(columns - first, last - columns) / width, 0, 0.15)[:, None]
+    path = offsets[_cheapest((cost * sure + (1 - sure) * 2.0 * away)[::2])]
     moved = np.interp(canvas.columns, columns[::2], path, left=0, right=0)
-    return curve + ndimage.gaussian_filter1d(moved, .035 * width)
+    return curve + ndimage.gaussian_filter1d(moved, 0.035 * width)
 
 
 def _cheapest(cost):
     """The path [n] of least sum through cost [n, m], with a price of _STIFFNESS for the square of each step."""
     count, choices = cost.shape
-    price = _STIFFNESS * (np.arange(choices)[:, None] - np.arange(choices)) ** 2.
+    price = _STIFFNESS * (np.arange(choices)[:, None] - np.arange(choices)) ** 2.0
     total, came_from = cost[0].copy(), np.zeros((count, choices), int)
     for n in range(1, count):
         sums = total + price

@@ -1,12 +1,13 @@
 """What is seen of the globe between the lids, and how far each pixel is from lids and iris."""
+
 from typing import NamedTuple
 
 import numpy as np
 
 from gaze_tf.turning.canvas import smoothstep
 
-_LASHES_MM = .3, .6, 1.6        # thickness of the upper lashes: least, usual, greatest
-_BIN_MM = .25
+_LASHES_MM = 0.3, 0.6, 1.6  # thickness of the upper lashes: least, usual, greatest
+_BIN_MM = 0.25
 
 
 class Opening(NamedTuple):
@@ -19,6 +20,7 @@ class Opening(NamedTuple):
     corners: 0 at the corners and beyond, 1 away from them.
     lashes: thickness of the upper lashes in pixels; mm: pixels.
     """
+
     below_upper: np.ndarray
     above_lower: np.ndarray
     radius: np.ndarray
@@ -34,12 +36,15 @@ def of_eye(eye):
     canvas, lids, limbus = eye
     below_upper, above_lower = canvas.y - lids.upper, lids.lower - canvas.y
     radius = np.hypot(canvas.x - limbus.centre[0], canvas.y - limbus.centre[1]) / limbus.radius
-    beside = (radius > 1.2) & canvas.within(.12) & (above_lower > .25 * eye.mm)
+    beside = (radius > 1.2) & canvas.within(0.12) & (above_lower > 0.25 * eye.mm)
     lashes = _lashes(canvas, below_upper, beside, eye.mm)
-    soft = max(canvas.blur, .18 * eye.mm)
+    soft = max(canvas.blur, 0.18 * eye.mm)
     corners = smoothstep(np.minimum(canvas.x - canvas.left, canvas.right - canvas.x), 0, 1.5 * eye.mm)
-    visible = (smoothstep(below_upper, .45 * lashes - soft, .8 * lashes + soft)
-               * smoothstep(above_lower, -.7 * soft, 1.1 * soft) * corners)
+    visible = (
+        smoothstep(below_upper, 0.45 * lashes - soft, 0.8 * lashes + soft)
+        * smoothstep(above_lower, -0.7 * soft, 1.1 * soft)
+        * corners
+    )
     return Opening(below_upper, above_lower, radius, visible.astype(np.float32), beside, corners, lashes, eye.mm)
 
 
@@ -51,7 +56,7 @@ def _lashes(canvas, below_upper, beside, mm):
     if np.isfinite(profile).sum() <= 5 or not np.isfinite(profile[:5]).any():
         return usual
     darkest = int(np.nanargmin(profile[:5]))
-    half = .5 * (profile[darkest] + np.nanmax(profile))
+    half = 0.5 * (profile[darkest] + np.nanmax(profile))
     bright = np.flatnonzero(profile[darkest:] > half)
     return float(np.clip(bins[darkest + bright[0]], least, greatest)) if len(bright) else usual
 

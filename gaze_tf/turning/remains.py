@@ -1,4 +1,5 @@
 """What the mask of an iris leaves of it when it is taken out: a dark rim outside its circle, and what shows below the lid."""
+
 from typing import NamedTuple
 
 import cv2
@@ -8,13 +9,14 @@ from gaze_tf.turning.canvas import luminance, smoothstep
 from gaze_tf.turning.sclera import sides
 
 # mm below the lower lid's curve over which the lid's colours are sampled
-_DEPTH = -.3, 1.6
+_DEPTH = -0.3, 1.6
 
 
 class Remains(NamedTuple):
     """rim, below: float32 [H, W], how much of the iris is left at each pixel outside its circle and below the lower lid.
     filled: float32 [H, W, 3], what belongs there instead. misfit: the mean of `rim` just outside the circle, on the worse
     side of the eye: above 0.5 the circle is hardly the iris."""
+
     rim: np.ndarray
     below: np.ndarray
     filled: np.ndarray
@@ -25,20 +27,29 @@ def of_eye(eye, opening, rim, sclera):
     """The Remains of an EyeFit's iris, with its Opening, Rim and Sclera."""
     canvas, mm = eye.canvas, eye.mm
     white = luminance(sclera.filled)
-    left_over = (smoothstep(white - canvas.luminance, .06 * white, .2 * white)
-                 * (1 - smoothstep(opening.radius, rim.outer + .12, rim.outer + .42))
-                 * smoothstep(opening.below_upper, opening.lashes + .2 * mm, opening.lashes + .8 * mm))
+    left_over = (
+        smoothstep(white - canvas.luminance, 0.06 * white, 0.2 * white)
+        * (1 - smoothstep(opening.radius, rim.outer + 0.12, rim.outer + 0.42))
+        * smoothstep(opening.below_upper, opening.lashes + 0.2 * mm, opening.lashes + 0.8 * mm)
+    )
     lid = _lower_lid(eye, opening)
     skin = luminance(lid)
-    below = (smoothstep(skin - canvas.luminance, .05 * skin, .2 * skin)
-             * smoothstep(opening.above_lower, -(.6 * mm + .9 * canvas.blur), -.25 * mm)
-             * (opening.below_upper > 2 * mm) * opening.corners)
-    on_lid = smoothstep(-opening.above_lower, -.15 * mm, .25 * mm)[..., None]
+    below = (
+        smoothstep(skin - canvas.luminance, 0.05 * skin, 0.2 * skin)
+        * smoothstep(opening.above_lower, -(0.6 * mm + 0.9 * canvas.blur), -0.25 * mm)
+        * (opening.below_upper > 2 * mm)
+        * opening.corners
+    )
+    on_lid = smoothstep(-opening.above_lower, -0.15 * mm, 0.25 * mm)[..., None]
     filled = (sclera.filled * (1 - on_lid) + lid * on_lid).astype(np.float32)
-    outside = ((opening.radius > rim.outer + .1) & (opening.radius < rim.outer + .35) & (opening.visible > .8)
-               & (opening.below_upper > opening.lashes + .6 * mm))
+    outside = (
+        (opening.radius > rim.outer + 0.1)
+        & (opening.radius < rim.outer + 0.35)
+        & (opening.visible > 0.8)
+        & (opening.below_upper > opening.lashes + 0.6 * mm)
+    )
     halves, _ = sides(eye)
-    misfit = max((left_over[outside & half].mean() for half in halves if (outside & half).sum() > 30), default=0.)
+    misfit = max((left_over[outside & half].mean() for half in halves if (outside & half).sum() > 30), default=0.0)
     return Remains(left_over, below, filled, float(misfit))
 
 
@@ -47,13 +58,17 @@ def _lower_lid(eye, opening):
     canvas, limbus = eye.canvas, eye.limbus
     depths = np.arange(_DEPTH[0] * eye.mm, _DEPTH[1] * eye.mm).astype(np.float32)
     x = canvas.x[0]
-    strip = cv2.remap(canvas.image, np.tile(x, (len(depths), 1)),
-                      (eye.lids.lower + depths[:, None]).astype(np.float32), cv2.INTER_LINEAR)
+    strip = cv2.remap(
+        canvas.image,
+        np.tile(x, (len(depths), 1)),
+        (eye.lids.lower + depths[:, None]).astype(np.float32),
+        cv2.INTER_LINEAR,
+    )
     away = np.abs(x - limbus.centre[0]) / limbus.radius
-    free = (away > 1.15) & (away < 1.7) & canvas.within(.05)[0]
+    free = (away > 1.15) & (away < 1.7) & canvas.within(0.05)[0]
     halves, right = sides(eye)
     free = [free & half[0] for half in halves]
-    found = [strip[:, columns].mean(1) for columns in free if columns.sum() > .12 * limbus.radius] or [strip.mean(1)]
+    found = [strip[:, columns].mean(1) for columns in free if columns.sum() > 0.12 * limbus.radius] or [strip.mean(1)]
     depth = np.clip(-opening.above_lower - depths[0], 0, len(depths) - 1.01)
 
     def at(profile):

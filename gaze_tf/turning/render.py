@@ -1,4 +1,5 @@
 """An eye put together again with its iris turned: on its canvas, as the change against the photo."""
+
 import cv2
 import numpy as np
 from scipy import ndimage
@@ -8,11 +9,11 @@ from gaze_tf.turning.canvas import smoothstep
 from gaze_tf.turning.eyeball import CORNEA_MM, IRIS_MM, direction, rotation
 
 # how far the lids follow the iris, as shares of its way
-_UPPER_DOWN, _LOWER_DOWN, _UPPER_UP, _LOWER_UP = .95, .40, .75, .30
-_MOST_CLOSED = .55      # of the opening
+_UPPER_DOWN, _LOWER_DOWN, _UPPER_UP, _LOWER_UP = 0.95, 0.40, 0.75, 0.30
+_MOST_CLOSED = 0.55  # of the opening
 # mm above the upper and below the lower lid over which skin is stretched
-_STRETCHED_ABOVE, _STRETCHED_BELOW = 6.5, 5.
-_STILL = .01            # a movement in pixels of the canvas that is none
+_STRETCHED_ABOVE, _STRETCHED_BELOW = 6.5, 5.0
+_STILL = 0.01  # a movement in pixels of the canvas that is none
 
 
 class TurnableEye:
@@ -32,7 +33,7 @@ class TurnableEye:
         """What turning it changes, float32 [H, W, 3] on the canvas; degrees."""
         image, way = self._composed(yaw, pitch), self.iris(yaw, pitch) - self.eye.limbus.centre
         # what the layers miss of the photo, for small angles only
-        missed = self._missed * np.exp(-(np.hypot(*way) / (.6 * self.eye.mm)) ** 2)
+        missed = self._missed * np.exp(-((np.hypot(*way) / (0.6 * self.eye.mm)) ** 2))
         return np.clip(image + missed, 0, 1).astype(np.float32) - self.eye.canvas.image
 
     def _direction(self, yaw, pitch):
@@ -54,10 +55,10 @@ class TurnableEye:
             return _screened(image, layers.glints)
         at = self._iris_turned(yaw, pitch, way)
         shown = (_sampled(layers.iris_mask, at) * visible)[..., None]
-        iris = np.clip(_sampled(layers.iris, at), .02, 1.6)
+        iris = np.clip(_sampled(layers.iris, at), 0.02, 1.6)
         image = base * (1 - shown) + np.clip(shade * iris, 0, 1) * shown
         made_up = np.clip(_sampled(layers.iris_made_up, at), 0, 1)[..., None]
-        image = image + layers.grain * (filled[..., None] * (1 - shown) + .7 * shown * made_up)
+        image = image + layers.grain * (filled[..., None] * (1 - shown) + 0.7 * shown * made_up)
         return _screened(image, self._glints_moved(yaw, pitch, at, visible))
 
     def _lids_followed(self, way_down):
@@ -66,18 +67,24 @@ class TurnableEye:
         down = way_down > 0
         upper, lower = (_UPPER_DOWN, _LOWER_DOWN) if down else (_UPPER_UP, _LOWER_UP)
         across = np.clip((canvas.columns - canvas.left) / (canvas.right - canvas.left), 0, 1)
-        bump = ndimage.gaussian_filter1d(np.sin(np.pi * across) ** .9, .04 * canvas.width)
+        bump = ndimage.gaussian_filter1d(np.sin(np.pi * across) ** 0.9, 0.04 * canvas.width)
         most = np.maximum(lids.lower - lids.upper, 1) * _MOST_CLOSED
         upper, lower = np.clip(upper * way_down * bump, -most, most), lower * way_down * bump
         if down:
             # a lowered lid goes flat, not hollow
-            upper = np.minimum(upper, .7 * np.maximum(.5 * canvas.image.shape[0] - lids.upper, 0))
-            upper = ndimage.gaussian_filter1d(upper, .03 * canvas.width)
+            upper = np.minimum(upper, 0.7 * np.maximum(0.5 * canvas.image.shape[0] - lids.upper, 0))
+            upper = ndimage.gaussian_filter1d(upper, 0.03 * canvas.width)
         new_upper, new_lower, y = lids.upper + upper, lids.lower + lower, canvas.y
         between = np.clip((y - new_upper) / np.maximum(new_lower - new_upper, 1e-3), 0, 1)
-        moved = np.where(y < new_upper, upper * (1 - smoothstep(new_upper - y, 0, _STRETCHED_ABOVE * mm)),
-                         np.where(y > new_lower, lower * (1 - smoothstep(y - new_lower, 0, _STRETCHED_BELOW * mm)),
-                                  upper * (1 - between) + lower * between))
+        moved = np.where(
+            y < new_upper,
+            upper * (1 - smoothstep(new_upper - y, 0, _STRETCHED_ABOVE * mm)),
+            np.where(
+                y > new_lower,
+                lower * (1 - smoothstep(y - new_lower, 0, _STRETCHED_BELOW * mm)),
+                upper * (1 - between) + lower * between,
+            ),
+        )
         return canvas.x, (y - moved).astype(np.float32)
 
     def _iris_turned(self, yaw, pitch, way):
@@ -85,8 +92,10 @@ class TurnableEye:
         canvas, (x, y) = self.eye.canvas, self.eye.limbus.centre
         back = np.linalg.inv(canvas.level @ rotation(yaw, pitch)[:2, :2] @ canvas.level.T)
         across, down = canvas.x - x - way[0], canvas.y - y - way[1]
-        return ((back[0, 0] * across + back[0, 1] * down + x).astype(np.float32),
-                (back[1, 0] * across + back[1, 1] * down + y).astype(np.float32))
+        return (
+            (back[0, 0] * across + back[0, 1] * down + x).astype(np.float32),
+            (back[1, 0] * across + back[1, 1] * down + y).astype(np.float32),
+        )
 
     def _glints_moved(self, yaw, pitch, iris_at, visible):
         """They move with the centre of the cornea only, and end with the cornea and under the lids."""
@@ -94,7 +103,7 @@ class TurnableEye:
         way = CORNEA_MM * self.eye.mm * self._direction(yaw, pitch)
         at = (canvas.x - way[0]).astype(np.float32), (canvas.y - way[1]).astype(np.float32)
         radius = np.hypot(iris_at[0] - limbus.centre[0], iris_at[1] - limbus.centre[1]) / limbus.radius
-        on_cornea = (1 - .85 * smoothstep(radius, .9, 1.15)) * smoothstep(visible, .1, .7)
+        on_cornea = (1 - 0.85 * smoothstep(radius, 0.9, 1.15)) * smoothstep(visible, 0.1, 0.7)
         return np.clip(_sampled(self._layers.glints, at), 0, 1) * on_cornea[..., None]
 
 

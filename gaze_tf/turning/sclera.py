@@ -1,4 +1,5 @@
 """The white of an eye with its shading, also where the iris hides it."""
+
 from typing import NamedTuple
 
 import cv2
@@ -10,13 +11,14 @@ from gaze_tf.turning.unfit import Unfit
 
 _SAMPLES = 5000
 # of the terms of `_terms`: their usual weights, and how strongly they are held to them
-_USUAL = np.array([0, 0, -.15, -.35, -.45, -.1])
-_HELD = np.array([0, .02, .05, .01, .01, .03])
-_LEAST, _MOST = .01, 1.
+_USUAL = np.array([0, 0, -0.15, -0.35, -0.45, -0.1])
+_HELD = np.array([0, 0.02, 0.05, 0.01, 0.01, 0.03])
+_LEAST, _MOST = 0.01, 1.0
 
 
 class Rim(NamedTuple):
     """Where the iris ends, in radii of the limbus: it begins to fade, and has faded."""
+
     inner: float
     outer: float
 
@@ -24,6 +26,7 @@ class Rim(NamedTuple):
 class Sclera(NamedTuple):
     """Colours float32 [H, W, 3]: shaded, smooth; filled, the same with veins and blotches where the iris is taken out.
     joint: bool [H, W], the pixels beside the iris that they were joined to."""
+
     shaded: np.ndarray
     filled: np.ndarray
     joint: np.ndarray
@@ -32,16 +35,21 @@ class Sclera(NamedTuple):
 def rim_of(eye):
     """The Rim of an EyeFit: the softer the photo, the wider."""
     soft = eye.canvas.blur / eye.limbus.radius
-    inner = 1.02 + .5 * soft
-    return Rim(inner, inner + .09 + 1.2 * soft)
+    inner = 1.02 + 0.5 * soft
+    return Rim(inner, inner + 0.09 + 1.2 * soft)
 
 
 def of_eye(eye, opening, rim, rng):
     """The Sclera of an EyeFit with its Opening and Rim; raises Unfit where too little of it is seen."""
     model = _model(eye, opening, rng)
-    joint = ((opening.visible > .9) & (opening.radius > rim.outer + .06) & (opening.radius < rim.outer + .45)
-             & (opening.below_upper > opening.lashes + .3 * eye.mm) & (opening.above_lower > .3 * eye.mm)
-             & eye.canvas.within(.08))
+    joint = (
+        (opening.visible > 0.9)
+        & (opening.radius > rim.outer + 0.06)
+        & (opening.radius < rim.outer + 0.45)
+        & (opening.below_upper > opening.lashes + 0.3 * eye.mm)
+        & (opening.above_lower > 0.3 * eye.mm)
+        & eye.canvas.within(0.08)
+    )
     shaded = _brightened(eye, opening, rim, _joined(eye, model, joint))
     return Sclera(shaded, _with_veins(eye, opening, rim, shaded), joint)
 
@@ -49,7 +57,7 @@ def of_eye(eye, opening, rim, rng):
 def _model(eye, opening, rng):
     """Colours [H, W, 3]: their logarithms are smooth in x and fall towards both lids, as those of the sclera that is seen."""
     canvas = eye.canvas
-    seen = opening.beside & (opening.visible > .93) & (opening.radius > 1.22) & canvas.within(.1)
+    seen = opening.beside & (opening.visible > 0.93) & (opening.radius > 1.22) & canvas.within(0.1)
     if seen.sum() < 60:
         raise Unfit('too little white of an eye is seen')
     some = np.flatnonzero(seen)
@@ -58,14 +66,14 @@ def _model(eye, opening, rng):
     mask = np.zeros(seen.size, bool)
     mask[some] = True
     mask = mask.reshape(seen.shape)
-    terms, logs = _terms(eye, opening, mask), np.log(np.clip(canvas.image[mask], .02, 1))
+    terms, logs = _terms(eye, opening, mask), np.log(np.clip(canvas.image[mask], 0.02, 1))
     held, weight = np.diag(_HELD) * len(terms), np.ones(len(terms))
     # veins, lashes and the caruncle count less, the darker half most of all
     for _ in range(4):
         weighted = (terms * weight[:, None]).T
         weights = np.linalg.solve(weighted @ terms + held, weighted @ logs + (held @ _USUAL)[:, None])
         error = logs - terms @ weights
-        weight = 1 / (1 + (np.abs(error).mean(1) / .12) ** 2) * np.where(error.mean(1) < 0, .35, 1)
+        weight = 1 / (1 + (np.abs(error).mean(1) / 0.12) ** 2) * np.where(error.mean(1) < 0, 0.35, 1)
     everywhere = _terms(eye, opening, np.ones(seen.shape, bool)) @ weights
     return np.exp(np.clip(everywhere, -3, 0)).reshape(canvas.image.shape).astype(np.float32)
 
@@ -73,9 +81,9 @@ def _model(eye, opening, rng):
 def _terms(eye, opening, mask):
     """[n, 6] of the pixels of a mask: 1, x, x², and the shadows of both lids, of the upper one a near and a wide one."""
     x = ((eye.canvas.x - eye.limbus.centre[0]) / (3 * eye.limbus.radius))[mask]
-    upper = np.maximum(opening.below_upper[mask] - .8 * opening.lashes, 0) / eye.mm
+    upper = np.maximum(opening.below_upper[mask] - 0.8 * opening.lashes, 0) / eye.mm
     lower = np.maximum(opening.above_lower[mask], 0) / eye.mm
-    return np.stack([np.ones_like(upper), x, x ** 2, np.exp(-upper / .6), np.exp(-upper / 1.8), np.exp(-lower / .6)], 1)
+    return np.stack([np.ones_like(upper), x, x**2, np.exp(-upper / 0.6), np.exp(-upper / 1.8), np.exp(-lower / 0.6)], 1)
 
 
 def sides(eye):
@@ -86,43 +94,55 @@ def sides(eye):
 
 def _joined(eye, model, joint):
     """The model, joined to the photo by its misfit in each row on either side of the iris."""
-    misfit = np.clip(np.log(eye.canvas.image / model), -.25, .25) * joint[..., None]
+    misfit = np.clip(np.log(eye.canvas.image / model), -0.25, 0.25) * joint[..., None]
     halves, right = sides(eye)
     radius, corrections = eye.limbus.radius, []
     for half in halves:
         total, count = (misfit * half[..., None]).sum(1), (joint.astype(np.float32) * half).sum(1)
         usual = total.sum(0) / (count.sum() + 100)
-        total, count = ndimage.gaussian_filter1d(total, .3 * radius, axis=0), ndimage.gaussian_filter1d(count, .3 * radius)
-        corrections.append(ndimage.gaussian_filter1d((total + 3 * usual) / (count + 3)[:, None], .1 * radius, axis=0))
+        total, count = (
+            ndimage.gaussian_filter1d(total, 0.3 * radius, axis=0),
+            ndimage.gaussian_filter1d(count, 0.3 * radius),
+        )
+        corrections.append(ndimage.gaussian_filter1d((total + 3 * usual) / (count + 3)[:, None], 0.1 * radius, axis=0))
     left, other = (correction[:, None] for correction in corrections)
     return np.clip(model * np.exp(left * (1 - right) + other * right), _LEAST, _MOST).astype(np.float32)
 
 
 def _brightened(eye, opening, rim, shaded):
     """Reaching the brighter sclera of the photo: where little of it shows, lashes and lids' edges pull a model down."""
-    near = ((opening.visible > .9) & (opening.radius > rim.outer) & (opening.radius < rim.outer + .6)
-            & (opening.below_upper > opening.lashes + .2 * eye.mm) & (opening.above_lower > .3 * eye.mm)
-            & eye.canvas.within(.08))
-    behind = (opening.radius < 1) & (opening.visible > .9) & (opening.below_upper > opening.lashes + eye.mm)
+    near = (
+        (opening.visible > 0.9)
+        & (opening.radius > rim.outer)
+        & (opening.radius < rim.outer + 0.6)
+        & (opening.below_upper > opening.lashes + 0.2 * eye.mm)
+        & (opening.above_lower > 0.3 * eye.mm)
+        & eye.canvas.within(0.08)
+    )
+    behind = (opening.radius < 1) & (opening.visible > 0.9) & (opening.below_upper > opening.lashes + eye.mm)
     if near.sum() <= 30 or behind.sum() <= 30:
         return shaded
-    brighter = near & (eye.canvas.luminance >= np.quantile(eye.canvas.luminance[near], .65))
+    brighter = near & (eye.canvas.luminance >= np.quantile(eye.canvas.luminance[near], 0.65))
     photo, colour = np.median(eye.canvas.image[brighter], 0), np.median(shaded[behind], 0)
-    gain = np.clip(.94 * luminance(photo) / luminance(colour), 1, 1.35)
+    gain = np.clip(0.94 * luminance(photo) / luminance(colour), 1, 1.35)
     # what has a lot of skin's colour loses some of it
-    red = np.clip((colour[0] - colour[2]) / colour[0] - .2, 0, .4) / .4
-    paler = (colour / luminance(colour)) ** (-.35 * red)
+    red = np.clip((colour[0] - colour[2]) / colour[0] - 0.2, 0, 0.4) / 0.4
+    paler = (colour / luminance(colour)) ** (-0.35 * red)
     return np.clip(shaded * (gain * paler).astype(np.float32), _LEAST, _MOST)
 
 
 def _with_veins(eye, opening, rim, shaded):
     """With what the sclera beside the limbus has of its own, mirrored behind the iris and faded out."""
     x, y, limbus = eye.canvas.x, eye.canvas.y, eye.limbus
-    known = ((opening.visible > .9) & (opening.radius > rim.outer) & (opening.below_upper > opening.lashes + .4 * eye.mm)
-             & (opening.above_lower > .4 * eye.mm))
-    known = np.clip(2 * blurred(known, .05 * limbus.radius) - 1, 0, 1)
-    own = (np.clip(np.log(eye.canvas.image / shaded), -.10, .10) * known[..., None]).astype(np.float32)
-    half_width = np.sqrt(np.maximum(rim.outer ** 2 - ((y - limbus.centre[1]) / limbus.radius) ** 2, 0)) * limbus.radius
+    known = (
+        (opening.visible > 0.9)
+        & (opening.radius > rim.outer)
+        & (opening.below_upper > opening.lashes + 0.4 * eye.mm)
+        & (opening.above_lower > 0.4 * eye.mm)
+    )
+    known = np.clip(2 * blurred(known, 0.05 * limbus.radius) - 1, 0, 1)
+    own = (np.clip(np.log(eye.canvas.image / shaded), -0.10, 0.10) * known[..., None]).astype(np.float32)
+    half_width = np.sqrt(np.maximum(rim.outer**2 - ((y - limbus.centre[1]) / limbus.radius) ** 2, 0)) * limbus.radius
     mirrored = 0
     for side in (-1, 1):
         edge = limbus.centre[0] + side * half_width

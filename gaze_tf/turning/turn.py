@@ -6,15 +6,15 @@ Each eye is resampled to a level canvas, its lids and its iris are fitted there,
 (globe without iris, iris, catchlights), which are put together again with the iris on a turned eyeball and lids that follow.
 Only the difference of the old and the new canvas is added to the photo.
 """
+
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from gaze_tf.editing import faces as faces_lib
-from gaze_tf.editing.covered import with_seen
-from gaze_tf.editing.dataset import gaze_offset
 from gaze_tf.editing.editor import Edited, chosen_faces, opened
+from gaze_tf.inference import faces as faces_lib
+from gaze_tf.inference.covered import with_seen
 from gaze_tf.turning.eye_fit import fit_eyes
 from gaze_tf.turning.eyeball import check_angles
 from gaze_tf.turning.landmarks import landmarks
@@ -31,6 +31,7 @@ class Limits(NamedTuple):
     max_misfit: how dark it is just outside the iris's circle, 0 to 1.
     min_open: greatest distance of the lids in radii of the iris.
     """
+
     max_yaw: float
     max_roll: float
     max_offset: float
@@ -40,8 +41,8 @@ class Limits(NamedTuple):
 
 
 # for single photos, which somebody looks at, and for data sets
-LOOSE = Limits(12, 30, .07, .15, .7, 1.2)
-STRICT = Limits(10, 20, .05, .2, .5, 1.35)
+LOOSE = Limits(12, 30, 0.07, 0.15, 0.7, 1.2)
+STRICT = Limits(10, 20, 0.05, 0.2, 0.5, 1.35)
 _ANY_FACE = faces_lib.Limits(0, 180, 180, 0, *[math.inf] * 5)
 
 
@@ -62,7 +63,8 @@ def turn_eyes(rgb, yaw, pitch, seed=0, detector=None):
     """
     check_angles(yaw, pitch)
     if detector is None:
-        from gaze_tf.editing.mediapipe_detector import MediapipeDetector
+        from gaze_tf.inference.mediapipe_detector import MediapipeDetector
+
         detector = MediapipeDetector()
     faces = with_seen(rgb, detector(rgb)[:1])
     if not faces:
@@ -117,7 +119,9 @@ class EyeTurner:
         self._rgb, self.eyes = rgb, [TurnableEye(eye, rng) for eye in fits]
         misfit = max(eye.misfit for eye in self.eyes)
         if misfit > limits.max_misfit:
-            raise Unfit(f'its irises are not as round as they should be (misfit {misfit:.2f}, at most {limits.max_misfit:g})')
+            raise Unfit(
+                f'its irises are not as round as they should be (misfit {misfit:.2f}, at most {limits.max_misfit:g})'
+            )
 
     @property
     def iris_radius(self):
@@ -141,11 +145,16 @@ class EyeTurner:
 
 def check_face(face, limits, size):
     """Raises Unfit for a face that the fit need not be tried on."""
-    problem = faces_lib.why_not(face, faces_lib.Limits(max_yaw=limits.max_yaw, max_roll=limits.max_roll, max_pitch=math.inf,
-                                                       max_gaze=math.inf), size)
+    problem = faces_lib.why_not(
+        face,
+        faces_lib.Limits(max_yaw=limits.max_yaw, max_roll=limits.max_roll, max_pitch=math.inf, max_gaze=math.inf),
+        size,
+    )
     if problem:
         raise Unfit(problem)
-    offset = abs(gaze_offset(face)[0])
+    offset = abs(faces_lib.iris_offset(face)[0])
     if offset > limits.max_offset:
-        raise Unfit(f'it does not look at the camera: its irises are {offset:.3f} of the eye from the middle '
-                    f'(at most {limits.max_offset:g})')
+        raise Unfit(
+            f'it does not look at the camera: its irises are {offset:.3f} of the eye from the middle '
+            f'(at most {limits.max_offset:g})'
+        )

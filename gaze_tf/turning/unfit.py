@@ -1,4 +1,5 @@
 """The exception for photos whose eyes cannot be turned well."""
+
 from gaze_tf.errors import GazeError
 
 

@@ -1,0 +1,103 @@
+"""SavedModel export: the newest checkpoint of a training run, or the model that comes with gaze_tf, as a version to serve."""
+
+import functools
+import pathlib
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from gaze_tf import config as config_lib
+from gaze_tf.errors import GazeError
+from gaze_tf.export import model_card, warmup
+from gaze_tf.export.self_check import check, check_finite
+from gaze_tf.export.signatures import serving_module, signatures_of
+from gaze_tf.folders import new_folder, reason, versions
+from gaze_tf.models.gaze_model import GazeModel
+from gaze_tf.models.layers import computing_in
+from gaze_tf.pretrained import weights
+from gaze_tf.training import checkpoints
+
+
+class Exported(NamedTuple):
+    """folder: path of the new version; averaged: whether its weights are averages."""
+
+    folder: pathlib.Path
+    averaged: bool
+
+
+def load_model(checkpoint_dir, precision='float32'):
+    """The GazeModel of the newest checkpoint of a `gaze-tf train` run, averaged if it was with --ema; raises GazeError.
+
+    Its discriminators, which a checkpoint need not have, keep their initial values. `precision`: what it computes in.
+    """
+    return _restored(checkpoints.latest(checkpoint_dir, '--checkpoint'), precision)
+
+
+def _restored(path, precision):
+    # TensorFlow warns at each start about the cost of native crops of unknown batch size
+    with computing_in(precision):
+        config = checkpoints.read_config(pathlib.Path(path).parent, 'model', '--checkpoint')
+        model = GazeModel(config, native_crops=False)
+    checkpoints.restore_serving(path, model)
+    return model
+
+
+def export(checkpoint_dir, output_dir, precision='float32'):
+    """Writes the newest checkpoint of a training run as the next version in output_dir; returns an Exported.
+
+    A version is a SavedModel with config.json, MODEL_CARD.md and, with the extra `serving`, warm-up requests. Raises
+    GazeError, and leaves output_dir as it was, if that holds anything but versions, cannot be written, or if the
+    SavedModel, loaded again, does not compute what the checkpoint does.
+    """
+    version = _next_version(pathlib.Path(output_dir))
+    path = checkpoints.latest(checkpoint_dir, '--checkpoint')
+    _write(version, _restored(path, precision), precision, functools.partial(model_card.write, checkpoint=path))
+    return Exported(version, checkpoints.holds(path, 'averages'))
+
+
+def export_pretrained(output_dir, precision='float32'):
+    """`export` of the model that comes with gaze_tf, with its own card; returns the path of the new version."""
+    version = _next_version(pathlib.Path(output_dir))
+    _write(version, weights.load_model(precision=precision), precision, model_card.write_pretrained)
+    return version
+
+
+def _write(version, model, precision, write_card):
+    """Writes a GazeModel as the SavedModel `version`, and its card with a function of model_card."""
+    warm = warmup.available()
+    with new_folder(version) as folder:
+        check_finite(model)
+        module = serving_module(model)
+        functions = signatures_of(module)
+        tf.saved_model.save(module, str(folder), signatures=functions)
+        config_lib.save(folder / config_lib.CONFIG_NAME, model=model.config)
+        loaded = tf.saved_model.load(str(folder))
+        check(loaded, model, functions, precision)
+        if warm:
+            warmup.write(folder, model.config, functions)
+        write_card(folder, version.name, model=model, signatures=loaded.signatures, precision=precision)
+    if not warm:
+        print(
+            'There are no warm-up requests in it, and the first answers of a server will take longer: they need '
+            "tensorflow-serving-api (pip install 'gaze_tf[serving]')."
+        )
+
+
+def _next_version(directory):
+    """The path of a folder's next version; raises GazeError if the folder holds anything else."""
+    try:
+        found = versions(directory)
+        others = sorted(
+            {path.name for path in directory.iterdir() if not path.name.startswith('.')}
+            - {path.name for path in found.values()}
+        )
+    except FileNotFoundError:
+        return directory / '1'
+    except OSError as error:
+        raise GazeError(f'--output_dir={directory} cannot be used: {reason(error)}.') from error
+    if others:
+        raise GazeError(
+            f'--output_dir={directory} holds something else than versions of a model ({others[0]}): choose '
+            'another folder, or move that away.'
+        )
+    return directory / str(max(found, default=0) + 1)

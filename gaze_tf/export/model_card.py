@@ -1,0 +1,269 @@
+"""MODEL_CARD.md: what a version of a model is; the same run gives the same text.
+
+It is told by what the training run left behind or, of the model that comes with gaze_tf, by the card that comes with it.
+"""
+
+import dataclasses
+import pathlib
+
+import tensorflow as tf
+
+from gaze_tf import __version__
+from gaze_tf import config as config_lib
+from gaze_tf.errors import GazeError
+from gaze_tf.folders import reason
+from gaze_tf.pretrained import weights as pretrained
+from gaze_tf.training import checkpoints, run_folder
+
+NAME = 'MODEL_CARD.md'
+
+# paths of a machine, and what moves no weight
+_LEFT_OUT = {
+    'data_dir',
+    'output_dir',
+    'pam_checkpoint',
+    'vgg_weights',
+    'warm_start',
+    'save_every',
+    'keep',
+    'log_every',
+    'image_every',
+    'startup_timeout',
+}
+_NO_TERMS = {'learning_rate', 'images_per_second'}
+_MEANINGS = {
+    'image': 'JPEG or PNG files, of any sizes up to 64 megapixels',
+    'image_bytes': 'PNG files of the same sizes, RGB, 8 bits',
+    'images': 'RGB, 0 to 255',
+    'frames': 'RGB, 0 to 255, one for each alpha',
+    'eyes': 'left_x, left_y, right_x, right_y: centres of the eyes in pixels of the image, counted from its edges (the '
+    'middle of the first pixel is 0.5); left has the smaller x',
+    'alphas': '0: the gaze as it was, 1: at the camera; any number',
+    'content': 'content codes of both eyes, without unit',
+    'angle': 'angle code, without unit: no angle in degrees',
+}
+
+_TEXT = """# Model card
+
+Written by `gaze-tf export` of gaze_tf {version} with TensorFlow {tensorflow}. Nothing here is guessed: what the program does
+not know is marked **to fill in**, and whoever gives the model away should do so.
+
+## What it is
+
+Version {number}. Networks that repaint the eyes of aligned faces, {size} x {size} pixels, inside two boxes of {crop_w} x {crop_h} pixels, so that
+they look at the camera, or anywhere between there and where they looked. After *Dual In-painting Model for Unsupervised Gaze
+Correction and Animation in the Wild* (Zhang et al., ACM Multimedia 2020).
+
+{weights}
+
+## Training
+
+{training}
+
+Checkpoint: `{checkpoint}`. The content encoder is that of a run of `gaze-tf pretrain` (PAM), whose data is not recorded
+here: **to fill in**.
+
+Data: {data}
+
+## Metrics
+
+{metrics}
+
+How good corrections look on people is not measured by any of it: **to fill in**, from held-out faces of people who agreed.
+
+{signatures}
+## Limits
+
+* It paints what its training data showed: faces, light, glasses and make-up unlike that data come out worse, and how it does
+  on groups of people that are rare in the data is not known.
+* Small, closed or far turned eyes are repainted, too, and badly; `gaze-tf correct` leaves them alone, the signatures do not.
+* The colour and pattern of irises can change. The result is a drawing of eyes, no evidence of where somebody looked.
+* Angle codes are no gaze angles, and content codes were not made to recognise anyone.
+
+## Intended use and misuse
+
+For correcting or moving the gaze in photos and videos of people who agreed to it: portraits, video calls, film. Tell
+viewers where it matters that a picture was edited. Not for deceiving (forged evidence, feigned attention, impersonation), not
+for surveillance or for judging attention, and not for identifying people or for any biometric or medical conclusion.
+
+## Licences
+
+* Training data: not stated, **to fill in**. The program does not know it; that of CelebAGaze is to be looked up where it
+  was got.
+* Weights: not stated, **to fill in**. They follow from the data and from the weights that training began with (the content
+  encoder, the perceptual network), whose licences may forbid some uses.
+"""
+
+_SIGNATURES = """## Signatures
+
+Up to 32 rows (B), and as many alphas (K) as give 20 million pixels of frames in all; docs/serving.md has all limits.
+
+| signature | inputs | outputs |
+|---|---|---|
+{rows}
+
+{meanings}
+
+Pixels outside the boxes come out as they went in. `correct_encoded` blends the eyes into the photo, as `gaze-tf correct` does; the
+others give them as painted, and the rims of the boxes may show.
+"""
+
+_VERSION = """
+## This version
+
+Version {number}, written by `gaze-tf export --pretrained` of gaze_tf {version} with TensorFlow {tensorflow}. {weights}
+
+"""
+
+
+def write(folder, number, checkpoint, model, signatures, precision):
+    """Writes the card into the folder of a version.
+
+    Args:
+      folder: path of the version, which may have another name yet.
+      number: the version's.
+      checkpoint: path prefix of the checkpoint that it was made of, in its run's folder.
+      model: the GazeModel.
+      signatures: those of the loaded SavedModel.
+      precision: what networks compute in.
+    """
+    run = pathlib.Path(checkpoint).parent
+    step = int(tf.train.load_variable(str(checkpoint), 'step/.ATTRIBUTES/VARIABLE_VALUE'))
+    size = model.config.img_size
+    averages = (
+        '; averages over training (--ema) of all but the content encoder'
+        if checkpoints.holds(checkpoint, 'averages')
+        else '; those of the last step, not averaged'
+    )
+    text = _TEXT.format(
+        version=__version__,
+        tensorflow=tf.__version__,
+        size=size,
+        crop_w=model.config.crop_w,
+        crop_h=model.config.crop_h,
+        weights=_weights(folder, model, precision, averages),
+        training=_training(run, step),
+        data=_data(run),
+        metrics=_metrics(run, step),
+        signatures=_signatures(signatures),
+        number=number,
+        checkpoint=pathlib.Path(checkpoint).name,
+    )
+    (folder / NAME).write_text(text, encoding='utf-8')
+
+
+def write_pretrained(folder, number, model, signatures, precision):
+    """Writes the card of the model that comes with gaze_tf; for the arguments see `write`. Raises GazeError."""
+    path = pretrained.FOLDER / pretrained.CARD
+    try:
+        text = path.read_text(encoding='utf-8')
+    except OSError as error:
+        raise GazeError(f'{path} cannot be read: {reason(error)}. Install gaze_tf again.') from error
+    text += _VERSION.format(
+        number=number, version=__version__, tensorflow=tf.__version__, weights=_weights(folder, model, precision)
+    ) + _signatures(signatures)
+    (folder / NAME).write_text(text, encoding='utf-8')
+
+
+def _weights(folder, model, precision, averages=''):
+    counts = {
+        name: sum(variable.shape.num_elements() for variable in network.variables)
+        for name, network in model.serving_networks.items()
+    }
+    size = sum(path.stat().st_size for path in (folder / 'variables').iterdir())
+    networks = ', '.join(f'{name} {count:,}' for name, count in counts.items())
+    return (
+        f'Weights: {sum(counts.values()):,} numbers ({networks}), {size / 1e6:.1f} MB as float32{averages}. Networks '
+        f'compute in {precision}.'
+    )
+
+
+def _training(run, step):
+    groups = config_lib.load(run / config_lib.CONFIG_NAME)
+    flags = [
+        f'--{name}={value}'
+        for config in groups.values()
+        for name, value in dataclasses.asdict(config).items()
+        if name not in _LEFT_OUT
+    ]
+    steps = (
+        f'{step:,} steps with'
+        if 'gan' in groups
+        else ('Not known: the weights come from another program. What is known of the networks:')
+    )
+    return f'{steps}\n\n```\n' + '\n'.join(flags) + '\n```'
+
+
+def _data(run):
+    try:
+        found = run_folder.data_of(run)
+    except GazeError:
+        found = None
+    if not found:
+        return 'not known, **to fill in**.'
+    counts, fingerprint = found
+    return (
+        ', '.join(f'{count:,} faces of {name}' for name, count in sorted(counts.items()))
+        + ' (X: eyes at the camera, Y: elsewhere; test faces were held out), fingerprint of `manifest.json` '
+        f'{fingerprint}. What these photos show, and whether the people in them agreed: **to fill in**.'
+    )
+
+
+def _metrics(run, step):
+    terms = _last_terms(run / 'tensorboard', step)
+    held_out = any('held_out' in name for name in terms)
+    if not terms:
+        return 'Not measured: the run has left no logs.'
+    rows = '\n'.join(f'| {name} | {value:.4g} | {at:,} |' for name, (at, value) in sorted(terms.items()))
+    faces = (
+        'those named held_out are of held-out faces, the others of training'
+        if held_out
+        else 'they are of training faces'
+    )
+    return (
+        f'What training minimised, last logged. These terms pull against each other and do not rank models; {faces}.\n\n'
+        f'| term | value | step |\n|---|---|---|\n{rows}'
+    )
+
+
+def _last_terms(directory, step):
+    """{name: (step, value)} of the last scalars in TensorBoard logs up to a step."""
+    terms = {}
+    for path in sorted(directory.glob('events.out.tfevents.*')):
+        try:
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                event = tf.compat.v1.Event.FromString(record)
+                for value in event.summary.value:
+                    if (
+                        value.metadata.plugin_data.plugin_name == 'scalars'
+                        and value.tag not in _NO_TERMS
+                        and terms.get(value.tag, (0,))[0] <= event.step <= step
+                    ):
+                        terms[value.tag] = event.step, float(tf.make_ndarray(value.tensor))
+        except tf.errors.DataLossError:
+            continue  # a run that was killed leaves half a record
+    return terms
+
+
+def _signatures(signatures):
+    rows = []
+    for name, signature in sorted(signatures.items()):
+        sides = (signature.structured_input_signature[1], signature.structured_outputs)
+        rows.append(
+            ' | '.join(
+                [
+                    f'| {name}',
+                    *(', '.join(f'`{key}` {_shape(spec)}' for key, spec in sorted(specs.items())) for specs in sides),
+                ]
+            )
+            + ' |'
+        )
+    return _SIGNATURES.format(
+        rows='\n'.join(rows), meanings='\n'.join(f'* `{name}`: {meaning}.' for name, meaning in _MEANINGS.items())
+    )
+
+
+def _shape(spec):
+    # what a SavedModel leaves open is the batch and, second, the alphas
+    dimensions = [str(size or open) for size, open in zip(spec.shape, ('B', 'K', '?', '?', '?'))]
+    return f'{spec.dtype.name} [{", ".join(dimensions)}]'

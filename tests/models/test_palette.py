@@ -1,0 +1,155 @@
+"""Palettes (ours): colours that are picked from an eye, wherever its iris is, and painted with."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gaze_tf import config
+from gaze_tf.cli.main import main
+from gaze_tf.data.pipeline import for_networks
+from gaze_tf.inference.network import Network
+from gaze_tf.models.encoders import palette_encoder
+from gaze_tf.models.gaze_model import GazeModel
+from gaze_tf.models.layers import EyePainter
+from gaze_tf.training import checkpoints
+from gaze_tf.training.gan_step import GanStep
+from tests import tiny
+
+MODEL = dataclasses.replace(tiny.MODEL, palette=3)
+GAN = config.GanConfig(steps=10, batch_size=2, lr_d=1e-3, lr_g=1e-3, lam_p=0.0, lam_r=3.0)
+SKIN, IRIS = (0.4, 0.1, -0.2), (-0.6, 0.3, 0.8)
+
+
+def eye(x, y, side=32):
+    """A crop of plain skin with a square iris of 6 pixels, its corner at (x, y)."""
+    crop = np.tile(np.float32(SKIN), [1, side, side, 1])
+    crop[:, y : y + 6, x : x + 6] = IRIS
+    return crop
+
+
+@pytest.fixture(scope='module')
+def encoder():
+    tf.keras.utils.set_random_seed(1)
+    network = palette_encoder(dataclasses.replace(MODEL, crop_px=32))
+    tiny.randomize(network.trainable_variables, seed=2)
+    return network
+
+
+def test_colours_do_not_depend_on_where_the_iris_is(encoder):
+    found = [encoder(eye(*place))[0] for place in ((8, 8), (18, 9), (12, 18))]  # not near the border
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], atol=1e-4)
+    # they would agree of skin alone, too
+    assert np.abs(found[0] - np.float32(SKIN)).max() > 0.05
+
+
+def test_colours_are_means_of_the_pixels(encoder):
+    crop = eye(9, 11)
+    skin, iris = np.float32(SKIN), np.float32(IRIS)
+    for colour in encoder(crop)[0].numpy():
+        share = (colour - skin) / (iris - skin)
+        np.testing.assert_allclose(share, share[0], atol=1e-4)
+        assert 0 <= share[0] <= 1
+    noise = np.random.default_rng(0).uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32)
+    x = tf.constant(noise)
+    for layer in encoder.layers:
+        if isinstance(layer, (tf.keras.layers.Conv2D, tf.keras.layers.LeakyReLU)):
+            x = layer(x)
+    scores = x.numpy().reshape(4, 1024, 3).astype(float)
+    weights = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    expected = np.stack([weights[n].T @ noise[n].reshape(1024, 3) for n in range(4)])
+    np.testing.assert_allclose(encoder(noise), expected, atol=1e-5)
+
+
+def test_pixels_are_mixtures_of_the_palette_black_and_white():
+    rng = np.random.default_rng(3)
+    painter = EyePainter(1, 8, palette=2)
+    boxes = tf.constant([[[1.0, 1, 4, 4], [4, 5, 7, 8]]])
+    windows, palettes = (tf.constant(rng.normal(size=shape), tf.float32) for shape in ((1, 2, 3, 3, 4), (1, 2, 2, 3)))
+    painter([windows, boxes, palettes])
+    tiny.randomize(painter.trainable_variables, seed=4, scale=1)
+    found = painter([windows, boxes, palettes])[0].numpy()
+    kernel, bias = (variable.numpy() for variable in painter.trainable_variables)
+    features = windows.numpy()[0] @ kernel[0, 0] + bias
+    shares = np.exp(features) / np.exp(features).sum(-1, keepdims=True)
+    expected = np.zeros([8, 8, 3])
+    for side, (y, x) in enumerate(((1, 1), (4, 5))):
+        colours = np.array([*palettes.numpy()[0, side], [-1] * 3, [1] * 3])
+        expected[y : y + 3, x : x + 3] = shares[side] @ colours
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('side', [0, 1])
+def test_each_eye_is_painted_with_its_own_palette(side):
+    tf.keras.utils.set_random_seed(3)
+    model = GazeModel(MODEL)
+    batch = for_networks(tiny.batch(0))
+    faces = model.look(batch.image, batch.eyes)
+    assert faces.content.shape == (2, 2 * MODEL.code_size) and faces.palette.shape == (2, 18)
+    palette = faces.palette.numpy()
+    palette[:, 9 * side : 9 * side + 9] = 1
+    other = faces._replace(palette=tf.constant(palette))
+    canvas = model.canvas(faces)
+    for paint in (model.correct, lambda one: model.animate(canvas, like=one)):
+        changed = (paint(other).image != paint(faces).image).numpy().any(-1)
+        for face, boxes in zip(changed, faces.boxes.numpy().astype(int)):
+            inside = np.zeros_like(face)
+            y0, x0, y1, x1 = boxes[side]
+            inside[y0:y1, x0:x1] = True  # a few of its pixels belong to the other box, too
+            assert face[inside].mean() > 0.8 and not face[~inside].any()
+
+
+def test_palettes_are_learnt_with_g_x_and_by_nothing_else():
+    tf.keras.utils.set_random_seed(3)
+    step = GanStep(MODEL, GAN)
+    own = {id(variable) for variable in step.model.palette_encoder.variables}
+    assert {name for name, variables in step.variables.items() if own & {id(v) for v in variables}} == {'g_x'}
+    before = [variable.numpy() for variable in step.model.variables]
+    terms = step.train_step(tiny.batch(0), tiny.batch(1))
+    assert np.isfinite([float(term) for term in terms.values()]).all()
+    moved = {
+        id(variable)
+        for variable, value in zip(step.model.variables, before)
+        if not np.array_equal(variable.numpy(), value)
+    }
+    assert own <= moved
+    assert moved.isdisjoint(id(variable) for variable in step.model.content_encoder.variables)
+
+
+def test_a_step_with_palettes_is_the_same_with_xla():
+    found = []
+    for xla in (False, True):
+        tf.keras.utils.set_random_seed(3)
+        terms = GanStep(MODEL, GAN, xla=xla).train_step(tiny.batch(0), tiny.batch(1))
+        found.append([float(terms[name]) for name in sorted(terms)])
+    np.testing.assert_allclose(*found, rtol=1e-3)
+
+
+def test_trained_averaged_exported_and_painted_with(train_command, tmp_path):
+    run, out = tmp_path / 'run', tmp_path / 'model'
+    assert main(train_command(run, palette=2, ema=0.5, steps=2, save_every=1, log_every=1, image_every=2)) == 0
+    # goes on where it was
+    assert main(train_command(run, palette=2, ema=0.5, steps=4, save_every=1, log_every=1, image_every=2)) == 0
+    assert main(['export', *tiny.arguments(checkpoint=run, output_dir=out)]) == 0
+    network = Network(str(out))
+    rng = np.random.default_rng(0)
+    images, eyes = rng.integers(0, 256, (2, tiny.SIZE, tiny.SIZE, 3), np.uint8), tiny.eyes_of(rng, 2)
+    codes = network.encode(images, eyes)
+    assert codes['content'].shape == (2, 2 * tiny.MODEL.code_size) and codes['palette'].shape == (2, 12)
+    rows = network.paint_codes(images, eyes)
+    assert tiny.same_pixels(network.paint(images, eyes, rows), network.correct(images, eyes))
+    assert not tiny.same_pixels(network.paint(images, eyes, -rows), network.correct(images, eyes))
+    # who has no codes is painted with his own
+    some = network.paint(images, eyes, [None, *-rows[1:]])
+    assert tiny.same_pixels(some[:1], network.correct(images, eyes)[:1])
+    assert tiny.same_pixels(some[1:], network.paint(images, eyes, -rows)[1:])
+    model = GazeModel(dataclasses.replace(tiny.MODEL, palette=2))
+    newest = checkpoints.latest(run, 'checkpoint')
+    checkpoints.restore_serving(newest, model)
+    corrected = model.correct(model.look(tf.constant(images / 127.5 - 1, tf.float32), tf.constant(eyes)))
+    expected = np.clip(np.round((corrected.image.numpy() + 1) * 127.5), 0, 255)
+    assert tiny.same_pixels(network.correct(images, eyes), expected)
+    averaged = {name for name, _ in tf.train.list_variables(str(newest))}
+    assert any('averages/palette_encoder' in name for name in averaged)

@@ -1,0 +1,40 @@
+"""The benchmark runs and reports; what it measures is no matter for tests."""
+
+import json
+import subprocess
+import sys
+
+TOOL = 'tools.benchmarks.timing'
+
+
+def run(*args):
+    return subprocess.run([sys.executable, '-m', TOOL, *args], capture_output=True, text=True)
+
+
+def test_a_part_is_measured(tmp_path):
+    result = run('--parts=correct', '--repeats=1', f'--output={tmp_path}/out.json')
+    assert result.returncode == 0, result.stderr
+    rows = json.loads((tmp_path / 'out.json').read_text())
+    assert [row['batch'] for row in rows] == [1, 8]
+    for row, line in zip(rows, result.stdout.splitlines()[1:]):
+        median = row['seconds']['correct']['median']
+        assert min(median, row['peak_memory_gb'], row['matmul_gflops']) > 0
+        assert line.split()[:3] == ['correct', str(row['batch']), f'{median:.3f}']
+        assert float(line.split()[3]) == round(median * row['matmul_gflops'], 1)
+
+
+def test_an_unknown_part_is_named():
+    result = run('--parts=dream')
+    assert result.returncode != 0 and 'dream' in result.stdout + result.stderr
+    assert 'Traceback' not in result.stdout + result.stderr
+
+
+def test_operations_are_counted():
+    result = subprocess.run([sys.executable, '-m', 'tools.benchmarks.operations'], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    names, *rows = (line.split() for line in result.stdout.splitlines())
+    counts = {row[0]: dict(zip(names[1:], map(float, row[1:]))) for row in rows}
+    # VGG-16's convolutions are known to take 15.35 billion multiply-adds on 224 pixels; here two crops of 64
+    assert abs(counts['forward']['VGG'] - 2 * 2 * 15.35 * (64 / 224) ** 2) < 0.02
+    for name in names[1:]:
+        assert abs(sum(counts[update][name] for update in ('D_x', 'D_y', 'G_x', 'G_y')) - counts['step'][name]) < 0.03
