@@ -13,7 +13,7 @@ import pathlib
 from absl import flags
 
 from gaze_tf.errors import GazeError
-from gaze_tf.folders import write_text
+from gaze_tf.files import write_text
 
 CONFIG_NAME = 'config.json'
 # mean eye positions of CelebAGaze's 25,183 training rows (78.6, 92.9, 177.8, 92.7) as shares of its 256 pixels

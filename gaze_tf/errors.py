@@ -1,11 +1,24 @@
-"""The one exception that a command shows to its user without a traceback."""
+"""The exception that a command shows to its user without a traceback.
+
+Library code names an option by its Python name in backticks, with a value where that helps: `min_eye_px`, `faces=3`. The
+command line shows the same text with flags instead (`cli.main.with_flags`): --min_eye_px, --faces=3.
+"""
 
 
 class GazeError(Exception):
-    """What is wrong, where, and what to do: its message is the whole of what the user sees."""
+    """What is wrong and what to do about it, in sentences for the user.
+
+    Args:
+      problem: the sentences.
+      about: what they are about, or None: a path, the address of a server. It precedes the problem in `str(error)`.
+    """
+
+    def __init__(self, problem, about=None):
+        super().__init__(problem)
+        self.problem, self.about = str(problem), about
 
     def __str__(self):
-        return printable(super().__str__())
+        return printable(self.problem if self.about is None else f'{self.about}: {self.problem}')
 
 
 def printable(text):

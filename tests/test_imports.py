@@ -24,13 +24,13 @@ import gaze_tf
 PACKAGE = pathlib.Path(gaze_tf.__file__).parent
 MODULES = sorted(PACKAGE.rglob('*.py'))
 
-FLOOR = {'errors', 'folders', 'config', 'checkpoint_index', '__version__'}
+FLOOR = {'errors', 'files', 'config', 'checkpoint_index', '__version__'}
 # for each room, the other rooms that it may import
 ALLOWED = {
     'errors': set(),
     'checkpoint_index': set(),
-    'folders': {'errors'},
-    'config': {'errors', 'folders'},
+    'files': {'errors'},
+    'config': {'errors', 'files'},
     'compositing': FLOOR,
     'synthetic': FLOOR,
     'media': FLOOR,

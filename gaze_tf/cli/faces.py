@@ -280,7 +280,7 @@ def write_json(path, rows):
     """Writes a report; raises GazeError."""
     import json
 
-    from gaze_tf.folders import reason, write_text
+    from gaze_tf.files import reason, write_text
 
     path = pathlib.Path(path)
     try:

@@ -57,7 +57,7 @@ def run(values):
             '(paper and README) and --crop_w=60 --crop_h=40 (later scripts), on images of 256 pixels.'
         )
     from gaze_tf.export import export
-    from gaze_tf.folders import new_folder
+    from gaze_tf.files import new_folder
     from gaze_tf.original import imported, official
 
     checkpoint = official.Checkpoint(values.checkpoint, '--checkpoint')

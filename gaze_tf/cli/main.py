@@ -5,16 +5,19 @@ run), `define_flags(flag_values)` and `run(flag_values)`. It is imported only wh
 that `gaze-tf --help` answers at once.
 """
 
+import contextlib
 import importlib
+import logging
 import os
+import re
 import signal
 import sys
 
 from absl import flags
 
 from gaze_tf.config import check_finite
-from gaze_tf.errors import GazeError
-from gaze_tf.folders import reason
+from gaze_tf.errors import GazeError, printable
+from gaze_tf.files import reason
 
 COMMANDS = {
     'prepare': 'pack a folder of faces (CelebAGaze layout) into TFRecords',
@@ -69,6 +72,42 @@ def parse(command, args):
     return module, values
 
 
+def with_flags(text, names):
+    """A text of the library for the command line: `eyes` and `faces=3` become --eyes and --faces=3, of these flags' names."""
+
+    def flag(match):
+        return f'--{match[1]}{match[2]}' if match[1] in names else match[0]
+
+    return re.sub(r'`(\w+)((?:=[^`\n]*)?)`', flag, text)
+
+
+class _Console(logging.Handler):
+    """Shows what the library logs: warnings on stderr, the rest on stdout."""
+
+    def __init__(self, names):
+        super().__init__()
+        self._names = names
+
+    def emit(self, record):
+        text = printable(with_flags(record.getMessage(), self._names))
+        print(text, file=sys.stderr if record.levelno >= logging.WARNING else sys.stdout, flush=True)
+
+
+@contextlib.contextmanager
+def _shown(names):
+    """Within it, messages of the library go to the terminal."""
+    logger, console = logging.getLogger('gaze_tf'), _Console(names)
+    before = logger.level, logger.propagate
+    logger.addHandler(console)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(console)
+        logger.level, logger.propagate = before
+
+
 def main(argv=None):
     """Runs one command; returns its exit status: 0, 1 for bad input, 2 for a bad command line."""
     if argv is None:
@@ -97,14 +136,19 @@ def _run(args):
     if command not in COMMANDS:
         print(f'gaze-tf: no command {command!r}; the commands are {", ".join(COMMANDS)}.', file=sys.stderr)
         return 2
+    names = ()
     try:
         module, values = parse(command, args[1:])
-        return 0 if values is None else module.run(values) or 0
+        if values is None:
+            return 0
+        names = frozenset(values)
+        with _shown(names):
+            return module.run(values) or 0
     except flags.Error as error:
         print(f'gaze-tf {command}: {error}\nSee gaze-tf {command} --help.', file=sys.stderr)
         return 2
     except GazeError as error:
-        print(f'gaze-tf {command}: {error}', file=sys.stderr)
+        print(f'gaze-tf {command}: {with_flags(str(error), names)}', file=sys.stderr)
         return 1
     except UnicodeEncodeError as error:
         if error.reason != 'surrogates not allowed':

@@ -24,7 +24,7 @@ from gaze_tf.compositing.align import MEAN_EYES
 from gaze_tf.config import FRAME_EYES, eye_shares
 from gaze_tf.data import images, records
 from gaze_tf.errors import GazeError
-from gaze_tf.folders import alone_in
+from gaze_tf.files import alone_in
 
 FOLDERS = {'x': '1', 'y': '0'}
 _NUMBER = re.compile(r'-?\d+(\.\d+)?', re.ASCII)

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from gaze_tf.config import FRAME_EYES, eye_shares
 from gaze_tf.errors import GazeError
-from gaze_tf.folders import new_file, reason, write_text
+from gaze_tf.files import new_file, reason, write_text
 
 DOMAINS = ('x', 'y')
 SPLITS = ('train', 'test')

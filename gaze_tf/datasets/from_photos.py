@@ -12,7 +12,7 @@ from tqdm import tqdm
 from gaze_tf.compositing.align import frame_of
 from gaze_tf.data import celebagaze
 from gaze_tf.errors import GazeError
-from gaze_tf.folders import new_folder
+from gaze_tf.files import new_folder
 from gaze_tf.inference import faces as faces_lib
 from gaze_tf.inference.covered import with_seen
 from gaze_tf.media.formats import PHOTOS

@@ -20,7 +20,7 @@ from gaze_tf.datasets import directions as directions_lib
 from gaze_tf.datasets import people
 from gaze_tf.datasets.from_photos import FOLDERS, MAX_ENLARGED, left_out
 from gaze_tf.errors import GazeError
-from gaze_tf.folders import new_folder
+from gaze_tf.files import new_folder
 from gaze_tf.inference.covered import with_seen
 from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 from gaze_tf.media.photo import Photo

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from gaze_tf.editing.editor import BATCH, chosen_faces
 from gaze_tf.errors import GazeError
-from gaze_tf.folders import reason, write_text
+from gaze_tf.files import reason, write_text
 from gaze_tf.inference.faces import gaze_aside, iris_offset
 from gaze_tf.media.photo import Photo
 

@@ -18,7 +18,7 @@ from gaze_tf.editing.numbering import GAP_S, look_of
 from gaze_tf.editing.strength import seen, share_of
 from gaze_tf.editing.tracking import Found, Tracker
 from gaze_tf.errors import GazeError
-from gaze_tf.folders import new_file
+from gaze_tf.files import new_file
 from gaze_tf.inference import faces as faces_lib
 from gaze_tf.media.video_files import open_video, write_video
 

@@ -17,7 +17,7 @@ from gaze_tf.errors import GazeError
 from gaze_tf.evaluation import calibration, cases, inception, lpips, pages, plots, provenance
 from gaze_tf.evaluation.evaluate import batch_of, measure
 from gaze_tf.evaluation.summary import summarise
-from gaze_tf.folders import new_folder, reason
+from gaze_tf.files import new_folder, reason
 
 JSON, ROWS, PAGE, IMAGES = 'report.json', 'per_image.csv', 'index.html', 'images'
 

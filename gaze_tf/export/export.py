@@ -11,7 +11,7 @@ from gaze_tf.errors import GazeError
 from gaze_tf.export import model_card, warmup
 from gaze_tf.export.self_check import check, check_finite
 from gaze_tf.export.signatures import serving_module, signatures_of
-from gaze_tf.folders import new_folder, reason, versions
+from gaze_tf.files import new_folder, reason, versions
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.models.layers import computing_in
 from gaze_tf.pretrained import weights

@@ -15,7 +15,7 @@ import tempfile
 import tensorflow as tf
 
 from gaze_tf.data.pipeline import to_float, to_uint8
-from gaze_tf.folders import new_folder
+from gaze_tf.files import new_folder
 
 # file name → type in which weights are stored; in any case everything is computed in float32
 FILES = {'gaze_float32.tflite': tf.float32, 'gaze_float16.tflite': tf.float16}

@@ -11,7 +11,7 @@ import tensorflow as tf
 from gaze_tf import __version__
 from gaze_tf import config as config_lib
 from gaze_tf.errors import GazeError
-from gaze_tf.folders import reason
+from gaze_tf.files import reason
 from gaze_tf.pretrained import weights as pretrained
 from gaze_tf.training import checkpoints, run_folder
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from gaze_tf import config as config_lib
 from gaze_tf.checkpoint_index import open_checkpoint
 from gaze_tf.errors import GazeError, first_line
-from gaze_tf.folders import SAVED_MODEL_NAME, reason, versions
+from gaze_tf.files import SAVED_MODEL_NAME, reason, versions
 
 # faces, and alphas of each, that a model is given at once: memory is bounded, and served models take no more than they must
 _ROWS, _ALPHAS = 32, 32

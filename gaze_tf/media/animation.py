@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from gaze_tf.errors import GazeError
-from gaze_tf.folders import new_file
+from gaze_tf.files import new_file
 from gaze_tf.media import marks
 from gaze_tf.media.photo_reading import MAX_PIXELS
 

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from gaze_tf.errors import GazeError
-from gaze_tf.folders import new_file
+from gaze_tf.files import new_file
 from gaze_tf.media import formats, left_out, metadata, photo_files, photo_modes, photo_reading, xmp
 from gaze_tf.media.previews import Picture
 

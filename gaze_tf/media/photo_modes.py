@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from scipy.spatial import cKDTree
 
-from gaze_tf.folders import reason
+from gaze_tf.files import reason
 
 MODES = ('L', 'LA', 'P', 'RGB', 'RGBA', 'CMYK', 'LAB')
 # by EXIF orientation: what makes stored pixels upright

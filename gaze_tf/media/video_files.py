@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from gaze_tf.errors import GazeError
-from gaze_tf.folders import new_file
+from gaze_tf.files import new_file
 from gaze_tf.media import ffmpeg, marks, video_tracks
 from gaze_tf.media.video_probe import is_hd, probe
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from gaze_tf import config as config_lib
 from gaze_tf.errors import GazeError
-from gaze_tf.folders import new_file, reason
+from gaze_tf.files import new_file, reason
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.models.layers import computing_in
 

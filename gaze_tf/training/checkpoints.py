@@ -14,7 +14,7 @@ import shutil
 import tensorflow as tf
 
 from gaze_tf import config as config_lib
-from gaze_tf import folders
+from gaze_tf import files
 from gaze_tf.checkpoint_index import UNREADABLE, open_checkpoint
 from gaze_tf.errors import GazeError
 
@@ -108,7 +108,7 @@ class Manager:
                 else 'No checkpoint had been saved yet: free space, make the folder writable, or choose another one'
             )
             raise GazeError(
-                f'{what} (--output_dir={self.directory}) cannot be written: {folders.reason(error)}. {kept}.'
+                f'{what} (--output_dir={self.directory}) cannot be written: {files.reason(error)}. {kept}.'
             ) from error
 
     def _tidy(self):
@@ -124,7 +124,7 @@ class Manager:
         content, path = '\n'.join(lines) + '\n', self.directory / STATE
         # a finished run is left alone
         if not path.is_file() or path.read_bytes() != content.encode():
-            folders.write_text(path, content)
+            files.write_text(path, content)
 
 
 def manager(directory, step, stage, keep):
@@ -244,7 +244,7 @@ def _damage(prefix):
             file.open('rb').close()
         except OSError as error:
             # not broken: whoever may read it can go on from it
-            raise GazeError(f'{file} cannot be read: {folders.reason(error)}.') from error
+            raise GazeError(f'{file} cannot be read: {files.reason(error)}.') from error
     if not os.path.exists(index):
         return f'{index} is missing'
     file = index

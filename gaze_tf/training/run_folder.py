@@ -6,7 +6,7 @@ import os
 import pathlib
 
 from gaze_tf import config as config_lib
-from gaze_tf import folders
+from gaze_tf import files
 from gaze_tf.data import records
 from gaze_tf.errors import GazeError
 from gaze_tf.training import checkpoints
@@ -62,7 +62,7 @@ def write(directory, groups, manifest, checked):
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     contents = {**_contents(manifest), 'checked': checked}
-    folders.write_text(directory / RECORDS_NAME, json.dumps(contents, indent=1) + '\n')
+    files.write_text(directory / RECORDS_NAME, json.dumps(contents, indent=1) + '\n')
     config_lib.save(directory / config_lib.CONFIG_NAME, **groups)
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from gaze_tf import config as config_lib
 from gaze_tf.data import pipeline
 from gaze_tf.errors import GazeError
-from gaze_tf.folders import alone_in
+from gaze_tf.files import alone_in
 from gaze_tf.training import checkpoints, distribution, run_folder
 from gaze_tf.training.early_stop import EarlyStop
 from gaze_tf.training.stop_signals import StopSignals

@@ -14,7 +14,7 @@ from PIL import Image
 from gaze_tf.cli.main import main
 from gaze_tf.errors import GazeError
 from gaze_tf.export import examples, export, model_card, self_check, signatures, warmup
-from gaze_tf.folders import new_folder
+from gaze_tf.files import new_folder
 from gaze_tf.inference.network import Network
 from gaze_tf.training import checkpoints
 from tests import tiny

@@ -69,6 +69,8 @@ LONG = b'A face. ' * 300_000
         (b'tEXt', b'Comment\0' + LONG),
         (b'iCCP', b'printer\0\0' + zlib.compress(SRGB + LONG)),
     ],
+    # a profile tells the second in which it was made
+    ids=['zTXt', 'iTXt', 'tEXt', 'iCCP'],
 )
 def test_long_texts_and_profiles_of_a_png(tmp_path, name, content):
     photo = opened(tmp_path, 'a.png', with_chunks(encoded(in_mode('RGB'), 'PNG'), (name, content)))

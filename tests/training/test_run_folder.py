@@ -6,7 +6,7 @@ import shutil
 import pytest
 import tensorflow as tf
 
-from gaze_tf.folders import alone_in
+from gaze_tf.files import alone_in
 from gaze_tf.training.pam_step import PamStep
 from tests import tiny
 from tests.training.test_survival import snapshot

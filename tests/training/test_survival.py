@@ -21,7 +21,7 @@ from gaze_tf.cli.main import main
 from gaze_tf.data import records
 from gaze_tf.errors import GazeError
 from gaze_tf.export.export import load_model
-from gaze_tf.folders import new_folder
+from gaze_tf.files import new_folder
 from gaze_tf.training import checkpoints, run_folder
 from tests import tiny
 from tests.training.test_training import assert_same_weights, failure, steps_in

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from gaze_tf.errors import GazeError
-from gaze_tf.folders import alone_in, new_file, new_folder, write_text
+from gaze_tf.files import alone_in, new_file, new_folder, write_text
 
 
 def names(folder):
@@ -108,8 +108,8 @@ def test_the_longest_names_can_be_written(tmp_path, name):
 
 def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
     code = (
-        'import os, signal, sys, gaze_tf.folders as folders\n'
-        'with folders.new_file(sys.argv[1]) as file:\n'
+        'import os, signal, sys, gaze_tf.files as files\n'
+        'with files.new_file(sys.argv[1]) as file:\n'
         '    os.kill(os.getpid(), signal.SIGKILL)'
     )
     process = subprocess.run([sys.executable, '-c', code, str(tmp_path / 'b')], check=False)
@@ -118,7 +118,7 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
     (tmp_path / '.gaze_tf-mine.part').touch()
     with new_file(tmp_path / 'a'):
         assert left not in names(tmp_path)
-        code = 'import sys, gaze_tf.folders as folders; folders.write_text(sys.argv[1], "")'
+        code = 'import sys, gaze_tf.files as files; files.write_text(sys.argv[1], "")'
         subprocess.run([sys.executable, '-c', code, str(tmp_path / 'b')], check=True)
     assert names(tmp_path) == ['.gaze_tf-mine.part', 'a', 'b']
 
@@ -186,8 +186,8 @@ def test_a_folder_is_kept_for_one(tmp_path):
 
 def test_whoever_is_killed_keeps_nothing(tmp_path):
     code = (
-        'import sys, time, gaze_tf.folders as folders\n'
-        'with folders.alone_in(sys.argv[1]):\n'
+        'import sys, time, gaze_tf.files as files\n'
+        'with files.alone_in(sys.argv[1]):\n'
         '    print("mine", flush=True)\n'
         '    time.sleep(60)'
     )
