@@ -266,9 +266,12 @@ def _write_command(path, temporary, size, fps, audio_from):
         '-c:v',
         'libx264',
         '-crf',
-        '16',
+        '15',
         '-preset',
-        'veryfast',
+        'superfast',
+        # at half the work of 'veryfast', files are 15 % larger at the same PSNR; without these two twice as large
+        '-x264-params',
+        'mbtree=1:rc-lookahead=10:b-adapt=0',
     ]
     inputs = [
         '-itsoffset',

@@ -54,7 +54,7 @@ def test_rate_count_and_sound_are_kept(tmp_path, suffix, rate):
     assert len(frames) == 12 and all(frame.shape == (48, 64, 3) and frame.dtype == np.uint8 for frame in frames)
     again = frames_of(tmp_path / f'copy.{suffix}')
     assert len(again) == 12
-    # crf 16 of a picture full of fine coloured lines
+    # crf 15 of a picture full of fine coloured lines
     assert np.mean([abs(a.astype(int) - b).mean() for a, b in zip(frames, again)]) < 7
     with open_video(tmp_path / f'copy.{suffix}') as video:
         assert video.info == info
