@@ -38,23 +38,35 @@ class Frame(NamedTuple):
     @property
     def scale(self):
         """Pixels of the frame in one of the photo: below 1 the photo shows more than the model sees."""
-        return tf.norm(self.matrix[:, 0])
+        return scale_of(self.matrix)
 
     def to_photo(self, points):
         """Points [..., 2] of the frame in the photo."""
-        # of a similarity the inverse is the transpose, but for its scale
-        return tf.linalg.matmul(tf.cast(points, tf.float64) - self.matrix[:, 2], self.matrix[:, :2]) / self.scale**2
+        return _to_photo(self.matrix, points)
 
     def to_frame(self, points):
         """Points [..., 2] of the photo in the frame."""
-        return tf.linalg.matmul(tf.cast(points, tf.float64), self.matrix[:, :2], transpose_b=True) + self.matrix[:, 2]
+        return to_frame(self.matrix, points)
 
     def cut(self, photo):
         """The frame as the model takes it: uint8 [S, S, 3] of the photo uint8 [H, W, 3], which is continued beyond its
         border by the pixels there."""
-        low, high, shrink = _extent(self.matrix, self.size, size_of(photo))
+        low, high, shrink = (each[0] for each in _extent(self.matrix[None], self.size, size_of(photo)))
         # of a large photo in numpy's memory only this part is copied
-        return _resampled(_part(photo, low, high), low, shrink, self.matrix, self.size)
+        return _resampled(part_of(photo, low, high)[None], low[None], shrink, self.matrix[None], self.size)[0]
+
+
+def cut_all(frames, photos):
+    """uint8 [B, S, S, 3]: `cut` of each Frame in its photo, all photos of one size, faster than one by one."""
+    matrices, size = np.stack([frame.matrix for frame in frames]), frames[0].size
+    low, high, shrink = (each.numpy() for each in _extent(matrices, size, size_of(photos[0])))
+    cuts = np.empty((len(frames), size, size, 3), np.uint8)
+    for factor in np.unique(shrink):
+        own = np.flatnonzero(shrink == factor)
+        cuts[own] = _resampled(
+            parts_of([photos[n] for n in own], low[own], high[own]), low[own], factor, matrices[own], size
+        )
+    return cuts
 
 
 def frame_of(eyes, photo_size, frame_size, frame_eyes=MEAN_EYES):
@@ -63,37 +75,53 @@ def frame_of(eyes, photo_size, frame_size, frame_eyes=MEAN_EYES):
     photo_size: its (width, height). frame_eyes: where the eyes stand in the frame, as shares of its side. A photo as large
     as the frame, with its eyes about where they belong, is the frame itself: nothing is resampled.
     """
-    return Frame(
-        *_placed(tf.cast(eyes, tf.float64), photo_size, frame_size, tf.cast(frame_eyes, tf.float64)), frame_size
-    )
+    eyes, frame_eyes = tf.cast(eyes, tf.float64)[None], tf.cast(frame_eyes, tf.float64)
+    return Frame(*(each[0] for each in _placed(eyes, photo_size, frame_size, frame_eyes)), frame_size)
+
+
+def frames_of(eyes, photo_size, frame_size, frame_eyes=MEAN_EYES):
+    """The Frames, see `frame_of`, of faces with eyes [B, 4] in photos of one size, in numpy's memory."""
+    eyes, frame_eyes = np.asarray(eyes, np.float64), np.asarray(frame_eyes, np.float64)
+    placed = (each.numpy() for each in _placed(eyes, photo_size, frame_size, frame_eyes))
+    return [Frame(matrix, own, frame_size) for matrix, own in zip(*placed)]
 
 
 class Patch(NamedTuple):
-    """Pixels of a photo under a box of the frame.
-
-    low, high: int32 [2], (x, y) of its first pixel, and of the first beyond; places: float32 [h, w, 2], (x, y) of each
-    pixel in the frame.
-    """
+    """Pixels of a photo under a box of the frame; low, high: int32 [2], (x, y) of its first pixel, and of the first beyond."""
 
     low: tf.Tensor
     high: tf.Tensor
-    places: tf.Tensor
 
     def of(self, photo):
         """Its pixels [h, w, 3] of a photo."""
-        return _part(photo, self.low, self.high)
+        return part_of(photo, self.low, self.high)
 
 
 def patch_of(frame, box, photo):
     """The Patch of a photo that covers a frame's box (x0, y0, x1, y1); empty where none of it lies in the photo."""
-    return Patch(*_covered(frame.matrix, tf.cast(box, tf.float64), size_of(photo)))
+    return Patch(*(each[0] for each in covered(frame.matrix[None], tf.cast(box, tf.float64), size_of(photo))))
 
 
-def _part(photo, low, high):
+def part_of(photo, low, high):
     """Pixels from `low` to `high`, int32 [2], of a photo, an array or a tensor."""
     if not tf.is_tensor(photo):
-        low, high = low.numpy(), high.numpy()
+        low, high = np.asarray(low), np.asarray(high)
     return photo[low[1] : high[1], low[0] : high[0]]
+
+
+def parts_of(photos, low, high):
+    """uint8 [B, h, w, 3]: of each photo, arrays of one size, the part from `low` to `high`, int32 [B, 2], and where that of
+    another one is larger, what lies beyond; past the border pixels are those there."""
+    width, height = (high - low).max(axis=0)
+    parts = np.empty((len(photos), height, width, 3), np.uint8)
+    for part, photo, (x, y) in zip(parts, photos, low):
+        inside = photo[y : y + height, x : x + width]
+        lacking = [(0, total - there) for total, there in zip(part.shape[:2], inside.shape[:2])]
+        if not np.any(lacking):
+            part[:] = inside
+        else:
+            part[:] = np.pad(inside, [*lacking, (0, 0)], 'edge') if inside.size else 0
+    return parts
 
 
 def size_of(photo):
@@ -102,36 +130,57 @@ def size_of(photo):
     return tf.reverse(tf.shape(photo)[:2], [0]) if tf.is_tensor(photo) else photo.shape[1::-1]
 
 
+def scale_of(matrix):
+    """[...]: by how much similarities [..., 2, 3] enlarge."""
+    return tf.norm(matrix[..., :, 0], axis=-1)
+
+
+def to_frame(matrix, points):
+    """Where similarities [..., 2, 3] take points [..., n, 2]; float64."""
+    return tf.linalg.matmul(tf.cast(points, tf.float64), matrix[..., :2], transpose_b=True) + matrix[..., None, :, 2]
+
+
+def _to_photo(matrix, points):
+    """What similarities [..., 2, 3] take to points [..., n, 2]; float64."""
+    # of a similarity the inverse is the transpose, but for its scale
+    points = tf.linalg.matmul(tf.cast(points, tf.float64) - matrix[..., None, :, 2], matrix[..., :2])
+    return points / scale_of(matrix)[..., None, None] ** 2
+
+
 def sample(values, places):
-    """Values float32 [h, w, C] at places float32 [..., 2], (x, y) in pixels, by cubic convolution → [..., C].
+    """Values float32 [B, h, w, C] at places float32 [B, ..., 2], (x, y) in pixels, by cubic convolution → [B, ..., C].
 
     Beyond the border they are what they are there.
     """
-    height, width, channels = *tf.unstack(tf.shape(values)[:2]), values.shape[2]
-    width = width + 2 * _PADDING
-    pixels = tf.reshape(
-        _continued(values, [-_PADDING, -_PADDING], [width - _PADDING, height + _PADDING]), [-1, channels]
-    )
+    height, width = (side + 2 * _PADDING for side in tf.unstack(tf.shape(values)[1:3]))
+    batch, channels = tf.shape(values)[0], values.shape[3]
+    continued = _continued(values, [-_PADDING, -_PADDING], [width - _PADDING, height - _PADDING])
+    pixels = tf.reshape(continued, [-1, channels])
 
-    def at(points):
+    def at(points_of_items):
+        points, first_of_item = points_of_items
         before = tf.floor(points)
         first = tf.cast(before, tf.int32) + _PADDING - 1
-        x, y = tf.clip_by_value(first[:, 0], 0, width - 4), tf.clip_by_value(first[:, 1], 0, height + 2 * _PADDING - 4)
+        x, y = tf.clip_by_value(first[:, 0], 0, width - 4), tf.clip_by_value(first[:, 1], 0, height - 4)
+        start = first_of_item + y * width + x
         across, down = _cubic((points - before)[:, :1]), _cubic((points - before)[:, 1:])
         return tf.add_n(
             [
-                down[k] * tf.add_n([across[n] * tf.gather(pixels, (y + k) * width + x + n) for n in range(4)])
+                down[k] * tf.add_n([across[n] * tf.gather(pixels, start + (k * width + n)) for n in range(4)])
                 for k in range(4)
             ]
         )
 
     points = tf.reshape(places, [-1, 2]) - 0.5
     count = tf.shape(points)[0]
+    first_of_items = tf.repeat(tf.range(batch) * height * width, count // tf.maximum(batch, 1))
     # some at a time: of the eyes in a large photo all at once would take gigabytes
     some = tf.clip_by_value(count, 1, _AT_ONCE)
     parts = tf.maximum(-(-count // some), 1)
-    points = tf.reshape(tf.pad(points, [[0, parts * some - count], [0, 0]]), [parts, some, 2])
-    found = tf.map_fn(at, points, fn_output_signature=tf.TensorSpec([None, channels], tf.float32))
+    beyond = parts * some - count
+    points = tf.reshape(tf.pad(points, [[0, beyond], [0, 0]]), [parts, some, 2])
+    first_of_items = tf.reshape(tf.pad(first_of_items, [[0, beyond]]), [parts, some])
+    found = tf.map_fn(at, (points, first_of_items), fn_output_signature=tf.TensorSpec([None, channels], tf.float32))
     return tf.reshape(tf.reshape(found, [-1, channels])[:count], tf.concat([tf.shape(places)[:-1], [channels]], axis=0))
 
 
@@ -156,77 +205,80 @@ def _corners(x0, y0, x1, y1):
     return tf.cast([[x0, y0], [x0, y1], [x1, y0], [x1, y1]], tf.float64)
 
 
-@compiled((tf.float64, [4]), (tf.int32, [2]), (tf.int32, []), (tf.float64, [4]))
+@compiled((tf.float64, [None, 4]), (tf.int32, [2]), (tf.int32, []), (tf.float64, [4]))
 def _placed(eyes, photo_size, frame_size, frame_eyes):
-    """(matrix, eyes) of a Frame."""
+    """(matrix [B, 2, 3], eyes [B, 4]) of Frames."""
     wanted = frame_eyes * tf.cast(frame_size, tf.float64)
-    source, target = eyes[2:] - eyes[:2], wanted[2:] - wanted[:2]
+    (x, y), (along, down) = tf.unstack(eyes[:, 2:] - eyes[:, :2], axis=1), tf.unstack(wanted[2:] - wanted[:2])
     # rotation and scale: as complex numbers, target / source
-    squared = tf.reduce_sum(source**2)
-    real = tf.reduce_sum(source * target) / squared
-    imaginary = (source[0] * target[1] - source[1] * target[0]) / squared
-    linear = tf.stack([[real, -imaginary], [imaginary, real]])
-    shift = (wanted[:2] + wanted[2:]) / 2 - tf.linalg.matvec(linear, (eyes[:2] + eyes[2:]) / 2)
+    squared = x**2 + y**2
+    real, imaginary = (x * along + y * down) / squared, (x * down - y * along) / squared
+    linear = tf.stack([tf.stack([real, -imaginary], 1), tf.stack([imaginary, real], 1)], axis=1)
+    shift = (wanted[:2] + wanted[2:]) / 2 - tf.linalg.matvec(linear, (eyes[:, :2] + eyes[:, 2:]) / 2)
     aligned = tf.reduce_all(photo_size == frame_size) & (
-        tf.reduce_max(tf.abs(eyes - wanted)) <= _ALIGNED * tf.cast(frame_size, tf.float64)
+        tf.reduce_max(tf.abs(eyes - wanted), axis=1) <= _ALIGNED * tf.cast(frame_size, tf.float64)
     )
-    matrix = tf.where(aligned, np.eye(2, 3), tf.concat([linear, shift[:, None]], axis=1))
-    return matrix, tf.cast(tf.where(aligned, eyes, wanted), tf.float32)
+    matrix = tf.where(aligned[:, None, None], np.eye(2, 3), tf.concat([linear, shift[..., None]], axis=2))
+    return matrix, tf.cast(tf.where(aligned[:, None], eyes, wanted), tf.float32)
 
 
-@compiled((tf.float64, [2, 3]), (tf.float64, [4]), (tf.int32, [2]))
-def _covered(matrix, box, photo_size):
-    """(low, high, places) of a Patch."""
-    frame = Frame(matrix, None, None)
-    corners = frame.to_photo(_corners(*tf.unstack(box)))
-    low = tf.maximum(tf.cast(tf.floor(tf.reduce_min(corners, axis=0)), tf.int32), 0)
-    high = tf.minimum(tf.cast(tf.math.ceil(tf.reduce_max(corners, axis=0)), tf.int32), photo_size)
-    high = tf.maximum(low, high)
-    return low, high, _grid(frame.to_frame, *(_middles(low[axis], high[axis]) for axis in (0, 1)))
+@compiled((tf.float64, [None, 2, 3]), (tf.float64, [4]), (tf.int32, [2]))
+def covered(matrix, box, photo_size):
+    """(low, high) int32 [B, 2]: as of a Patch, of the box in each of the similarities."""
+    corners = _to_photo(matrix, _corners(*tf.unstack(box)))
+    low = tf.maximum(tf.cast(tf.floor(tf.reduce_min(corners, axis=1)), tf.int32), 0)
+    high = tf.minimum(tf.cast(tf.math.ceil(tf.reduce_max(corners, axis=1)), tf.int32), photo_size)
+    return low, tf.maximum(low, high)
 
 
-@compiled((tf.float64, [2, 3]), (tf.int32, []), (tf.int32, [2]))
+@compiled((tf.float64, [None, 2, 3]), (tf.int32, []), (tf.int32, [2]))
 def _extent(matrix, size, photo_size):
-    """What a frame shows of a photo: (x, y) of the first pixel and of the first beyond, int32 [2], and `shrink`: of as many
-    by as many pixels averages are taken first, because a cubic alone would skip pixels."""
-    frame = Frame(matrix, None, size)
-    corners = frame.to_photo(_corners(0, 0, size, size))
-    shrink = tf.maximum(tf.cast(tf.round(1 / frame.scale), tf.int32), 1)
+    """What frames show of a photo: (x, y) of the first pixel and of the first beyond, int32 [B, 2], and `shrink` int32 [B]: of
+    as many by as many pixels averages are taken first, because a cubic alone would skip pixels."""
+    corners = _to_photo(matrix, _corners(0, 0, size, size))
+    shrink = tf.maximum(tf.cast(tf.round(1 / scale_of(matrix)), tf.int32), 1)
     # with room for the cubic's reach
-    low = tf.cast(tf.floor(tf.reduce_min(corners, axis=0)), tf.int32) - 3 * shrink
-    high = tf.cast(tf.math.ceil(tf.reduce_max(corners, axis=0)), tf.int32) + 3 * shrink
+    low = tf.cast(tf.floor(tf.reduce_min(corners, axis=1)), tf.int32) - 3 * shrink[:, None]
+    high = tf.cast(tf.math.ceil(tf.reduce_max(corners, axis=1)), tf.int32) + 3 * shrink[:, None]
     low = tf.clip_by_value(low, 0, photo_size - 1)
     return low, tf.clip_by_value(high, low + 1, photo_size), shrink
 
 
-@compiled((tf.uint8, [None, None, 3]), (tf.int32, [2]), (tf.int32, []), (tf.float64, [2, 3]), (tf.int32, []))
-def _resampled(part, low, shrink, matrix, size):
-    """The frame uint8 [S, S, 3] of the part of a photo that starts at `low`; shrink: see `_extent`."""
-    blocks = -(-size_of(part) // shrink)
-    averages = tf.raw_ops.ResizeArea(
-        images=_continued(part, [0, 0], blocks * shrink)[None], size=tf.reverse(blocks, [0])
-    )[0]
-    frame, middles = Frame(matrix, None, size), _middles(0, size)
-    low, shrink = tf.cast(low, tf.float64), tf.cast(shrink, tf.float64)
-    places = _grid(lambda points: (frame.to_photo(points) - low) / shrink, middles, middles)
+@compiled(
+    (tf.uint8, [None, None, None, 3]), (tf.int32, [None, 2]), (tf.int32, []), (tf.float64, [None, 2, 3]), (tf.int32, [])
+)
+def _resampled(parts, low, shrink, matrix, size):
+    """Frames uint8 [B, S, S, 3] of the parts of photos that start at `low`; shrink: see `_extent`."""
+    blocks = -(-tf.reverse(tf.shape(parts)[1:3], [0]) // shrink)
+    averages = tf.raw_ops.ResizeArea(images=_continued(parts, [0, 0], blocks * shrink), size=tf.reverse(blocks, [0]))
+    middles = _middles(size)
+    low, shrink = tf.cast(low, tf.float64)[:, None], tf.cast(shrink, tf.float64)
+    places = grid(lambda points: (_to_photo(matrix, points) - low) / shrink, middles[None], middles[None])
     return tf.saturate_cast(tf.round(sample(averages, places)), tf.uint8)
 
 
-def _middles(low, high):
-    """Of the pixels from `low` to `high`."""
-    return tf.cast(tf.range(low, high), tf.float64) + 0.5
+def _middles(count):
+    """Of the first pixels."""
+    return tf.cast(tf.range(count), tf.float64) + 0.5
 
 
-def _grid(similarity, x, y):
-    """float32 [h, w, 2]: where a similarity, points [n, 2] → points, takes each place of x [w] with each of y [h]."""
+def places_of(matrix, low, size):
+    """float32 [B, h, w, 2]: where similarities take the pixels of rectangles of `size` (w, h) that start at `low` [B, 2]."""
+    x, y = (tf.cast(low[:, axis, None], tf.float64) + _middles(size[axis]) for axis in (0, 1))
+    return grid(lambda points: to_frame(matrix, points), x, y)
+
+
+def grid(similarities, x, y):
+    """float32 [B, h, w, 2]: where similarities, points [B, n, 2] → points, take each place of x [B, w] with each of y [B, h]."""
     # of both axes alone and added up: all places in float64 would be the most that an edit keeps in memory
-    along = similarity(tf.stack([x, tf.zeros_like(x)], axis=1)) - similarity(tf.zeros([1, 2], tf.float64))
-    down = similarity(tf.stack([tf.zeros_like(y), y], axis=1))
-    return tf.cast(along, tf.float32) + tf.cast(down, tf.float32)[:, None]
+    along = similarities(tf.stack([x, tf.zeros_like(x)], axis=-1)) - similarities(tf.zeros([1, 1, 2], tf.float64))
+    down = similarities(tf.stack([tf.zeros_like(y), y], axis=-1))
+    return tf.cast(along, tf.float32)[:, None] + tf.cast(down, tf.float32)[:, :, None]
 
 
 def _continued(values, low, high):
-    """Pixels from `low` to `high` (x, y) of values [h, w, C], outside of which they are what they are at the border."""
-    height, width = tf.unstack(tf.shape(values)[:2])
+    """Pixels from `low` to `high` (x, y) of values [B, h, w, C], outside of which they are what they are at the border."""
+    height, width = tf.unstack(tf.shape(values)[1:3])
     rows = tf.clip_by_value(tf.range(low[1], high[1]), 0, height - 1)
-    return tf.gather(tf.gather(values, rows), tf.clip_by_value(tf.range(low[0], high[0]), 0, width - 1), axis=1)
+    columns = tf.clip_by_value(tf.range(low[0], high[0]), 0, width - 1)
+    return tf.gather(tf.gather(values, rows, axis=1), columns, axis=2)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gaze_tf.compositing import blend as blend_lib
-from gaze_tf.compositing.align import frame_of
+from gaze_tf.compositing.align import cut_all, frame_of, frames_of
 from gaze_tf.config import check_finite
 from gaze_tf.editing.following import Follower
 from gaze_tf.editing.strength import seen, strength_of
@@ -167,6 +167,13 @@ class GazeEditor:
     def frame_of(self, face, rgb):
         """The model's Frame of a Face in a photo uint8 [H, W, 3]."""
         return frame_of(face.eyes, rgb.shape[1::-1], self.network.img_size, self.network.frame_eyes)
+
+    def cut_out(self, photos, faces):
+        """([Frame], what each shows uint8 [B, S, S, 3]) of a Face in each of photos uint8 [H, W, 3] of one size."""
+        frames = frames_of(
+            [face.eyes for face in faces], photos[0].shape[1::-1], self.network.img_size, self.network.frame_eyes
+        )
+        return frames, cut_all(frames, photos)
 
     def prepare(self, photo, eyes=None, faces='largest'):
         """The Work on a photo (path, Photo or array); for the arguments see `correct`."""

@@ -324,8 +324,7 @@ def _looked(editor, chunk, wanted):
     some = [n for n, (_, _, *which) in enumerate(faces) if any(which)]
     told = [{} for _ in faces]
     if some:
-        frames = [editor.frame_of(face, rgb) for rgb, face, *_ in (faces[n] for n in some)]
-        cuts = np.stack([frame.cut(faces[n][0]).numpy() for n, frame in zip(some, frames)])
+        frames, cuts = editor.cut_out(*zip(*(faces[n][:2] for n in some)))
         eyes = np.stack([frame.eyes for frame in frames])
         codes = editor.network.paint_codes(cuts, eyes)
         for n, code in zip(some, codes):
@@ -348,25 +347,40 @@ def _painted(editor, chunks, alphas, blend):
 
 def repaint(editor, chunk, alphas, blend, number):
     """(frame, [Tracked], frame with repainted eyes) of a chunk; `number`: of its first frame."""
-    work = [
-        (k, each.strength, each.code, editor.frame_of(each.face, rgb))
-        for k, (rgb, tracked) in enumerate(chunk)
-        for each in tracked
-        if each.strength > 0 and alphas.any()
-    ]
+    work = [(k, each) for k, (_, tracked) in enumerate(chunk) for each in tracked if each.strength > 0 and alphas.any()]
     results = [rgb for rgb, _ in chunk]
     if work:
-        cuts = np.stack([frame.cut(chunk[k][0]).numpy() for k, _, _, frame in work])
-        moved = np.array([strength for _, strength, _, _ in work])[:, None] * alphas
-        painted = editor.repainted(
-            cuts, np.stack([frame.eyes for *_, frame in work]), moved, [code for _, _, code, _ in work]
-        )
-        for (k, strength, _, frame), cut, after in zip(work, cuts, painted):
-            strengths = [seen(strength) * (value != 0) for value in alphas]
-            results[k] = blend_lib.put_back(
-                results[k], frame, cut, after, editor.network.boxes(frame.eyes), blend, strengths, seed=number + k
+        numbers, faces = zip(*work)
+        frames, cuts = editor.cut_out([results[k] for k in numbers], [each.face for each in faces])
+        moved = np.array([each.strength for each in faces])[:, None] * alphas
+        eyes = np.stack([frame.eyes for frame in frames])
+        painted = editor.repainted(cuts, eyes, moved, [each.code for each in faces])
+        strengths = np.array([seen(each.strength) for each in faces])[:, None] * (alphas != 0)
+        for some in _at_once(numbers, eyes):
+            after = blend_lib.put_back_all(
+                [results[numbers[n]] for n in some],
+                [frames[n] for n in some],
+                cuts[some],
+                painted[some],
+                editor.network.boxes(eyes[some[0]]),
+                blend,
+                strengths[some],
+                seed=number + numbers[some[0]],
             )
+            for n, result in zip(some, after):
+                results[numbers[n]] = result
     return [(rgb, tracked, after) for (rgb, tracked), after in zip(chunk, results)]
+
+
+def _at_once(numbers, eyes):
+    """Lists of faces, by their places in a list, that can be put back together: one of each frame, with eyes at one place.
+
+    numbers: of the frame of each face; eyes: [B, 4] in the model's frame.
+    """
+    groups = {}
+    for n, (number, own) in enumerate(zip(numbers, eyes)):
+        groups.setdefault((numbers[:n].count(number), *own), []).append(n)
+    return list(groups.values())
 
 
 @contextlib.contextmanager

@@ -240,7 +240,7 @@ def test_fine_detail_stays_where_structure_does_and_goes_where_it_does_not():
 @pytest.mark.parametrize('sigma', [0, 2, 8])
 def test_grain_is_the_noise(sigma):
     noisy = picture(240, 300) + np.random.default_rng(0).normal(0, sigma, (240, 300, 1))
-    assert float(blend.grain(noisy.astype(np.float32))) == pytest.approx(sigma, abs=0.3)
+    assert float(blend.grain(noisy.astype(np.float32)[None])[0]) == pytest.approx(sigma, abs=0.3)
 
 
 def test_sharpness_kept():
