@@ -9,7 +9,10 @@ from PIL import Image
 from gaze_tf.media import jpeg_parts, metadata, photo_writing, png_parts, previews, xmp
 
 _CREDENTIALS = 'Its content credentials (C2PA) are left out: editing invalidates them.'
-_VIDEO = 'The video in the file (motion photo), which shows the eyes before the edit, is left out.'
+_VIDEO = (
+    'The video in the file (motion photo), which shows the eyes before the edit, is left out, and so is its '
+    'description in XMP.'
+)
 _PICTURES = 'Only the first of the pictures in the file is kept; others may be a gain map, a preview or a depth map.'
 _BEHIND = '{} bytes after the end of the picture are left out.'
 _CLAIMS = {

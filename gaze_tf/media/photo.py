@@ -45,9 +45,7 @@ class Photo:
                 stored[top : top + _STRIP] = stored_pixels.read_rgb_rows(pixels, top, min(top + _STRIP, height))
         self.rgb.flags.writeable = False
         if SUFFIXES.get(self.path.suffix.lower(), self._format) != self._format:
-            self.notes += (
-                f'{self.path} is a {self._format} despite its suffix: it is converted if it keeps that suffix.',
-            )
+            self.notes += (f'It is a {self._format} despite its suffix, and is converted if it keeps that suffix.',)
 
     @classmethod
     def open(cls, path: pathlib.Path | str) -> 'Photo':

@@ -31,7 +31,7 @@ class Unknown(Exception):
     """The format of the bytes is not known."""
 
 
-class Read(NamedTuple):
+class StoredPhoto(NamedTuple):
     """A photo as it is stored.
 
     Attributes:
@@ -48,7 +48,7 @@ class Read(NamedTuple):
     notes: list[str]
 
 
-def read(data: bytes) -> Read:
+def read(data: bytes) -> StoredPhoto:
     """Reads a photo from the bytes of its file.
 
     Raises Refused, Unknown, stored_pixels.UnsupportedMode, MemoryError and, like the decoders, nearly any exception for
@@ -79,7 +79,7 @@ def read(data: bytes) -> Read:
     return found._replace(pixels=stored_pixels.drop_info(found.pixels))
 
 
-def _jpeg(data: bytes) -> Read:
+def _jpeg(data: bytes) -> StoredPhoto:
     coding, metadata = jpeg_parts.read_coding(data), jpeg_parts.read_metadata(data)
     notes: list[str] = []
     clean = jpeg_parts.strip_metadata(data)
@@ -94,7 +94,7 @@ def _jpeg(data: bytes) -> Read:
         notes.append('The resolution in its EXIF is not a fraction and will be left out.')
     _add(image, metadata)
     image.info.update({'qtables': coding.tables, 'several': metadata.several})
-    return Read(image, pixels, notes)
+    return StoredPhoto(image, pixels, notes)
 
 
 def _without_end(clean: bytes, coding: jpeg_parts.Coding) -> tuple[Image.Image, Any]:
@@ -108,17 +108,17 @@ def _without_end(clean: bytes, coding: jpeg_parts.Coding) -> tuple[Image.Image, 
     return both[0]
 
 
-def _png(data: bytes) -> Read:
+def _png(data: bytes) -> StoredPhoto:
     parts = png_parts.read_parts(data)
     image = PngImagePlugin.PngImageFile(io.BytesIO(parts.decodable))
     _check(image, parts.frames, deep=data[24] == 16)
     png_parts.check_rows(parts.decodable)
     pixels, notes = stored_pixels.load(image, parts.decodable)
     _add(image, parts)
-    return Read(image, pixels, parts.notes + notes)
+    return StoredPhoto(image, pixels, parts.notes + notes)
 
 
-def _tiff(data: bytes) -> Read:
+def _tiff(data: bytes) -> StoredPhoto:
     image, tags, dropped, pages, reduced = tiff_parts.open_first_page(data)
     _check(image, pages)
     # most raw formats are TIFFs whose first picture is a preview
@@ -139,14 +139,14 @@ def _tiff(data: bytes) -> Read:
             f'TIFF tags that are unknown, or have values of another type, will be left out: '
             f'{", ".join(map(str, others))}.'
         )
-    return Read(image, pixels, notes)
+    return StoredPhoto(image, pixels, notes)
 
 
-def _other(data: bytes) -> Read:
+def _other(data: bytes) -> StoredPhoto:
     Image.init()
     formats.register_heif()
     for name in _OTHERS:
-        # the AVIF decoder also accepts some kinds of HEIC, and fails
+        # the AVIF decoder would also accept some kinds of HEIC
         if name == 'AVIF' and formats.is_heif(data):
             continue
         opener, accepts = Image.OPEN.get(name, (None, None))
@@ -154,11 +154,11 @@ def _other(data: bytes) -> Read:
         if opener and accepts and accepts(data[:16]) is True:
             image = opener(io.BytesIO(data), '')
             _check(image, getattr(image, 'n_frames', 1))
-            return Read(image, *stored_pixels.load(image, data))
+            return StoredPhoto(image, *stored_pixels.load(image, data))
     raise Unknown
 
 
-def _add(image: Image.Image, parts: jpeg_parts.Metadata | png_parts.Parts) -> None:
+def _add(image: Image.Image, parts: jpeg_parts.Metadata | png_parts.PngParts) -> None:
     """Adds the metadata that the reader of a format has found."""
     image.info.update({'exif': parts.exif and _EXIF + parts.exif, 'icc_profile': parts.icc, 'xmp': parts.xmp})
 

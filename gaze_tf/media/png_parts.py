@@ -24,7 +24,7 @@ _XMP, _RAW_EXIF = b'XML:com.adobe.xmp', b'Raw profile type exif'
 _TRANSPARENT = {0: 2, 2: 6}
 
 
-class Parts(NamedTuple):
+class PngParts(NamedTuple):
     """What a PNG holds.
 
     Attributes:
@@ -72,7 +72,7 @@ def is_intact(chunk: bytes | memoryview) -> bool:
     return size == _LENGTHS.get(name, size)
 
 
-def read_parts(data: bytes) -> Parts:
+def read_parts(data: bytes) -> PngParts:
     """Reads a PNG. Raises ValueError if its pixels cannot be right."""
     view, at, name = memoryview(data), len(SIGNATURE), b''
     pixels: list[memoryview] = []
@@ -106,7 +106,7 @@ def read_parts(data: bytes) -> Parts:
     _check(needed)
     frames = struct.unpack('>I4x', found[b'acTL'][0])[0] if b'acTL' in found and len(found[b'acTL'][0]) == 8 else 1
     texts = _texts(found)
-    return Parts(
+    return PngParts(
         b''.join([SIGNATURE, *(_chunk(*pair) for pair in needed.items()), *pixels, _chunk(b'IEND', b'')]),
         notes,
         bytes(found[b'eXIf'][0]) if b'eXIf' in found else _raw_profile(texts.get(_RAW_EXIF, b'')),
@@ -159,7 +159,7 @@ def _check(needed: dict[bytes, bytes]) -> None:
 
 
 def check_rows(decodable: bytes) -> None:
-    """Raises ValueError if rows are missing in the IDAT chunks of `Parts.decodable`; decoders do not report that."""
+    """Raises ValueError if rows are missing in the IDAT chunks of `PngParts.decodable`; decoders do not report that."""
     width, height, bits, kind, interlaced = struct.unpack('>IIBBxxB', decodable[16:29])
     bits *= _CHANNELS.get(kind, 1)
     passes = _INTERLACED if interlaced else ((0, 0, 1, 1),)

@@ -1,5 +1,4 @@
-"""Replaces previews inside metadata (EXIF thumbnails, previews in maker notes and in Photoshop's data) after an
-edit."""
+"""Replaces the previews in the metadata of edited photos (EXIF thumbnails, previews of camera makers and Photoshop)."""
 
 import io
 import re

@@ -57,7 +57,7 @@ _END = 9
 _REVERSED = bytes(int(f'{byte:08b}'[::-1], 2) for byte in range(256))
 
 
-class Parts(NamedTuple):
+class TiffParts(NamedTuple):
     """What a TIFF holds.
 
     Attributes:
@@ -68,14 +68,14 @@ class Parts(NamedTuple):
       reduced: whether the first page is a smaller version of another one.
     """
 
-    image: 'File'
+    image: 'TiffFile'
     tags: tiff_tags.Tags
     dropped: list[int]
     pages: int
     reduced: bool
 
 
-class File(TiffImagePlugin.TiffImageFile):
+class TiffFile(TiffImagePlugin.TiffImageFile):
     """Pillow's TIFF image without the limit of pixels, which holds for the whole process, and without turning."""
 
     def load_prepare(self) -> None:
@@ -86,7 +86,7 @@ class File(TiffImagePlugin.TiffImageFile):
         pass
 
 
-def open_first_page(data: bytes) -> Parts:
+def open_first_page(data: bytes) -> TiffParts:
     """Opens the first page of a TIFF. Raises ValueError if it is damaged."""
     reader = Reader(data)
     tags, bad, following = reader.read(reader.first)
@@ -121,7 +121,7 @@ def open_first_page(data: bytes) -> Parts:
     )
     reduced = 254 in tags and sum(integers(tags[254])) & 1 == 1
     dropped += [number for number in bad if number not in known]
-    return Parts(File(clean), kept, dropped, 1 + _following(reader, following), reduced)
+    return TiffParts(TiffFile(clean), kept, dropped, 1 + _following(reader, following), reduced)
 
 
 def _for_decoder(number: int, tag: tiff_tags.Tag | tiff_tags.Tags, big: bool) -> tiff_tags.Tag:
@@ -151,8 +151,8 @@ def _following(reader: Reader, position: int) -> int:
     return len(seen)
 
 
-def check_fax(image: File, data: bytes) -> None:
-    """Raises ValueError if rows are missing in the data of a loaded File in fax compression (an image of mode '1').
+def check_fax(image: TiffFile, data: bytes) -> None:
+    """Raises ValueError if rows are missing in the data of a loaded TiffFile in fax compression (an image of mode '1').
 
     libtiff does not report missing rows, and leaves their memory as it was. These compressions have only one way to
     write a row, so the rows are compressed again and compared.

@@ -63,7 +63,7 @@ def read_times(path: os.PathLike | str, words: str, start: float) -> Times:
     """
     ticks, base, end = _packets(path, start)
     steps = np.diff(ticks)
-    # the median, as two packets may be the fields of one picture
+    # the lower median, as two packets may be the fields of one picture
     usual = np.partition(steps, (len(steps) - 1) // 2)[(len(steps) - 1) // 2] if len(steps) else 0
     before = np.flatnonzero((steps * float(base) > _GAP_S) & (steps > _GAP_TIMES * usual))
     if len(before) > _MOST_GAPS:

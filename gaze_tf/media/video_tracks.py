@@ -81,7 +81,7 @@ def _codecs(track: Track, suffix: str) -> list[tuple[str, ...]]:
 def _others(probed: Probed) -> list[str]:
     """Returns descriptions of what is never preserved, like 'data (mebx)' or 'attachment (ttf)'."""
     first = next(track for track in probed.tracks if track.kind == 'Video' and not track.is_cover)
-    # the titles of chapters in .mp4 and .mov
+    # these tracks hold the titles of chapters in .mp4 and .mov
     titles = ('text', 'bin_data') if probed.chapters else ()
     found = []
     for track in probed.tracks:

@@ -154,7 +154,7 @@ def test_a_photo_with_a_wrong_name_is_told(tmp_path):
     write(tmp_path / 'in', 'a.png')
     (tmp_path / 'in' / 'a.png').rename(tmp_path / 'in' / 'a.jpg')
     assert run(tmp_path) == 0
-    assert 'is a PNG in spite of its name' in report(tmp_path)['a.jpg']['notes'][0]
+    assert 'is a PNG despite its suffix' in report(tmp_path)['a.jpg']['notes'][0]
 
 
 def test_odd_files_do_not_stop_the_others(tmp_path, capsys):
@@ -175,7 +175,7 @@ def test_odd_files_do_not_stop_the_others(tmp_path, capsys):
     (folder / 'cut.png').write_bytes((folder / 'a.png').read_bytes()[:900])
     assert run(tmp_path, format='png') == 1
     captured = capsys.readouterr()
-    assert '5 corrected' in captured.out and '1 failed' in captured.out and 'cut.png is damaged' in captured.err
+    assert '5 corrected' in captured.out and '1 failed' in captured.out and 'cut.png: damaged' in captured.err
     assert 'name.tif: TIFF tags' in captured.err and ': 271.' in captured.err and 'behind.png: 4 bytes' in captured.err
     rows = report(tmp_path)
     assert (
