@@ -1,4 +1,8 @@
-"""Files and folders that appear whole or not at all."""
+"""Writes files and folders that appear whole or not at all, and locks folders. Every file of gaze_tf is written here.
+
+The exceptions need no such care: files inside a folder that `new_folder` yields or in a temporary folder, checkpoints
+(`training.checkpoints` gives them their final names itself, as each is several files), and logs that grow line by line.
+"""
 
 import contextlib
 import errno
@@ -11,25 +15,36 @@ import secrets
 import shutil
 import socket
 import stat
+from collections.abc import Iterator
+from typing import IO, Any
 
-from gaze_tf.errors import GazeError
+from gaze_tf.errors import GazeError, first_line
 
 SAVED_MODEL_NAME = 'saved_model.pb'
-# of files that are being written, and of what a process holds while it keeps a folder
+# names of files that are still being written, and of the file that marks a folder as locked
 _UNFINISHED = '.gaze_tf-{}.part'
 LOCK = '.gaze_tf.lock'
+# only writing fails with these, and such an error may name no file
+_NO_SPACE = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 
 
 @contextlib.contextmanager
-def new_file(path, **text):
-    """Yields a new file that becomes `path` at the end; if the block raises, it vanishes, and what was at `path` stays.
+def new_file(path: os.PathLike | str, **text: str) -> Iterator[IO[Any]]:
+    """Yields a new file that becomes `path` when the block ends; if the block raises, `path` stays as it was.
 
-    It is open for reading and writing: bytes, or text with the `encoding` and `newline` of `open`. Another program may
-    write it by its `name`, which says nothing about `path`. The file has the mode of the one that it replaces. Of a link
-    the file that it leads to is replaced. Raises OSError, also where `path` is no ordinary file.
+    The file lies in the folder of `path` under an unpredictable name, which no existing file or link can have. It is
+    open for reading and writing: bytes, or text if `encoding` and `newline` of `open` are given. Another program may
+    write it by its `name`, but cannot learn `path` from that. At the end it is synced to the disk. It has the
+    permissions of the file that it replaces.
+
+    If `path` is a symbolic link, the link stays and the file that it leads to is replaced (or made), as with `open`:
+    users who keep a link there mean that file. Links that the system does not let this process follow are refused (on
+    Linux, other users' links in a folder like /tmp).
+
+    Raises OSError if the file cannot be written, or if `path` is a folder, device or pipe.
     """
-    path = os.path.realpath(path)
     mode = _mode(path)
+    path = os.path.realpath(path)
     _sweep(os.path.dirname(path))
     file = _unfinished(os.path.dirname(path), **text)
     try:
@@ -38,7 +53,7 @@ def new_file(path, **text):
                 os.fchmod(file.fileno(), mode)
             yield file
             file.flush()
-            # after a power failure, too, the name must not be there without the content
+            # otherwise a power failure could leave the name without the content
             os.fsync(file.fileno())
             os.replace(file.name, path)
     finally:
@@ -46,31 +61,33 @@ def new_file(path, **text):
             os.unlink(file.name)
 
 
-def write_text(path, text):
-    """Writes a file anew; a failure (OSError) or a kill leaves the earlier one."""
+def write_text(path: os.PathLike | str, text: str) -> None:
+    """Writes a text file with `new_file`, in UTF-8. Raises OSError."""
     with new_file(path, encoding='utf-8') as file:
         file.write(text)
 
 
-def _mode(path):
-    """The permissions of the ordinary file at a path, None where there is nothing; OSError where it is anything else."""
+def _mode(path: os.PathLike | str) -> int | None:
+    """Returns the permissions of the regular file at `path`, None if there is none. Raises OSError for anything else.
+
+    The kernel follows links here, so that its rules about other users' links apply (`os.path.realpath` ignores them).
+    """
     try:
-        mode = os.stat(path, follow_symlinks=False).st_mode
+        mode = os.stat(path).st_mode
     except FileNotFoundError:
         return None
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    # a link that leads nowhere, in a circle, is replaced itself
-    if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
-        raise OSError(errno.EINVAL, 'it is no ordinary file', path)
-    return stat.S_IMODE(mode) & 0o777 if stat.S_ISREG(mode) else None
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, 'not an ordinary file', path)
+    return stat.S_IMODE(mode) & 0o777
 
 
-def _unfinished(folder, **text):
-    """A file in a folder that no other process has, whatever lies there."""
+def _unfinished(folder: str, **text: str) -> IO[Any]:
+    """Creates a new file in a folder and locks it, so that no other process sweeps it away."""
     while True:
         name = os.path.join(folder, _UNFINISHED.format(secrets.token_hex(8)))
-        file = open(name, 'x+' if text else 'x+b', **text)
+        file = open(name, 'x+' if text else 'x+b', **text)  # type: ignore[call-overload]  # a computed mode
         with contextlib.suppress(BlockingIOError):
             if _lock(file):
                 return file
@@ -78,8 +95,8 @@ def _unfinished(folder, **text):
 
 
 @functools.cache
-def _sweep(folder):
-    """Removes what killed processes have left in a folder; once in each process, as a folder may hold many files."""
+def _sweep(folder: str) -> None:
+    """Deletes unfinished files of killed processes in a folder; once per process, as a folder may hold many files."""
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             if re.fullmatch(_UNFINISHED.format('[0-9a-f]{16}').replace('.', r'\.'), name):
@@ -88,13 +105,16 @@ def _sweep(folder):
                     os.unlink(file.name)
 
 
-def _open_plain(path, mode):
-    """`open` that follows no link and waits for nobody."""
+def _open_plain(path: os.PathLike | str, mode: str) -> IO[Any]:
+    """Opens a file without following a link at `path` and without waiting for the other end of a pipe."""
     return open(path, mode, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666))
 
 
-def _lock(file):
-    """Locks an open file until it is closed: False if it was removed meanwhile; BlockingIOError if another process has it."""
+def _lock(file: IO[Any]) -> bool:
+    """Locks an open file until it is closed.
+
+    Returns False if the file was deleted meanwhile. Raises BlockingIOError if another process has locked it.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -108,11 +128,12 @@ def _lock(file):
 
 
 @contextlib.contextmanager
-def alone_in(folder, flag='--output_dir'):
-    """Keeps a folder for this process until the block ends; it is made if need be, and removed again if it stays empty.
+def alone_in(folder: os.PathLike | str) -> Iterator[None]:
+    """Locks a folder for this process until the block ends.
 
-    Raises GazeError that names the `flag` where another process has the folder. Where nothing can be written, nothing is
-    kept: whoever writes there will hear of it.
+    A missing folder is created, and deleted at the end if it is still empty. Where nothing can be written, nothing is
+    locked: the caller's own writing will fail there. Raises GazeError about the folder if another process has locked
+    it.
     """
     folder = pathlib.Path(folder)
     missing = _missing(folder / LOCK)
@@ -120,7 +141,7 @@ def alone_in(folder, flag='--output_dir'):
     try:
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-            file = _locked(folder, flag)
+            file = _locked(folder)
         yield
     finally:
         if file:
@@ -130,8 +151,8 @@ def alone_in(folder, flag='--output_dir'):
         _remove_empty(missing)
 
 
-def _locked(folder, flag):
-    """The lock of a folder, which now is this process's; OSError, GazeError."""
+def _locked(folder: pathlib.Path) -> IO[Any]:
+    """Returns the lock file of a folder, locked by this process. Raises OSError, GazeError."""
     while True:
         file = _open_plain(folder / LOCK, 'a+')
         try:
@@ -143,28 +164,25 @@ def _locked(folder, flag):
         except BlockingIOError as error:
             file.seek(0)
             raise GazeError(
-                f'{flag}: {folder} is in use by another run ({file.read(200)}): wait for its end, or choose '
-                'another folder.'
+                f'in use by another run ({file.read(200)}): wait until it ends, or choose another folder.', folder
             ) from error
         file.close()
 
 
 @contextlib.contextmanager
-def new_folder(path, flag='--output_dir', replace=False):
-    """Yields the path of a temporary folder that becomes `path` at the end, and vanishes if the block raises.
+def new_folder(path: os.PathLike | str, replace: bool = False) -> Iterator[pathlib.Path]:
+    """Yields a temporary folder that becomes `path` when the block ends, and is deleted if the block raises.
 
-    Whoever polls `path` never sees half of it. Raises GazeError if `path` exists, then or at the end, or cannot be written;
-    what the block raises otherwise passes through, but an OSError of another file becomes a GazeError that names it.
-    With `replace`, a folder that exists at the start gives way at the end. `flag`: the one that named `path`, for messages.
+    Other programs never see half of it. With `replace`, a folder that exists at the start is replaced at the end.
+
+    Raises GazeError about `path` if it exists already or appears meanwhile, or if the folder or a file in it cannot be
+    written. All other exceptions of the block pass through unchanged.
     """
-    # here: configurations are written with this module, too, by commands that must answer at once
-    import tensorflow as tf
-
     path = pathlib.Path(path)
     replace = replace and os.path.exists(path)
     if os.path.exists(path) and not replace:
-        raise GazeError(f'{path} exists already: choose another {flag} or remove it.')
-    # not the process's number: in two containers that share the disk it may be the same
+        raise GazeError('exists already: choose another folder, or remove this one.', path)
+    # not the process's number: two containers that share the disk may have the same one
     temporary = path.with_name(f'.gaze_tf-{secrets.token_hex(8)}')
     earlier = temporary.with_name(f'{temporary.name}.earlier')
     missing = _missing(path)
@@ -174,15 +192,14 @@ def new_folder(path, flag='--output_dir', replace=False):
         if replace:
             os.replace(path, earlier)
         _appear(temporary, path)
-    except (OSError, tf.errors.OpError) as error:
-        if _is_about(error, temporary):
-            raise GazeError(
-                f'{flag}: {path} cannot be written: {reason(error)}. Nothing was left there: free '
-                'space or choose another folder, and start again.'
-            ) from error
-        if isinstance(error, OSError) and error.filename is not None:
-            raise GazeError(f'{error.filename}: {reason(error)}.') from error
-        raise
+    except Exception as error:
+        if not _is_about(error, temporary):
+            raise
+        raise GazeError(
+            f'cannot be written ({reason(error)}). Nothing was left there: free space or choose another folder, and '
+            'start again.',
+            path,
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if os.path.exists(earlier) and not os.path.exists(path):
@@ -191,13 +208,13 @@ def new_folder(path, flag='--output_dir', replace=False):
         _remove_empty(missing)
 
 
-def _is_about(error, folder):
-    """Whether an OSError or tf.errors.OpError says that writing a temporary folder failed, or what is in it."""
+def _is_about(error: Exception, folder: pathlib.Path) -> bool:
+    """Whether an exception says that a temporary folder, or a file in it, cannot be written."""
     if not isinstance(error, OSError):
-        return folder.name in error.message
-    # of a full disk no file is named; what has no number either is a library's own
+        # TensorFlow's errors, which are not imported here, name files in their message
+        return not isinstance(error, GazeError) and folder.name in str(getattr(error, 'message', ''))
     if error.filename is None:
-        return error.errno is not None
+        return error.errno in _NO_SPACE
     return any(
         folder.name in str(name) or pathlib.Path(str(name)) in folder.parents
         for name in (error.filename, error.filename2)
@@ -205,28 +222,33 @@ def _is_about(error, folder):
     )
 
 
-def _appear(temporary, path):
+def _appear(temporary: pathlib.Path, path: pathlib.Path) -> None:
     try:
         os.replace(temporary, path)
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise GazeError(f'{path} was made by somebody else meanwhile and stays as it is: start again.') from error
+            raise GazeError(
+                'another program has made this meanwhile, and it is left as it is: start again.', path
+            ) from error
         raise
 
 
-def _missing(path):
-    """The folders above a path that are not there, the innermost first."""
+def _missing(path: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the folders above a path that do not exist, the innermost first."""
     return [parent for parent in path.parents if not os.path.exists(parent)]
 
 
-def _remove_empty(folders):
+def _remove_empty(folders: list[pathlib.Path]) -> None:
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()
 
 
-def versions(directory):
-    """{number: path} of the SavedModels in a folder, in folders 1, 2, … as TensorFlow Serving wants them; OSError."""
+def versions(directory: os.PathLike | str) -> dict[int, pathlib.Path]:
+    """Returns {number: path} of the SavedModels in the folders 1, 2, … of a folder, as TensorFlow Serving wants them.
+
+    Raises OSError if the folder cannot be read.
+    """
     return {
         int(path.name): path
         for path in pathlib.Path(directory).iterdir()
@@ -234,10 +256,10 @@ def versions(directory):
     }
 
 
-def reason(error):
-    """Why the disk refused, in a few words, of an OSError or a tf.errors.OpError."""
+def reason(error: Exception) -> str:
+    """Returns in a few words why the disk refused: of an OSError or a tf.errors.OpError."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
     # '{{function_node NAME}} PATH; REASON [Op:NAME]', where all but the reason may be absent
-    line = (error.message.splitlines() or [type(error).__name__])[0]
+    line = first_line(getattr(error, 'message', '') or error)
     return line.rpartition('}} ')[2].rpartition('; ')[2].partition(' [Op:')[0]

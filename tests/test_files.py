@@ -1,5 +1,6 @@
 """The writer of files and folders that appear whole or not at all, and the lock of a folder."""
 
+import contextlib
 import errno
 import os
 import signal
@@ -81,10 +82,29 @@ def test_a_link_stays_and_the_file_that_it_leads_to_is_replaced(tmp_path, there)
     assert names(tmp_path / 'far') == ['file']
 
 
-def test_a_link_to_itself_is_replaced(tmp_path):
+def test_a_link_to_itself_is_refused(tmp_path):
     (tmp_path / 'a').symlink_to('a')
-    write_text(tmp_path / 'a', 'text')
-    assert (tmp_path / 'a').read_text() == 'text' and not (tmp_path / 'a').is_symlink()
+    with pytest.raises(OSError) as error:
+        write_text(tmp_path / 'a', 'text')
+    assert error.value.errno == errno.ELOOP and names(tmp_path) == ['a']
+
+
+def links_of_others_are_protected():
+    with open('/proc/sys/fs/protected_symlinks') as file:
+        return os.getuid() == 0 and file.read().strip() == '1'
+
+
+@pytest.mark.skipif(not links_of_others_are_protected(), reason='root alone can plant the link of another user')
+def test_a_link_that_the_system_forbids_to_follow_is_refused(tmp_path):
+    (tmp_path / 'victim').write_text('precious')
+    shared = tmp_path / 'shared'
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / 'a').symlink_to(tmp_path / 'victim')
+    os.lchown(shared / 'a', 65534, 65534)
+    with pytest.raises(PermissionError):
+        write_text(shared / 'a', 'text')
+    assert (tmp_path / 'victim').read_text() == 'precious' and names(shared) == ['a']
 
 
 @pytest.mark.parametrize('make, number', [(os.mkdir, errno.EISDIR), (os.mkfifo, errno.EINVAL)])
@@ -126,15 +146,17 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
 # --- new_folder --------------------------------------------------------------------------------------------
 
 
-def test_a_missing_input_is_not_blamed_on_the_new_folder(tmp_path):
-    with pytest.raises(GazeError, match=f'^{tmp_path}/input: No such file or directory.$'):
-        with new_folder(tmp_path / 'out'):
-            (tmp_path / 'input').read_text()
-    assert names(tmp_path) == []
-
-
-@pytest.mark.parametrize('error', [OSError('image file is truncated'), ValueError('else')])
-def test_what_is_not_of_the_disk_passes_through_a_new_folder(tmp_path, error):
+@pytest.mark.parametrize(
+    'error',
+    [
+        FileNotFoundError(errno.ENOENT, 'No such file or directory', '/input'),
+        ConnectionRefusedError(errno.ECONNREFUSED, 'Connection refused'),
+        OSError('image file is truncated'),
+        ValueError('else'),
+        GazeError('no photos'),
+    ],
+)
+def test_what_is_not_about_a_new_folder_passes_through(tmp_path, error):
     with pytest.raises(type(error)) as caught, new_folder(tmp_path / 'out'):
         raise error
     assert caught.value is error and names(tmp_path) == []
@@ -146,20 +168,31 @@ def test_what_is_not_of_the_disk_passes_through_a_new_folder(tmp_path, error):
         lambda folder: (folder / 'no' / 'file').touch(),
         lambda folder: (folder / ('n' * 256)).touch(),
         lambda folder: os.rename(__file__ + '.missing', folder / 'a'),
-        lambda folder: os.write(os.open(os.devnull, os.O_RDONLY), b'x'),
+        lambda folder: os.write(os.open('/dev/full', os.O_WRONLY), b'x'),
     ],
 )
-def test_what_cannot_be_written_there_is(tmp_path, fail):
-    with pytest.raises(GazeError, match=f'^--flag: {tmp_path}/out cannot be written: '):
-        with new_folder(tmp_path / 'out', '--flag') as folder:
+def test_what_cannot_be_written_in_a_new_folder(tmp_path, fail):
+    with pytest.raises(GazeError, match=r'cannot be written \(') as caught:
+        with new_folder(tmp_path / 'out') as folder:
             fail(folder)
-    assert names(tmp_path) == []
+    assert caught.value.about == tmp_path / 'out' and names(tmp_path) == []
+
+
+@pytest.mark.parametrize('replace', [False, True])
+def test_an_existing_folder_gives_way_at_the_end_or_is_refused(tmp_path, replace):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'before').touch()
+    with contextlib.nullcontext() if replace else pytest.raises(GazeError, match=f'^{tmp_path}/out: exists already'):
+        with new_folder(tmp_path / 'out', replace=replace) as folder:
+            (folder / 'after').touch()
+            assert names(tmp_path / 'out') == ['before']
+    assert names(tmp_path) == ['out'] and names(tmp_path / 'out') == ['after' if replace else 'before']
 
 
 def test_a_new_folder_below_a_file(tmp_path):
     (tmp_path / 'file').touch()
     for path, why in (('file/out', 'Not a directory'), (f'{"n" * 256}/out', 'File name too long')):
-        with pytest.raises(GazeError, match=f'^--output_dir: {tmp_path}/{path} cannot be written: {why}'):
+        with pytest.raises(GazeError, match=rf'^{tmp_path}/{path}: cannot be written \({why}\)'):
             with new_folder(tmp_path / path):
                 pass
 
@@ -169,10 +202,8 @@ def test_a_new_folder_below_a_file(tmp_path):
 
 def test_a_folder_is_kept_for_one(tmp_path):
     with alone_in(tmp_path / 'a' / 'run'):
-        with pytest.raises(
-            GazeError, match=f'^--flag: {tmp_path}/a/run is in use by another run .process {os.getpid()} on '
-        ):
-            with alone_in(tmp_path / 'a' / 'run', '--flag'):
+        with pytest.raises(GazeError, match=f'^{tmp_path}/a/run: in use by another run .process {os.getpid()} on '):
+            with alone_in(tmp_path / 'a' / 'run'):
                 pass
         with alone_in(tmp_path / 'a' / 'other'):
             pass

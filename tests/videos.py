@@ -1,4 +1,4 @@
-"""Small videos, made by the ffmpeg that the project uses, and what is in them."""
+"""Makes small videos with the ffmpeg that the project uses, and reads what is in them."""
 
 import re
 import subprocess
@@ -13,13 +13,13 @@ H264 = '-c:v', 'libx264', '-pix_fmt', 'yuv420p'
 
 
 def ffmpeg(*arguments):
-    """What ffmpeg says and what it puts out."""
+    """Runs ffmpeg; returns (its messages, its output)."""
     result = subprocess.run([FFMPEG, '-y', '-hide_banner', *map(str, arguments)], capture_output=True, check=True)
     return result.stderr.decode(), result.stdout.decode()
 
 
 def make(path, *options, rate='25', count=12, size='64x48', codecs=H264, sound=True):
-    """A test picture that changes, with a tone as long as it."""
+    """Makes a video of a moving test picture, with a tone of the same length; returns its path."""
     seconds = float(count / Fraction(rate))
     tone = ['-f', 'lavfi', '-i', 'sine'] if sound else []
     ffmpeg(
@@ -40,13 +40,13 @@ def make(path, *options, rate='25', count=12, size='64x48', codecs=H264, sound=T
 
 
 def copy(source, target):
-    """Reads one and writes the other, with sound; (frames, Info)."""
+    """Reads a video and writes it with its sound; returns (frames, Info)."""
     frames, info, notes = copied(source, target)
     return frames, info
 
 
 def copied(source, target):
-    """Reads one and writes the other, with all beside the pictures; (frames, Info, the notes of both)."""
+    """Reads a video and writes it with all else in its file; returns (frames, Info, notes of reading and writing)."""
     with open_video(source) as video:
         with write_video(target, video.info.size, video.info.fps, audio_from=source) as output:
             frames = list(video)
@@ -62,17 +62,17 @@ def frames_of(path):
 
 
 def words(path):
-    """What ffmpeg says of a file's contents."""
+    """Returns what ffmpeg says about the contents of a file."""
     return ffmpeg('-i', path, '-map', '0:v', '-c', 'copy', '-f', 'null', '-')[0].partition('\nStream mapping')[0]
 
 
 def sound_of(path):
-    """Checksum of the packets of the sound."""
+    """Returns a checksum of the packets of the sound."""
     return ffmpeg('-v', 'error', '-i', path, '-map', '0:a', '-c', 'copy', '-f', 'md5', '-')[1]
 
 
 def times_of(path, track='0:v'):
-    """Seconds at which the packets of a track are shown, in order."""
+    """Returns the times in seconds at which the packets of a track are shown, in order."""
     _, packets = ffmpeg('-copyts', '-i', path, '-map', track, '-c', 'copy', '-f', 'framecrc', '-')
     base = Fraction(re.search(r'#tb 0: (\S+)', packets)[1])
     return sorted(int(time) * base for time in re.findall(r'^0, *-?\d+, *(-?\d+)', packets, re.M))

@@ -6,12 +6,13 @@ and animates them. Every stage is the command that anybody would type. index.htm
 
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 
 from absl import app, flags
 from PIL import Image, ImageDraw
+
+from gaze_tf.files import new_file, write_text
 
 # before TensorFlow is imported, in every stage: its start-up chatter buries the progress
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
@@ -90,9 +91,11 @@ def run(out):
         if status:
             print(f'The demo stopped in stage {number} ({headline}): its message is above.', file=sys.stderr)
             return status
-    shutil.copyfile(PORTRAIT, out / 'original.png')
-    strip(out).save(out / STRIP)
-    (out / PAGE).write_text(page(), encoding='utf-8')
+    with new_file(out / 'original.png') as file:
+        file.write(PORTRAIT.read_bytes())
+    with new_file(out / STRIP) as file:
+        strip(out).save(file, 'PNG')
+    write_text(out / PAGE, page())
     print(f"""
 Look at
   {out}/{PAGE}      first: before and after, with the animation

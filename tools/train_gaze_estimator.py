@@ -18,7 +18,6 @@ import os
 # The workers that render share the cores already; this must be set before numpy is first loaded.
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
-import contextlib
 import io
 import json
 import multiprocessing
@@ -32,6 +31,7 @@ from absl import app, flags
 from PIL import Image
 from tqdm import tqdm
 
+from gaze_tf.files import new_file
 from gaze_tf.synthetic import renderer as face_renderer
 
 STREAM, TRAINING, HELD_OUT = 7001, 1, 2
@@ -284,25 +284,20 @@ def define_flags():
 def main(argv):
     values, start = flags.FLAGS, time.perf_counter()
     path = pathlib.Path(values.output)
-    # appears whole or not at all, and what cannot be written is known before minutes have passed
-    unfinished = path.with_name(path.name + '.tmp')
     try:
         if len(argv) > 1:
             sys.exit(f'There is no use for the argument {argv[1]!r}: every option is given as --name=value.')
         if path.is_dir():
             sys.exit(f'--output: {path} is a folder; name a file in it.')
         path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open('wb') as file:
+        # opened before the work, so that a path that cannot be written is known before minutes have passed
+        with new_file(path) as file:
             make(file, values.seed, values.renderings, values.steps, values.held_out, values.workers)
-        os.replace(unfinished, path)
         print(f'Wrote {path} ({path.stat().st_size / 1000:.0f} kB) in {time.perf_counter() - start:.0f} seconds.')
     except OSError as error:
         sys.exit(f'--output: {path} cannot be written ({error.strerror or error}); name another file.')
     except KeyboardInterrupt:
         sys.exit('Interrupted; the estimator is not finished.')
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
 
 
 if __name__ == '__main__':

@@ -17,6 +17,8 @@ import time
 
 from absl import app, flags
 
+from gaze_tf.files import new_file, write_text
+
 # before TensorFlow is imported, here and in every stage: its start-up chatter buries the progress
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
@@ -115,10 +117,11 @@ def run(out):
     # Linux counts in kilobytes; the largest of the stages' processes
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     timing = {'seconds': seconds, 'total_seconds': round(sum(seconds.values()), 1), 'peak_memory_gb': round(peak, 2)}
-    (out / 'timing.json').write_text(json.dumps(timing, indent=1) + '\n')
+    write_text(out / 'timing.json', json.dumps(timing, indent=1) + '\n')
     import demo_grid  # it takes the seconds that TensorFlow takes to import
 
-    demo_grid.draw(out, SHOWN).save(out / 'grid.png')
+    with new_file(out / 'grid.png') as file:
+        demo_grid.draw(out, SHOWN).save(file, 'PNG')
     print(closing(out, timing, json.loads((out / 'report' / 'report.json').read_text())))
     return 0
 

@@ -54,9 +54,9 @@ def run(values):
             print(note, file=sys.stderr)
     gif = sources[0].output.suffix.lower() == '.gif'
     if not gif:
-        from gaze_tf.media.ffmpeg import ffmpeg
+        from gaze_tf.media.ffmpeg import find_ffmpeg
 
-        ffmpeg()  # whether it is there should be known at once
+        find_ffmpeg()  # whether it is there should be known at once
 
     # TensorFlow takes seconds to import: after the flags are known to be good
     from tqdm import tqdm
@@ -96,9 +96,9 @@ def _animate(editor, source, alpha, values):
     from gaze_tf.media import animation
     from gaze_tf.media.photo import Photo
 
-    rgb, eyes = animation.reduced(Photo.open(source.path).rgb, source.eyes, values.max_side)
-    course = animation.course(*alpha, values.frames, values.easing, values.ping_pong)
-    animation.refuse_too_much(source.output, len(course), rgb.shape[1::-1])
+    rgb, eyes = animation.shrink(Photo.open(source.path).rgb, source.eyes, values.max_side)
+    course = animation.compute_alphas(*alpha, values.frames, values.easing, values.ping_pong)
+    animation.check_size(source.output, len(course), rgb.shape[1::-1])
     frames, reports = editor.animate(rgb, course, eyes, values.faces, values.blend)
     faces.refuse_if_none(source.path, reports)
     animation.write(source.output, frames, values.fps, values.mark)

@@ -192,9 +192,9 @@ def mark_notes(values, sources):
     """Sentences on results that --mark cannot mark."""
     if not values.mark:
         return []
-    from gaze_tf.media import marks
+    from gaze_tf.media import ai_mark
 
-    return marks.notes([source.output for source in sources])
+    return ai_mark.list_unmarked([source.output for source in sources])
 
 
 def limits(values):

@@ -75,7 +75,7 @@ def _several(values, sources, detector):
             _turned(values, source, detector)
         except GazeError as error:
             status = 'left out' if isinstance(error, faces.NothingEdited) else 'failed'
-            row.update(status=status, error=str(error).removeprefix('--input: ').removeprefix('--output: '))
+            row.update(status=status, error=str(error))
         rows.append(row)
     return faces.summary(rows, values.output)
 

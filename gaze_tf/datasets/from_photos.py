@@ -110,7 +110,7 @@ def _faces(path, detector, which, limits, img_size):
             raise GazeError('no face was found')
         chosen = faces_lib.choose(found, which)
     except GazeError as error:
-        yield None, None, None, str(error).removeprefix('--input: ')
+        yield None, None, None, error.problem
         return
     size = rgb.shape[1::-1]
     for index, face in chosen:

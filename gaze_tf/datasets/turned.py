@@ -200,7 +200,7 @@ class _Worker:
             rgb = Photo.open(photo.path).rgb
             face, frame = self._face(rgb)
         except GazeError as error:
-            return _Done([], reason=str(error).removeprefix('--input: '))
+            return _Done([], reason=error.problem)
         eyes = tuple(frame.eyes.numpy().tolist())
         try:
             turner = EyeTurner(rgb, face, self._detector, self._settings.seed, strict=True)

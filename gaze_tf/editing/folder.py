@@ -266,7 +266,7 @@ def _newer(source):
 def _of_the_file(source, error):
     """What is wrong with one of many files, which no flag names."""
     if isinstance(error, GazeError):
-        return str(error).removeprefix('--input: ').removeprefix('--output: ')
+        return str(error)
     why = (str(error).splitlines() or [''])[0]
     return f'{source.path} could not be edited ({type(error).__name__}{": " if why else ""}{why}).'
 

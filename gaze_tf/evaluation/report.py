@@ -29,7 +29,7 @@ def write(output, network, samples, tools, flags, batch_size=16, seed=0, overwri
     face cannot be read any more, or the model fails.
     """
     start, date = time.monotonic(), datetime.datetime.now(datetime.UTC)
-    with new_folder(output, '--output', overwrite) as folder:
+    with new_folder(output, overwrite) as folder:
         try:
             measured = measure(network, samples, tools, batch_size)
             report = {

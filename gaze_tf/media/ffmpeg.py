@@ -1,28 +1,30 @@
-"""Calls of the ffmpeg that imageio-ffmpeg carries, and what it says of a file in words."""
+"""Runs the ffmpeg program that comes with imageio-ffmpeg, and reads its messages."""
 
 import contextlib
 import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from gaze_tf.errors import GazeError
 
-# What ffmpeg may take a file for. Left out: text, which it draws letter by letter; playlists, which open other files.
+# Formats in which ffmpeg may open a file. Not among them: text, which it draws, and playlists, which open other files.
 _FORMATS = (
     '3gp,3g2,asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp4,mpeg,mpegts,mpegvideo,mxf,nut,ogg,'
     'rm,webm,yuv4mpegpipe'
 )
-# so that colours survive within a grey level or two
+# these settings preserve colors to within one or two gray levels
 SCALE = 'bicubic+accurate_rnd+full_chroma_int+full_chroma_inp'
-# of a picture: 8K, in all its variants, and no more
+# most pixels of a picture: enough for all variants of 8K
 MAX_PIXELS = 36_000_000
-# a statically linked ffmpeg dies of the machine's own character tables when it meets names in .ts files
+# a statically linked ffmpeg crashes on names in .ts files if it loads the character tables of the system
 _ENVIRONMENT = {**os.environ, 'GCONV_PATH': os.devnull}
 
 
-def ffmpeg():
-    """Path of the program; raises GazeError if it is not installed."""
+def find_ffmpeg() -> str:
+    """Returns the path of the program. Raises GazeError if it is not installed."""
     try:
         import imageio_ffmpeg
 
@@ -31,20 +33,23 @@ def ffmpeg():
         raise GazeError("Videos need ffmpeg: pip install 'gaze_tf[video]'.") from error
 
 
-def source(path):
-    """The arguments that name a user's file as an input; larger pictures are not decoded."""
+def source(path: os.PathLike | str) -> list[str]:
+    """Returns the arguments that make a file an input; pictures of more than MAX_PIXELS are not decoded."""
     return ['-max_pixels', str(MAX_PIXELS), *named(path)]
 
 
-def named(path):
-    """As `source`, but for pictures of any size."""
-    # 'file:', so that no name is taken for an option or an address
+def named(path: os.PathLike | str) -> list[str]:
+    """Returns the same arguments as `source`, but for pictures of any size."""
+    # without 'file:' a name could be taken for an option or an address
     return ['-format_whitelist', _FORMATS, '-i', f'file:{path}']
 
 
-def call(arguments, seconds=None):
-    """Runs ffmpeg to its end: a CompletedProcess, whose stderr has what it said; one that takes longer is killed and fails."""
-    command = [ffmpeg(), '-hide_banner', '-nostdin', *arguments]
+def run(arguments: Iterable[str], seconds: float | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs ffmpeg to its end; its messages are in `stderr` of the result.
+
+    A process that takes more than `seconds` is killed, with a return code that is not 0.
+    """
+    command = [find_ffmpeg(), '-hide_banner', '-nostdin', *arguments]
     try:
         return subprocess.run(
             command,
@@ -60,18 +65,21 @@ def call(arguments, seconds=None):
 
 
 @contextlib.contextmanager
-def running(arguments, **pipes):
-    """(process, a function for the lines that it has said so far); the process is killed if it outlives the block."""
+def running(arguments: Iterable[str], **pipes: Any) -> Iterator[tuple[Any, Callable[[], Iterator[str]]]]:
+    """Starts ffmpeg and yields (its Popen, a function that returns the lines of its messages so far).
+
+    `pipes` are arguments of Popen. The process is killed if it is still running at the end of the block.
+    """
     with tempfile.TemporaryFile() as log:
 
-        def said():
+        def said() -> Iterator[str]:
             log.seek(0)
             return (line.decode('utf-8', 'replace').strip() for line in log)
 
-        # in a session of its own, so that Ctrl-C is only ours to obey
+        # in its own session, so that Ctrl-C does not reach it
         pipes = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.DEVNULL, **pipes}
         with subprocess.Popen(
-            [ffmpeg(), '-hide_banner', '-nostats', *arguments],
+            [find_ffmpeg(), '-hide_banner', '-nostats', *arguments],
             stderr=log,
             env=_ENVIRONMENT,
             start_new_session=True,
@@ -81,12 +89,12 @@ def running(arguments, **pipes):
                 yield process, said
             finally:
                 process.kill()
-                # what its pipe still holds cannot be written any more
+                # the rest of the data cannot be written to the pipe of a dead process
                 with contextlib.suppress(BrokenPipeError):
                     if process.stdin:
                         process.stdin.close()
 
 
-def plain(line):
-    """A line of ffmpeg's without the names and addresses of its parts, and without its level."""
+def plain(line: str) -> str:
+    """Removes the level, and the names and addresses of ffmpeg's parts, from one of its messages."""
     return re.sub(r'\[(?:[^]]* @ 0x\w+|\w+)\] ', '', line).strip()

@@ -1,10 +1,11 @@
-"""Which formats photos are read and written in, by the ends of their names, and HEIC by an extra package."""
+"""The formats that photos are read and written in, by file suffix. Reading HEIC needs an extra package."""
 
 import functools
+import pathlib
 
 from gaze_tf.errors import GazeError
 
-# by suffix, the formats that are written
+# suffix → format; these are read and written
 WRITTEN = {
     '.jpg': 'JPEG',
     '.jpeg': 'JPEG',
@@ -16,18 +17,18 @@ WRITTEN = {
     '.bmp': 'BMP',
     '.avif': 'AVIF',
 }
-# those that are only read: a photo that is changed becomes a JPEG
+# these are only read: an edited photo becomes a JPEG
 READ_ONLY = {'.heic': 'HEIF', '.heif': 'HEIF', '.hif': 'HEIF'}
 PHOTOS = (*WRITTEN, *READ_ONLY)
 
 
-def output_name(path):
-    """The name of the file that a photo (a pathlib.Path) becomes: its own, or that of a JPEG where its format is only read."""
+def output_name(path: pathlib.Path) -> str:
+    """Returns the file name of an edited photo: the same one, or that of a JPEG if the format is only read."""
     return f'{path.stem}.jpg' if path.suffix.lower() in READ_ONLY else path.name
 
 
-def is_heif(data):
-    """Whether a file's bytes are HEIC or its kin, not AVIF."""
+def is_heif(data: bytes) -> bool:
+    """Whether the bytes of a file are HEIC or a related format other than AVIF."""
     return (
         data[4:8] == b'ftyp'
         and data[8:12] in (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1', b'MiHE')
@@ -36,22 +37,22 @@ def is_heif(data):
 
 
 @functools.cache
-def add_heif():
-    """Adds HEIC to what Pillow reads, once for all; whether the package for it is there."""
+def register_heif() -> bool:
+    """Lets Pillow read HEIC, once per process. Returns whether the package for it is installed."""
     try:
         import pillow_heif
     except ImportError:
         return False
-    # with thumbnails of no interest: the picture itself is read
+    # thumbnails are not used
     pillow_heif.register_heif_opener(thumbnails=False)
     return True
 
 
-def check_written(target):
-    """Raises GazeError for a format that this Pillow cannot write."""
+def check_writable(target: str, path: pathlib.Path) -> None:
+    """Raises GazeError about `path` if this Pillow cannot write the format `target`."""
     from PIL import features
 
     if target == 'AVIF' and not features.check('avif'):
         raise GazeError(
-            '--output: this Pillow cannot write AVIF: update it (pip install -U pillow), or choose another suffix.'
+            'this Pillow cannot write AVIF: update it (pip install -U pillow), or choose another suffix.', path
         )

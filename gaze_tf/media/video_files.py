@@ -1,4 +1,4 @@
-"""Video files as streams of upright RGB frames, through the ffmpeg that imageio-ffmpeg carries."""
+"""Reads and writes video files as streams of upright RGB frames, with the ffmpeg that comes with imageio-ffmpeg."""
 
 import collections
 import contextlib
@@ -7,65 +7,74 @@ import os
 import pathlib
 import re
 import subprocess
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from gaze_tf.errors import GazeError
 from gaze_tf.files import new_file
-from gaze_tf.media import ffmpeg, marks, video_tracks
+from gaze_tf.media import ai_mark, ffmpeg, video_tracks
 from gaze_tf.media.video_probe import is_hd, probe
 
 SUFFIXES = '.mp4', '.mov', '.mkv'
 
 
 class VideoReader:
-    """Iterating gives the frames, uint8 [H, W, 3], one at a time, from the first one each time.
+    """A video file. Each iteration yields all its frames, uint8 [H, W, 3], from the first one.
 
-    A damaged video ends early where ffmpeg can read no more of it; what is broken before is patched as players do.
-    After the last frame `problem` says so in a sentence for the user, '' if all went well, and so where there are far
-    fewer frames than the video's length promises; `notes` has sentences on what reading changed.
+    A damaged video ends where ffmpeg can read no more of it; damage before that is patched, as players do it.
+
+    Attributes:
+      info: video_probe.Info.
+      problem: a sentence for the user, after the last frame, if the video is damaged or has far fewer frames than its
+        length promises; else ''.
+      notes: list of sentences on what reading changed.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: pathlib.Path | str) -> None:
         self._path = pathlib.Path(path)
         self._probed = probe(self._path)
-        self.info, self.problem, self.notes = self._probed.info, '', []
-        self._frames, self._reason = None, ''
+        self.info, self.problem = self._probed.info, ''
+        self.notes: list[str] = []
+        self._frames: Any = None
+        self._reason = ''
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[np.ndarray]:
         self.close()
         self.problem, self.notes = '', []
         self._frames = self._read()
         return self._frames
 
-    def close(self):
+    def close(self) -> None:
         """Stops reading."""
         if self._frames is not None:
             self._frames.close()
 
-    def seconds(self, number):
-        """When a frame, counted from 0, is shown, in seconds after the first: gaps in the video's times are one frame each."""
+    def seconds(self, number: int) -> float:
+        """Returns when frame `number`, counted from 0, is shown: seconds after the first one, with the video's gaps."""
         return float(
             (number + sum(gap.frames for gap in self._probed.times.gaps if gap.number <= number)) / self.info.fps
         )
 
-    def _read(self):
+    def _read(self) -> Iterator[np.ndarray]:
+        held: Any
         times, first, held, count = self._probed.times, None, None, 0
         gaps = collections.deque(times.gaps)
-        # twice as many frames as there are packets is what only broken times ask for
+        # only broken times ask for more than twice as many frames as there are packets
         skipped, most = 0, math.inf if times.frames is None else 2 * times.frames + 100
         for seconds, frame in self._decoded():
             first = seconds if first is None else first
             while gaps and gaps[0].middle <= seconds:
                 skipped += gaps.popleft().frames
-            # the last that comes by the middle of a frame's time, until the next
+            # each frame is the last picture that comes before the middle of the frame's time
             while count < min(math.floor((seconds - first) * times.fps + Fraction(1, 2)) - skipped, most):
                 yield held
                 count += 1
             held = frame
         if held is None:
-            raise GazeError(f'--input: no frame of {self._path} can be read ({self._reason}).')
+            raise GazeError(f'no frame of this video can be read ({self._reason}).', self._path)
         yield held
         count += 1
         if self._reason:
@@ -73,12 +82,12 @@ class VideoReader:
         elif count < 0.9 * (times.promised or 0) - 2:
             self.problem = f'{self._path} ends early: {count} frames could be read of about {times.promised}.'
 
-    def _decoded(self):
-        """Yields (seconds of the file, a Fraction; frame) as they are decoded."""
+    def _decoded(self) -> Iterator[tuple[Fraction, np.ndarray]]:
+        """Yields (time in seconds of the file, frame) as pictures are decoded."""
         width, height = self.info.size
         with _pipe() as (told, end):
-            # Times do not go through the filters, which ffmpeg makes anew where pictures change: they come beside the frames,
-            # first, and written at once.
+            # ffmpeg rebuilds the filters where pictures change, so that times do not go through them. They come on
+            # another pipe, before each frame and without a delay.
             command = [
                 '-loglevel',
                 'level+info',
@@ -107,37 +116,37 @@ class VideoReader:
                         base = Fraction(line[6:].decode().strip())
                     if line.startswith(b'#'):
                         continue
-                    frame = np.empty((height, width, 3), np.uint8)
+                    frame: Any = np.empty((height, width, 3), np.uint8)
                     if process.stdout.readinto(memoryview(frame).cast('B')) < frame.nbytes:
                         break
                     yield int(line.split(b',')[2]) * base, frame
                 failed = process.wait() != 0
                 self._reason, changes = _heard(said())
                 if failed and not self._reason:
-                    self._reason = 'it ended without a word'
+                    self._reason = 'ffmpeg ended without a message'
         if changes:
             self.notes = [
-                f'Its pictures change, for the first time to {changes[0]}: all are given the first size, '
+                f'Its pictures change size or format, first to {changes[0]}: all frames have the first size, '
                 f'{width}x{height}.'
             ]
 
 
 @contextlib.contextmanager
-def _pipe():
-    """Both ends of a pipe, for reading and for writing."""
+def _pipe() -> Iterator[tuple[Any, Any]]:
+    """Yields the two ends of a pipe as files, for reading and for writing."""
     read, write = os.pipe()
     with open(read, 'rb') as told, open(write, 'wb') as end:
         yield told, end
 
 
-def _heard(lines):
-    """(the last error of a decoder, the changes of pictures that it noticed)."""
+def _heard(lines: Iterable[str]) -> tuple[str, list[str]]:
+    """Returns (the last error of a decoder, changes of size and format) from messages of ffmpeg."""
     reason, changes = '', []
     for line in lines:
         change = re.search(r'Reconfiguring filter graph because .*changed to (\w+)\(.*\), (\d+x\d+)', line)
         if change:
             changes.append(f'{change[2]} ({change[1]})')
-        # the last of them only repeat that nothing went on
+        # the final messages only repeat that nothing more can be done
         elif re.search(
             r'\[(error|fatal|panic)\](?! (Nothing|Conversion|Task|Terminating|Could not open encoder))', line
         ):
@@ -146,8 +155,8 @@ def _heard(lines):
 
 
 @contextlib.contextmanager
-def open_video(path):
-    """A VideoReader; raises GazeError if there is no file, or no video in it, or ffmpeg is not installed."""
+def open_video(path: pathlib.Path | str) -> Iterator[VideoReader]:
+    """Opens a video. Raises GazeError if there is no file, or no video in it, or ffmpeg is not installed."""
     reader = VideoReader(path)
     try:
         yield reader
@@ -156,24 +165,28 @@ def open_video(path):
 
 
 class VideoWriter:
-    """What write_video gives. notes: sentences on what of `audio_from` is not kept as it was."""
+    """A video that is being written; `write_video` yields it.
 
-    def __init__(self, path, size, process, said, notes):
+    notes: list of sentences on what of `audio_from` is not preserved.
+    """
+
+    def __init__(self, path: pathlib.Path, size: tuple[int, int], process: Any, said: Any, notes: list[str]) -> None:
         self._path, self._process, self._said, self.notes = path, process, said, notes
         self._shape = size[1], size[0], 3
         self._count = 0
 
-    def write(self, frame):
-        """Appends a frame, uint8 [H, W, 3]; raises GazeError if it cannot be stored."""
+    def write(self, frame: np.ndarray) -> None:
+        """Appends a frame, uint8 [H, W, 3]. Raises GazeError if it cannot be written."""
         if frame.shape != self._shape or frame.dtype != np.uint8:
-            raise ValueError(f'{frame.dtype} {frame.shape} where uint8 {self._shape} goes')
+            raise ValueError(f'uint8 {self._shape} expected, {frame.dtype} {frame.shape} given.')
         try:
-            self._process.stdin.write(memoryview(np.ascontiguousarray(frame)).cast('B'))
+            pixels: Any = np.ascontiguousarray(frame)
+            self._process.stdin.write(memoryview(pixels).cast('B'))
         except BrokenPipeError as error:
             raise self._failure() from error
         self._count += 1
 
-    def _finish(self):
+    def _finish(self) -> None:
         try:
             self._process.stdin.close()
         except BrokenPipeError as error:
@@ -181,52 +194,70 @@ class VideoWriter:
         if self._process.wait() or not self._count:
             raise self._failure()
 
-    def _failure(self):
+    def _failure(self) -> GazeError:
         self._process.wait()
         reason = ffmpeg.plain(([''] + list(self._said()))[-1])
-        return GazeError(f'--output: {self._path} cannot be written ({reason or "no frames"}).')
+        return GazeError(f'cannot be written ({reason or "no frames"}).', self._path)
 
 
 @contextlib.contextmanager
-def write_video(path, size, fps, audio_from=None, mark=False):
-    """A context whose `write` takes the frames of an H.264 video in their order; the file is there at its end.
+def write_video(
+    path: pathlib.Path | str,
+    size: tuple[int, int],
+    fps: Fraction | int,
+    audio_from: pathlib.Path | str | None = None,
+    mark: bool = False,
+) -> Iterator[VideoWriter]:
+    """Yields a VideoWriter for an H.264 video, which appears whole at the end of the block, or not at all.
 
-    path: ends in one of SUFFIXES; size: (width, height); fps: a Fraction or whole number; audio_from: a video whose frames
-    come, read by a VideoReader: its sound is copied in time with them, bit by bit where the file's format can hold it and
-    players play it (else as AAC), and so are subtitles, chapters, dates and other metadata; gaps between frames return.
-    mark: whether XMP is to say that a trained model made parts of it (.mkv has no place for it).
-    The file appears whole, or not at all if the block or ffmpeg fails; raises GazeError.
-    Frames of odd width or height are stored with full colour resolution, which some players cannot show.
+    Frames of odd width or height are stored with full color resolution, which some players cannot show.
+
+    Args:
+      path: ends in one of SUFFIXES.
+      size: (width, height) of the frames.
+      fps: frames per second.
+      audio_from: a video whose frames, read by a VideoReader, will be written. Its sound is copied in time with them:
+        bit by bit if the format can hold it and players play it, else as AAC. Subtitles, chapters, dates and other
+        metadata are copied too, and gaps between its frames are restored.
+      mark: whether the XMP says that a model made parts of the video (.mkv has no place for it).
+
+    Raises:
+      GazeError: the file cannot be written, or `audio_from` cannot be read.
     """
     path = pathlib.Path(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise GazeError(f'--output={path} must end in {" or ".join(SUFFIXES)}.')
+        raise GazeError(f'must end in {" or ".join(SUFFIXES)}.', path)
     with contextlib.ExitStack() as stack:
         with _disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = stack.enter_context(new_file(path)).name
         command, notes = _write_command(path, temporary, size, Fraction(fps), audio_from)
-        # beside the names that phones use, ffmpeg does not write the one that programs look for XMP under
+        # with the names that phones use, ffmpeg does not write the name under which programs look for XMP
         boxed = (
             path.suffix.lower() == '.mp4' or path.suffix.lower() == '.mov' and '+faststart+use_metadata_tags' in command
         )
         if mark and path.suffix.lower() == '.mov' and not boxed:
-            command[-1:-1] = ['-metadata', f'xmp={marks.packet().decode()}']
+            command[-1:-1] = ['-metadata', f'xmp={ai_mark.build_packet().decode()}']
         with ffmpeg.running(command, stdin=subprocess.PIPE) as (process, said):
             writer = VideoWriter(path, size, process, said, notes)
             yield writer
             writer._finish()
         with _disk_errors(path):
             if mark and boxed:
-                marks.mark_mp4(temporary)
+                ai_mark.mark_mp4(temporary)
             stack.close()
 
 
-def _write_command(path, temporary, size, fps, audio_from):
-    """(arguments of ffmpeg, notes)."""
+def _write_command(
+    path: pathlib.Path, temporary: str, size: tuple[int, int], fps: Fraction, audio_from: pathlib.Path | str | None
+) -> tuple[list[str], list[str]]:
+    """Returns (arguments of ffmpeg, notes)."""
     width, height = size
     target = ['-f', {'.mp4': 'mp4', '.mov': 'mov', '.mkv': 'matroska'}[path.suffix.lower()], '-y', f'file:{temporary}']
-    start, gaps, others, beside, notes = 0.0, '', [], [], []
+    start, gaps = 0.0, ''
+    others: list[str] = []
+    beside: list[str] = []
+    notes: list[str] = []
     if audio_from is not None:
         probed = probe(audio_from)
         start = probed.start
@@ -236,14 +267,14 @@ def _write_command(path, temporary, size, fps, audio_from):
         beside, notes = video_tracks.kept(audio_from, path.suffix.lower(), target)
     elif path.suffix.lower() != '.mkv':
         beside = ['-movflags', '+faststart']
-    # players that look at no tags take small videos for BT.601, large ones for BT.709
+    # players that ignore tags take small videos for BT.601 and large ones for BT.709
     matrix = 'bt709' if is_hd(size) else 'smpte170m'
     chroma = 'yuv444p' if width % 2 or height % 2 else 'yuv420p'
-    # -vsync 0: no frame is repeated where the sound begins first
-    # B-frames would ask for a start as early as the longest frames last, which .mp4 cannot tell of hours
+    # -vsync 0: no frame is repeated if the sound begins first.
+    # B-frames would need a start that is earlier by the longest frame, and .mp4 cannot store hours there.
     lasting = ['-bf', '0'] if gaps or fps < 1 else []
     if gaps:
-        # setpts forgets how long the last frame lasts
+        # setpts loses the duration of the last frame
         lasting += ['-bsf:v', f'setts=pts=PTS:dts=DTS:duration=1/({fps}*TB)']
     video = [
         '-map',
@@ -291,8 +322,8 @@ def _write_command(path, temporary, size, fps, audio_from):
 
 
 @contextlib.contextmanager
-def _disk_errors(path):
+def _disk_errors(path: pathlib.Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise GazeError(f'--output: {path} cannot be written ({error.strerror or error}).') from error
+        raise GazeError(f'cannot be written ({error.strerror or error}).', path) from error

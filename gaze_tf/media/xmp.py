@@ -1,13 +1,13 @@
-"""XMP packets of edited photos: claims that no longer hold are taken out, and the mark of an edited picture is put in."""
+"""Corrects the XMP of edited photos: removes claims that are no longer true, and adds the AI mark."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.dom import minidom
 from xml.parsers.expat import ExpatError
 
-# IPTC: "the compositing of captured and trained algorithmic media", which editors set on what they repaint
+# IPTC: "the compositing of captured and trained algorithmic media", which editors set on pictures that they repaint
 MARK = 'http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia'
 _MADE = MARK, 'http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia'
-# source types that deny that anything was repainted
+# source types that exclude that a model repainted anything
 _CAPTURED = (
     '/digitalCapture',
     '/computationalCapture',
@@ -22,8 +22,9 @@ _RDF = 'http://www.w3.org/1999/02/22-rdf-syntax-ns#'
 _XMLNS = 'http://www.w3.org/2000/xmlns/'
 _IPTC, _SOURCE_TYPE = 'http://iptc.org/std/Iptc4xmpExt/2008-02-29/', 'DigitalSourceType'
 _NOTE = 'http://ns.adobe.com/xmp/note/'
-# by the beginnings of their namespaces, what says where in the file other pictures and videos are: Ultra HDR's and Apple's
-# gain maps, Google's containers, Dynamic Depth, original pictures of lens blur; portraits and live photos of other makers
+# Beginnings of the namespaces of properties that say where other pictures and videos are in the file: gain maps (Ultra
+# HDR, Apple), Google's containers, Dynamic Depth, the original pictures of lens blur, portraits and live photos of
+# other makers.
 _PICTURES = (
     'http://ns.adobe.com/hdr-gain-map/',
     'http://ns.apple.com/HDRGainMap/',
@@ -35,9 +36,9 @@ _PICTURES = (
     'http://ns.oplus.com/photos/',
 )
 _CAMERA = 'http://ns.google.com/photos/1.0/camera/'
-# what extended XMP, in segments of its own, holds the data of
+# namespaces of properties whose data are in extended XMP, which has its own segments
 _EXTENDED = ('http://ns.google.com/photos/1.0/depthmap/', 'http://ns.google.com/photos/1.0/audio/')
-# a packet with none of these words makes no such claim
+# a packet without any of these words makes no claim that may be false
 _WORDS = (
     b'hdr-gain-map',
     b'HDRGainMap',
@@ -56,24 +57,31 @@ _EMPTY = (
 
 
 class Renewed(NamedTuple):
-    """packet: bytes, or None where nothing is left; claims: which kinds were taken out of it: 'pictures' (of further pictures
-    or videos in the file), 'credentials', 'preview', 'source', or 'unreadable', of which nothing is kept."""
+    """A corrected XMP packet.
+
+    Attributes:
+      packet: bytes, or None if nothing is left.
+      claims: the kinds of claims that were removed: 'pictures' (more pictures or videos in the file), 'credentials',
+        'preview', 'source', or 'unreadable' (the whole packet was removed).
+    """
 
     packet: bytes | None
-    claims: frozenset = frozenset()
+    claims: frozenset[str] = frozenset()
 
 
-def renewed(packet, mark=False, extended=True):
-    """The packet (bytes, or None) of a changed picture, of whose file only the picture itself stays, as Renewed.
+def renew(packet: bytes | None, mark: bool = False, extended: bool = True) -> Renewed:
+    """Corrects the XMP packet of an edited photo. A packet that needs no change is returned as it is.
 
-    mark: whether to add IPTC's digital source type; extended: whether the extended XMP that it may have stays. A packet of
-    which nothing is to be changed is returned as it was.
+    Args:
+      packet: the packet, or None.
+      mark: whether to add the IPTC digital source type.
+      extended: whether the file's extended XMP is preserved, if it has any.
     """
     plain = (packet or b'').replace(b'\0', b'')  # UTF-16, too
     if not mark and extended and not any(word in plain for word in _WORDS):
         return Renewed(packet)
-    claims = set()
-    # a parser of foreign text raises many things, and deep nesting ends in a RecursionError
+    claims: set[str] = set()
+    # the parser raises many kinds of exceptions for damaged text, and a RecursionError for deep nesting
     try:
         document = _parsed(packet or _EMPTY)
         _take_out(document, claims, mark, extended)
@@ -86,12 +94,12 @@ def renewed(packet, mark=False, extended=True):
     return Renewed(text, frozenset(claims))
 
 
-def makes_claims(packet):
-    """Whether any word of it is about other pictures, in a packet that need not be whole."""
+def makes_claims(packet: bytes) -> bool:
+    """Whether a packet, which may be incomplete, says anything about other pictures."""
     return any(namespace.encode() in packet for namespace in _PICTURES) or b'Thumbnails' in packet
 
 
-def _parsed(packet):
+def _parsed(packet: bytes) -> Any:
     wide = packet.startswith((b'\xff\xfe', b'\xfe\xff'))
     document = minidom.parseString(packet if wide else packet.strip(b'\0 \t\r\n'))
     if document.doctype is not None:
@@ -99,8 +107,8 @@ def _parsed(packet):
     return document
 
 
-def _take_out(document, claims, mark, extended):
-    """Removes void properties of the described picture itself; adds to `claims` what they are."""
+def _take_out(document: Any, claims: set[str], mark: bool, extended: bool) -> None:
+    """Removes properties of the picture that are no longer true, and adds their kinds to `claims`."""
     for description in document.getElementsByTagNameNS(_RDF, 'Description'):
         if description.parentNode.namespaceURI != _RDF or description.parentNode.localName != 'RDF':
             continue
@@ -118,8 +126,8 @@ def _take_out(document, claims, mark, extended):
         _forget_prefixes(document.documentElement)
 
 
-def _void(namespace, name, value, mark, extended):
-    """What kind of claim a property is that does not hold any more; '' if it may stay."""
+def _void(namespace: str | None, name: str, value: str, mark: bool, extended: bool) -> str:
+    """Returns the kind of claim that a property makes and that is no longer true; '' if the property may stay."""
     namespace = namespace or ''
     if namespace.startswith(_PICTURES) or namespace == _CAMERA and name.startswith(('MotionPhoto', 'MicroVideo')):
         return 'pictures'
@@ -134,8 +142,8 @@ def _void(namespace, name, value, mark, extended):
     return ''
 
 
-def _properties(description):
-    """What a description says: attributes and elements."""
+def _properties(description: Any) -> list[Any]:
+    """Returns the properties in a description: attributes and elements."""
     attributes = [
         node
         for node in description.attributes.values()
@@ -144,8 +152,8 @@ def _properties(description):
     return attributes + [node for node in description.childNodes if node.nodeType == node.ELEMENT_NODE]
 
 
-def _value(node):
-    """The text of a simple property."""
+def _value(node: Any) -> str:
+    """Returns the text of a simple property."""
     if node.nodeType == node.ATTRIBUTE_NODE:
         return node.value
     return (
@@ -154,8 +162,8 @@ def _value(node):
     )
 
 
-def _forget_prefixes(root):
-    """Removes declarations of prefixes that only void properties had."""
+def _forget_prefixes(root: Any) -> None:
+    """Removes declarations of prefixes that only removed properties used."""
     for element in [root, *root.getElementsByTagName('*')]:
         for attribute in list(element.attributes.values()):
             ours = attribute.namespaceURI == _XMLNS and attribute.value.startswith((*_PICTURES, *_EXTENDED, _CAMERA))
@@ -163,8 +171,8 @@ def _forget_prefixes(root):
                 element.removeAttributeNode(attribute)
 
 
-def _text(document, mark):
-    """The packet of a document, marked if that is wanted; None if it says nothing."""
+def _text(document: Any, mark: bool) -> bytes | None:
+    """Returns the packet of a document, with the mark if wanted; None if it holds no properties."""
     found = document.getElementsByTagNameNS(_RDF, 'RDF')
     if not found:
         found = [document.createElement('rdf:RDF')]
@@ -188,5 +196,5 @@ def _text(document, mark):
     return ''.join(node.toxml() for node in document.childNodes).encode()
 
 
-def _is_source_type(node):
+def _is_source_type(node: Any) -> bool:
     return (node.namespaceURI, node.localName) == (_IPTC, _SOURCE_TYPE)

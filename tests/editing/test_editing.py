@@ -257,7 +257,7 @@ def test_bad_images(command, tmp_path, capsys, name, make, message):
     suffix = 'gif' if name == 'animate' else 'png'
     assert main(command(name, input=path, output=output / f'out.{suffix}')) == 1
     error = capsys.readouterr().err
-    assert '--input' in error and message in error and 'Traceback' not in error
+    assert message in error and 'Traceback' not in error
     assert not output.exists()
 
 
@@ -424,7 +424,7 @@ def test_strength_of_each_eye(editor):
 
 
 def test_frames_of_an_animation(editor):
-    frames, reports = editor.animate(SCENE, animation.course(0, 1, 3, 'linear'), blend='hard')
+    frames, reports = editor.animate(SCENE, animation.compute_alphas(0, 1, 3, 'linear'), blend='hard')
     x, y = map(int, LARGE.eyes[:2])
     assert [int(frame[y, x].mean()) for frame in frames] == [50, 100, 150, 100]
     assert [report.done for report in reports] == [True, False, False]
@@ -484,9 +484,9 @@ def test_an_array_has_no_file(editor, tmp_path):
     'easing, expected', [('linear', [0, 0.25, 0.5, 0.75, 1]), ('smooth', [0, 0.15625, 0.5, 0.84375, 1])]
 )
 def test_course(easing, expected):
-    np.testing.assert_allclose(animation.course(0, 1, 5, easing, ping_pong=False), expected)
-    np.testing.assert_allclose(animation.course(0, 1, 5, easing), [*expected, *expected[3:0:-1]])
-    np.testing.assert_allclose(animation.course(-1, 2, 5, easing, False), 3 * np.array(expected) - 1)
+    np.testing.assert_allclose(animation.compute_alphas(0, 1, 5, easing, ping_pong=False), expected)
+    np.testing.assert_allclose(animation.compute_alphas(0, 1, 5, easing), [*expected, *expected[3:0:-1]])
+    np.testing.assert_allclose(animation.compute_alphas(-1, 2, 5, easing, False), 3 * np.array(expected) - 1)
 
 
 def test_videos_are_not_animated(command, tmp_path, capsys):
@@ -496,10 +496,10 @@ def test_videos_are_not_animated(command, tmp_path, capsys):
 
 
 def test_large_photos_are_reduced_for_animations():
-    rgb, eyes = animation.reduced(np.zeros((300, 600, 3), np.uint8), (200, 100, 400, 120), 150)
+    rgb, eyes = animation.shrink(np.zeros((300, 600, 3), np.uint8), (200, 100, 400, 120), 150)
     assert rgb.shape == (75, 150, 3) and eyes == (50, 25, 100, 30)
     small = np.zeros((30, 60, 3), np.uint8)
-    assert animation.reduced(small, None, 60) == (small, None)
+    assert animation.shrink(small, None, 60) == (small, None)
 
 
 # --- photos in which faces are found -----------------------------------------------------------------------

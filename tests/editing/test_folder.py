@@ -154,7 +154,7 @@ def test_a_photo_with_a_wrong_name_is_told(tmp_path):
     write(tmp_path / 'in', 'a.png')
     (tmp_path / 'in' / 'a.png').rename(tmp_path / 'in' / 'a.jpg')
     assert run(tmp_path) == 0
-    assert 'is a PNG in spite of its name' in report(tmp_path)['a.jpg']['notes'][0]
+    assert 'is a PNG despite its suffix' in report(tmp_path)['a.jpg']['notes'][0]
 
 
 def test_odd_files_do_not_stop_the_others(tmp_path, capsys):
@@ -175,11 +175,11 @@ def test_odd_files_do_not_stop_the_others(tmp_path, capsys):
     (folder / 'cut.png').write_bytes((folder / 'a.png').read_bytes()[:900])
     assert run(tmp_path, format='png') == 1
     captured = capsys.readouterr()
-    assert '5 corrected' in captured.out and '1 failed' in captured.out and 'cut.png is damaged' in captured.err
+    assert '5 corrected' in captured.out and '1 failed' in captured.out and 'cut.png: damaged' in captured.err
     assert 'name.tif: TIFF tags' in captured.err and ': 271.' in captured.err and 'behind.png: 4 bytes' in captured.err
     rows = report(tmp_path)
     assert (
-        '4 bytes behind its end' in rows['behind.png']['notes'][0] and 'notes' not in rows['a.png'] and len(rows) == 6
+        '4 bytes after its end' in rows['behind.png']['notes'][0] and 'notes' not in rows['a.png'] and len(rows) == 6
     )
     for name in 'a', 'behind', 'width', 'name', 'z':
         assert (pixels(tmp_path / 'out' / f'{name}.png')[50, 40] == 150).all()
@@ -367,7 +367,7 @@ def test_a_result_that_cannot_be_written_is_reported(tmp_path, capsys):
         write(tmp_path / 'in', name)
     (tmp_path / 'out' / 'a.png').mkdir(parents=True)
     assert run(tmp_path) == 1
-    assert '1 corrected' in (captured := capsys.readouterr()).out and 'a.png cannot be written' in captured.err
+    assert '1 corrected' in (captured := capsys.readouterr()).out and 'a.png: cannot be written' in captured.err
 
 
 def test_animations_of_a_folder(tmp_path, capsys):
@@ -477,7 +477,7 @@ def test_make_dataset(tmp_path, capsys):
         assert pixels(face.path).shape == (32, 32, 3)
     assert {row['reason'].split(':')[0] for row in json.loads((out / 'rejects.json').read_text())} == {
         'no face was found',
-        str(tmp_path / 'y' / 'bad.jpg') + ' is not a photo in a format that can be read',
+        'this is not a photo in a format that can be read',
     }
     # it goes straight into `prepare`
     assert (

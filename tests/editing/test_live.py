@@ -240,7 +240,7 @@ def test_no_face(clip, tmp_path, monkeypatch, capsys, without_models):
         ({}, '--camera=0 or --input=FILE'),
         ({'camera': 0, 'input': 'in.mp4'}, 'give one of both'),
         ({'input': 'in.mp4', 'virtual_camera': True, 'output': 'out.mp4'}, '--virtual_camera and --output'),
-        ({'input': 'none.mp4', 'output': 'out.mp4'}, 'there is no file none.mp4'),
+        ({'input': 'none.mp4', 'output': 'out.mp4'}, 'none.mp4: there is no such file'),
         ({'input': 'photo.png', 'output': 'out.mp4'}, 'no video that ffmpeg can read'),
         ({'input': 'in.mp4', 'output': 'in.mp4'}, 'is the input itself'),
         ({'input': 'in.mp4', 'output': 'out.gif'}, 'must end in .mp4'),

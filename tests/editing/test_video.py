@@ -305,7 +305,7 @@ def test_memory_does_not_grow_with_the_video(tmp_path, monkeypatch):
     'make_input, output, message',
     [
         (lambda path: path.write_text('hello'), 'out.mp4', 'no video that ffmpeg can read'),
-        (lambda path: path.write_bytes(b''), 'out.mp4', 'is empty'),
+        (lambda path: path.write_bytes(b''), 'out.mp4', 'in.mp4: the file is empty'),
         (lambda path: None, 'out.mp4', 'there is no'),
         (lambda path: make(path, [frame(60)] * 3), 'out.gif', 'must end in .mp4 or .mov or .mkv'),
         (lambda path: make(path, [frame(60)] * 3), 'in.mp4', 'is the input itself'),
@@ -359,7 +359,7 @@ def test_animate_to_a_video(tmp_path):
 @pytest.mark.parametrize(
     'output, frames, message',
     [
-        ('out.gif', 6000, 'out.gif would have 11998 frames of 200x150 pixels'),
+        ('out.gif', 6000, 'out.gif: this GIF would have 11998 frames of 200x150 pixels'),
         ('out.mp4', 9000, '1 faces of 64x64 pixels in 9000 frames are more than'),
         ('out.mp4', 20_000, 'range [2, 10000]'),
     ],

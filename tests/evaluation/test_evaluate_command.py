@@ -230,5 +230,5 @@ def test_what_fails_on_the_way_leaves_nothing(options, tmp_path, monkeypatch, ca
 
     monkeypatch.setattr(report, 'measure', fail)
     assert evaluate(tmp_path / 'report', **options) == 1
-    assert f'--output: {tmp_path / "report"} cannot be written: No space left on device' in capsys.readouterr().err
+    assert f'{tmp_path / "report"}: cannot be written (No space left on device)' in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

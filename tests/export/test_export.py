@@ -88,7 +88,7 @@ def test_a_file_is_no_folder_of_versions(gan_dir, tmp_path, capsys):
 
 
 def test_two_exports_that_take_the_same_number(tmp_path):
-    with pytest.raises(GazeError, match='2 was made by somebody else meanwhile'):
+    with pytest.raises(GazeError, match='2: another program has made this meanwhile'):
         with new_folder(tmp_path / '2') as slow:
             with new_folder(tmp_path / '2') as fast:
                 (fast / 'saved_model.pb').write_text('fast')

@@ -179,4 +179,4 @@ def test_what_is_no_training_run(pam_dir, tmp_path, capsys, make, message):
 def test_a_folder_that_cannot_be_written(gan_dir, tmp_path, capsys):
     (tmp_path / 'file').write_text('no folder')
     error = failure(capsys, checkpoint=gan_dir, output_dir=tmp_path / 'file' / 'out')
-    assert '--output_dir' in error and [path.name for path in tmp_path.iterdir()] == ['file']
+    assert f'{tmp_path}/file/out' in error and [path.name for path in tmp_path.iterdir()] == ['file']

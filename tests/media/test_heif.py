@@ -1,4 +1,4 @@
-"""HEIC photos, by an extra package."""
+"""HEIC photos, which need an extra package."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ pillow_heif = pytest.importorskip('pillow_heif', reason="HEIC is read by an extr
 
 
 def heic(orientation, size=(160, 120)):
-    """(the bytes of the portrait as HEIC, stored for this orientation; what it shows: int [H, W, 3])."""
+    """Returns (the bytes of the portrait as HEIC with this orientation, what it shows: int [H, W, 3])."""
     pillow_heif.register_heif_opener()
     image, exif, file = portrait(size), Image.Exif(), io.BytesIO()
     exif.update({271: 'Maker', 274: orientation})
@@ -42,7 +42,7 @@ def test_turned_exactly_once(tmp_path, orientation, target):
 
 
 def test_a_tag_beside_the_turn_of_the_file(tmp_path):
-    """The turn in the file is what counts: EXIF, which repeats it here, turns nothing, whatever it says."""
+    """The turn in the file counts. EXIF, which repeats it here, turns nothing."""
     data, shown = heic(6)
     others = [
         data.replace(struct.pack('>HHIH', 274, 3, 1, 6), struct.pack('>HHIH', 274, 3, 1, value)) for value in (1, 8)

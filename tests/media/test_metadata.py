@@ -1,4 +1,4 @@
-"""What a changed photo says of itself: previews, claims of pictures and videos that are gone, credentials, the mark."""
+"""Metadata of edited photos: previews, claims about pictures and videos that are left out, credentials, the mark."""
 
 import io
 import re
@@ -11,32 +11,16 @@ from PIL import Image, TiffImagePlugin, features
 
 from gaze_tf.media import xmp
 from gaze_tf.media.photo import Photo
+from tests.media.xmp_packets import CONTAINER, DIRECTORY, MOTION, packet
 from tests.photos import portrait
 
 XMP = b'http://ns.adobe.com/xap/1.0/\0'
-RDF = '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
 SIZE = 320, 240
 FORMATS = ['jpg', 'png', 'webp', 'tif', *(['avif'] if features.check('avif') else [])]
 
 
-def packet(properties, elements='', about=''):
-    """XMP whose description has these."""
-    return (
-        f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">{RDF}'
-        f'<rdf:Description rdf:about="{about}" xmlns:dc="http://purl.org/dc/elements/1.1/" {properties}>'
-        f'<dc:format>image/jpeg</dc:format>{elements}</rdf:Description></rdf:RDF></x:xmpmeta>'
-        '<?xpacket end="w"?>'
-    ).encode()
-
-
-MOTION = packet(
-    'xmlns:GCamera="http://ns.google.com/photos/1.0/camera/" GCamera:MotionPhoto="1" '
-    'GCamera:MotionPhotoVersion="1" GCamera:MicroVideoOffset="300"'
-)
-
-
 def jpeg(*segments, size=SIZE, behind=b'', exif=b''):
-    """The portrait with segments (marker, content) and bytes behind its end."""
+    """Returns the portrait as a JPEG with more segments (marker, content), and bytes after its end."""
     file = io.BytesIO()
     portrait(size).save(file, 'JPEG', quality=90, exif=exif)
     data = file.getvalue()
@@ -49,7 +33,7 @@ def box(name, content):
 
 
 def edited(tmp_path, data, suffix='jpg', target=None, **options):
-    """(the Photo of a file's bytes, the bytes of the file after its eyes were changed)."""
+    """Returns (the Photo of a file's bytes, the bytes of the edited file)."""
     source, result = tmp_path / f'a.{suffix}', tmp_path / f'b.{target or suffix}'
     source.write_bytes(data)
     photo = Photo.open(source)
@@ -61,9 +45,11 @@ def edited(tmp_path, data, suffix='jpg', target=None, **options):
 
 
 def exif_with(preview, kind='thumbnail', orientation=1, order='<'):
-    """EXIF with a preview, a JPEG: as its thumbnail, or in the maker's notes; or with a thumbnail that is not compressed."""
+    """EXIF with a preview: a JPEG as its thumbnail or in the maker notes, or an uncompressed thumbnail."""
     head = b'II*\0' if order == '<' else b'MM\0*'
-    number = lambda value: struct.pack(order + 'I', value)
+
+    def number(value):
+        return struct.pack(order + 'I', value)
 
     def directory(at, entries, following=0):
         body = struct.pack(order + 'H', len(entries))
@@ -92,7 +78,7 @@ def small(size, quality=80):
 
 
 def is_red(image, box=(0.3, 0.4, 0.5, 0.6)):
-    """Whether it shows what was painted over the portrait."""
+    """Whether a preview shows the edit."""
     width, height = image.size
     part = np.asarray(image.convert('RGB').crop([round(share * (width, height)[k % 2]) for k, share in enumerate(box)]))
     return np.abs(part.reshape(-1, 3).mean(axis=0) - (254, 0, 0)).max() < 12
@@ -123,7 +109,7 @@ def test_previews_in_exif_are_made_anew(tmp_path, kind, order, target):
 
 @pytest.mark.parametrize('size, upright', [((160, 120), False), ((120, 160), True)])
 def test_thumbnails_of_turned_photos(tmp_path, size, upright):
-    """Makers store them as the photo is stored, or upright: the longer side tells."""
+    """Some makers store them upright, others as the photo is stored: the longer side tells."""
     data = jpeg(exif=exif_with(small(size), orientation=6))
     photo, data = edited(tmp_path, data)
     start = data.index(b'\xff\xd8\xff', 2)
@@ -159,7 +145,7 @@ def test_a_thumbnail_that_is_not_compressed_is_cut_off(tmp_path):
 
 
 def test_thousands_of_previews_are_not_made(tmp_path):
-    """Each says that it has 16 million pixels."""
+    """Each claims to have 16 million pixels."""
     frame = b'\xff\xc0\0\x11\x08' + struct.pack('>HH', 4096, 4096) + b'\3\1\x11\0\2\x11\0\3\x11\0'
     one = b'\xff\xd8' + frame + b'\xff\xda\0\x0c\3\1\0\2\0\3\0\0?\0\xff\xd9'
     _, data = edited(tmp_path, jpeg(*[(0xED, one * 1500)] * 4))
@@ -180,9 +166,7 @@ def test_exif_in_texts_of_png(tmp_path):
     old = small((160, 120))
     digits = exif_with(old).hex()
     text = (
-        '\nexif\n%8d\n' % (len(digits) // 2)
-        + '\n'.join(digits[at : at + 72] for at in range(0, len(digits), 72))
-        + '\n'
+        f'\nexif\n{len(digits) // 2:8d}\n' + '\n'.join(digits[at : at + 72] for at in range(0, len(digits), 72)) + '\n'
     )
     data = png((b'zTXt', b'Raw profile type exif\0\0' + zlib.compress(text.encode())), (b'tEXt', b'Title\0Kept'))
     _, data = edited(tmp_path, data, 'png')
@@ -194,7 +178,7 @@ def test_exif_in_texts_of_png(tmp_path):
 
 
 def png(*chunks):
-    """The portrait with chunks before its pixels."""
+    """Returns the portrait as a PNG with more chunks before its pixels."""
     file = io.BytesIO()
     portrait(SIZE).save(file, 'PNG')
     data, at = file.getvalue(), 33
@@ -205,111 +189,6 @@ def png(*chunks):
     return data[:at] + more + data[at:]
 
 
-# --- XMP ---------------------------------------------------------------------------------------------------
-
-CONTAINER = (
-    'xmlns:Container="http://ns.google.com/photos/1.0/container/" '
-    'xmlns:Item="http://ns.google.com/photos/1.0/container/item/" '
-    'xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"'
-)
-DIRECTORY = (
-    '<Container:Directory><rdf:Seq><rdf:li rdf:parseType="Resource"><Container:Item Item:Mime="image/jpeg" '
-    'Item:Semantic="GainMap" Item:Length="99"/></rdf:li></rdf:Seq></Container:Directory>'
-)
-
-
-@pytest.mark.parametrize(
-    'properties, elements, claims, word',
-    [
-        (CONTAINER, DIRECTORY, {'pictures'}, 'hdrgm'),
-        (CONTAINER, DIRECTORY, {'pictures'}, 'Container'),
-        (
-            'xmlns:g="http://ns.google.com/photos/1.0/camera/"',
-            '<g:MotionPhoto>1</g:MotionPhoto>',
-            {'pictures'},
-            'MotionPhoto',
-        ),
-        ('xmlns:d="http://ns.google.com/photos/dd/1.0/device/" d:Version="1"', '', {'pictures'}, 'photos/dd'),
-        ('xmlns:H="http://ns.apple.com/HDRGainMap/1.0/" H:HDRGainMapVersion="65536"', '', {'pictures'}, 'GainMap'),
-        (
-            'xmlns:dcterms="http://purl.org/dc/terms/" dcterms:provenance="https://x.org/m.c2pa"',
-            '',
-            {'credentials'},
-            'provenance',
-        ),
-        (
-            'xmlns:xmp="http://ns.adobe.com/xap/1.0/"',
-            '<xmp:Thumbnails><rdf:Alt/></xmp:Thumbnails>',
-            {'preview'},
-            'Thumbnails',
-        ),
-        (
-            'xmlns:e="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" e:DigitalSourceType="http://cv.iptc.org/newscodes/'
-            'digitalsourcetype/digitalCapture"',
-            '',
-            {'source'},
-            'digitalCapture',
-        ),
-    ],
-)
-def test_void_claims_are_taken_out_of_xmp(properties, elements, claims, word):
-    old = packet(properties + ' xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Make="Maker"', elements)
-    new = xmp.renewed(old)
-    assert new.claims == claims and word.encode() in old and word.encode() not in new.packet
-    assert b'<dc:format>image/jpeg</dc:format>' in new.packet and b'tiff:Make="Maker"' in new.packet
-    assert new.packet.startswith(b'<?xpacket begin="\xef\xbb\xbf"') and new.packet.endswith(b'<?xpacket end="w"?>')
-    assert xmp.renewed(new.packet) == (new.packet, frozenset())
-    wide = b'\xff\xfe' + old[old.index(b'<x:') : old.index(b'<?xpacket end')].decode().encode('utf-16-le')
-    assert xmp.renewed(wide).claims == claims
-
-
-@pytest.mark.parametrize(
-    'old',
-    [
-        None,
-        b'',
-        b'no XML',
-        packet('xmlns:g="http://ns.google.com/photos/1.0/camera/" g:BurstID="7"'),
-        packet('xmlns:g="http://ns.google.com/photos/1.0/panorama/" g:ProjectionType="x"'),
-        packet(
-            'xmlns:e="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
-            'e:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"'
-        ),
-    ],
-)
-def test_other_xmp_stays_to_the_byte(old):
-    assert xmp.renewed(old) == (old, frozenset())
-
-
-@pytest.mark.parametrize(
-    'old',
-    [
-        MOTION[:-60],
-        b'<a>' * 5000 + b'provenance' + b'</a>' * 5000,
-        b'<!DOCTYPE a [<!ENTITY b "provenance">]>' + MOTION[MOTION.index(b'<x:') :],
-    ],
-)
-def test_claims_in_xmp_that_cannot_be_read(old):
-    assert xmp.renewed(old) == (None, {'unreadable'})
-    assert xmp.renewed(old, mark=True).packet == xmp.renewed(None, mark=True).packet
-
-
-def test_the_mark_is_set_once():
-    for old in None, MOTION, packet('', about='uuid:1'), b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>':
-        new = xmp.renewed(old, mark=True).packet
-        assert new.count(xmp.MARK.encode()) == 1
-        assert xmp.renewed(new, mark=True).packet.count(xmp.MARK.encode()) == 1
-    # all descriptions are about the same
-    assert xmp.renewed(packet('', about='uuid:1'), mark=True).packet.count(b'rdf:about="uuid:1"') == 2
-    captured = xmp.renewed(None, mark=True).packet.replace(b'compositeWithTrainedAlgorithmicMedia', b'digitalCapture')
-    assert b'digitalCapture' not in xmp.renewed(captured, mark=True).packet
-    # what is made by a model as a whole stays that
-    made = captured.replace(b'digitalCapture', b'trainedAlgorithmicMedia')
-    assert xmp.MARK.encode() not in xmp.renewed(made, mark=True).packet
-
-
-# --- files -------------------------------------------------------------------------------------------------
-
 VIDEO = box(b'ftyp', b'mp42' + bytes(8)) + box(b'mdat', bytes(range(256)) * 8)
 JUMBF = b'JP\0\1\0\0\0\1' + box(b'jumb', box(b'jumd', b'c2pa\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71\3c2pa\0'))
 
@@ -319,18 +198,18 @@ JUMBF = b'JP\0\1\0\0\0\1' + box(b'jumb', box(b'jumd', b'c2pa\0\x11\0\x10\x80\0\0
     [
         (jpeg((0xE1, XMP + MOTION), behind=VIDEO), 'The video in the file .motion photo', [b'MotionPhoto', b'ftyp']),
         (jpeg(behind=b'abc' + VIDEO), 'The video in the file', [b'ftyp']),
-        (jpeg((0xE1, XMP + MOTION)), 'What its XMP says of a video', [b'MotionPhoto']),
+        (jpeg((0xE1, XMP + MOTION)), 'The description of a video', [b'MotionPhoto']),
         (
             jpeg((0xE1, XMP + packet(CONTAINER, DIRECTORY)), behind=small((40, 30))),
-            'only the first stays',
+            'Only the first of the pictures',
             [b'GainMap', b'hdrgm'],
         ),
         (
             jpeg((0xE2, b'urn:iso:std:iso:ts:21496:-1\0\0\0'), behind=small((40, 30))),
-            'only the first stays',
+            'Only the first of the pictures',
             [b'urn:iso'],
         ),
-        (jpeg(behind=b'some text'), '9 bytes behind the end', [b'some text']),
+        (jpeg(behind=b'some text'), '9 bytes after the end', [b'some text']),
         (
             jpeg((0xEB, JUMBF), (0xEB, JUMBF[:7] + b'\2' + JUMBF[8:16] + b'more')),
             'credentials .C2PA',
@@ -346,7 +225,7 @@ JUMBF = b'JP\0\1\0\0\0\1' + box(b'jumb', box(b'jumd', b'c2pa\0\x11\0\x10\x80\0\0
                     + b'http://ns.google.com/photos/1.0/image/ Data=',
                 ),
             ),
-            'further pictures',
+            'more pictures',
             [b'HasExtendedXMP', b'photos/1.0/image'],
         ),
     ],
@@ -381,7 +260,7 @@ def test_an_ordinary_jpeg_has_no_notes(tmp_path, data):
 
 
 def in_format(suffix, packet=None, chunk=False):
-    """The portrait with XMP, or with C2PA as its format has it."""
+    """Returns the portrait in a format, with XMP or with C2PA."""
     file, options = io.BytesIO(), {}
     if suffix == 'tif':
         tags = TiffImagePlugin.ImageFileDirectory_v2()
@@ -407,7 +286,7 @@ def in_format(suffix, packet=None, chunk=False):
 
 @pytest.mark.parametrize('suffix', FORMATS)
 def test_in_every_format(tmp_path, suffix):
-    """Claims and credentials go with a note, the rest of XMP stays, and the mark comes if it is wanted."""
+    """Claims and credentials are removed with a note, other XMP is preserved, and the mark is added if wanted."""
     photo, data = edited(tmp_path, in_format(suffix, packet('xmlns:r="http://ns.x.org/r/" r:Kept="yes"')), suffix)
     assert b'r:Kept="yes"' in data and xmp.MARK.encode() not in data and not photo.notes
     photo, data = edited(tmp_path, in_format(suffix, MOTION), suffix)
@@ -442,4 +321,4 @@ def test_xmp_that_leaves_no_room_for_the_mark(tmp_path):
 
 def test_bytes_behind_a_webp(tmp_path):
     photo, data = edited(tmp_path, in_format('webp') + b'some text', 'webp')
-    assert '9 bytes behind' in photo.notes[0] and b'some text' not in data
+    assert '9 bytes after' in photo.notes[0] and b'some text' not in data

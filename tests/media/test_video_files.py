@@ -1,4 +1,4 @@
-"""Videos in and out, on files that ffmpeg makes."""
+"""Reading and writing videos, with files that ffmpeg makes."""
 
 import os
 import pathlib
@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from gaze_tf.errors import GazeError
-from gaze_tf.media import marks, video_files, xmp
+from gaze_tf.media import ai_mark, video_files, xmp
 from gaze_tf.media.video_files import open_video, write_video
 from tests.videos import H264, copy, ffmpeg, frames_of, make, sound_of
 
 
 def starts(path):
-    """Seconds at which (picture, sound) begin, from the packets in the file."""
+    """Returns the seconds at which (picture, sound) begin, from the packets in the file."""
     _, packets = ffmpeg('-copyts', '-i', path, '-map', '0:v', '-map', '0:a', '-c', 'copy', '-f', 'framecrc', '-')
     return tuple(
         min(int(pts) for pts in re.findall(rf'^{k}, *-?\d+, *(-?\d+)', packets, re.M))
@@ -40,7 +40,7 @@ def test_the_mark(tmp_path, suffix):
     assert suffix == 'mkv' or before.endswith(
         {'mp4': bytes.fromhex('be7acfcb97a942e89c71999491e3afac'), 'mov': b'XMP_'}[suffix]
     )
-    assert marks.notes([path]) == (
+    assert ai_mark.list_unmarked([path]) == (
         [] if suffix != 'mkv' else ['Matroska has no place for the mark: 1 of 1 results without it (.mkv).']
     )
 
@@ -54,7 +54,7 @@ def test_rate_count_and_sound_are_kept(tmp_path, suffix, rate):
     assert len(frames) == 12 and all(frame.shape == (48, 64, 3) and frame.dtype == np.uint8 for frame in frames)
     again = frames_of(tmp_path / f'copy.{suffix}')
     assert len(again) == 12
-    # crf 15 of a picture full of fine coloured lines
+    # crf 15 of a picture full of fine colored lines
     assert np.mean([abs(a.astype(int) - b).mean() for a, b in zip(frames, again)]) < 7
     with open_video(tmp_path / f'copy.{suffix}') as video:
         assert video.info == info
@@ -104,15 +104,15 @@ def test_rotated_videos_come_upright(tmp_path, degrees):
 
 
 def patches(width, height):
-    """Patches of 40 x 30 pixels in the strongest colours and in others."""
-    colours = np.random.default_rng(0).integers(0, 256, (height // 30, width // 40, 3), np.uint8)
-    colours[0, :5] = [0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]
-    return np.repeat(np.repeat(colours, 30, 0), 40, 1)
+    """Returns a picture of patches of 40 x 30 pixels in the strongest colors and in random ones."""
+    colors = np.random.default_rng(0).integers(0, 256, (height // 30, width // 40, 3), np.uint8)
+    colors[0, :5] = [0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]
+    return np.repeat(np.repeat(colors, 30, 0), 40, 1)
 
 
 @pytest.mark.parametrize('size, matrix', [((320, 240), 'smpte170m'), ((1280, 720), 'bt709')])
 @pytest.mark.parametrize('suffix', ['mp4', 'mkv'])
-def test_colours_stay(tmp_path, size, matrix, suffix):
+def test_colors_stay(tmp_path, size, matrix, suffix):
     picture = patches(*size)
     with write_video(tmp_path / f'a.{suffix}', size, 25) as output:
         for _ in range(3):
@@ -125,7 +125,7 @@ def test_colours_stay(tmp_path, size, matrix, suffix):
 
 
 @pytest.mark.parametrize('size, matrix', [((320, 240), 'smpte170m'), ((1280, 720), 'bt709')])
-def test_colours_of_untagged_videos_are_read_as_players_do(tmp_path, size, matrix):
+def test_colors_of_untagged_videos_are_read_as_players_do(tmp_path, size, matrix):
     picture = patches(*size)
     (tmp_path / 'raw').write_bytes(picture.tobytes())
     ffmpeg(
@@ -169,7 +169,7 @@ def test_varying_rates_become_even(tmp_path):
         tmp_path / 'a.mp4', '-vf', "select='lt(n,10)+not(mod(n,3))'", '-vsync', 'vfr', rate='30', count=40, sound=False
     )
     with open_video(tmp_path / 'a.mp4') as video:
-        assert 'varying' in video.info.note and float(video.info.fps) == pytest.approx(16, abs=2)
+        assert 'rate varies' in video.info.note and float(video.info.fps) == pytest.approx(16, abs=2)
         assert len(list(video)) / float(video.info.fps) == pytest.approx(4 / 3, abs=0.05)
 
 
@@ -227,8 +227,8 @@ def only_sound(path):
 @pytest.mark.parametrize(
     'name, spoil, message',
     [
-        ('a.mp4', lambda path: None, 'no file'),
-        ('a.mp4', pathlib.Path.mkdir, 'no file'),
+        ('a.mp4', lambda path: None, 'no such file'),
+        ('a.mp4', pathlib.Path.mkdir, 'no such file'),
         ('a.mp4', of_bytes(b''), 'empty'),
         ('a.mp4', of_bytes(b'hello\n' * 99), 'no video'),
         ('a.txt', of_bytes(b'hello\n' * 99), 'no video'),
@@ -263,7 +263,7 @@ def test_a_result_is_whole_or_not_there(tmp_path):
             process = output._process
             while len(list(tmp_path.iterdir())) < 2:
                 output.write(np.zeros((48, 64, 3), np.uint8))
-            1 / 0
+            raise ZeroDivisionError
     assert process.poll() is not None
     assert [entry.name for entry in tmp_path.iterdir()] == ['a.mp4'] and path.read_bytes() == b'of an earlier run'
 
@@ -273,7 +273,7 @@ def test_a_full_disk(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
-        with pytest.raises(GazeError, match='a.mp4 cannot be written'):
+        with pytest.raises(GazeError, match='a.mp4: cannot be written'):
             with write_video(tmp_path / 'a.mp4', (64, 48), 25) as output:
                 for frame in noise:
                     output.write(frame)

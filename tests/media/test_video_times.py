@@ -1,4 +1,4 @@
-"""Videos whose pictures change, whose times are odd or which are too large: all frames arrive, or a sentence says why not."""
+"""Videos with changing pictures or odd times, and too large ones: all frames are read, or a sentence says why not."""
 
 import pathlib
 from fractions import Fraction
@@ -18,7 +18,7 @@ def joined(path, *parts):
 
 
 def counted(path, *options, count=12, **changes):
-    """A video whose frame k has the grey 16 + 8 k."""
+    """Makes a video whose frame k has the gray level 16 + 8 k."""
     ffmpeg(
         '-f',
         'lavfi',
@@ -36,7 +36,7 @@ def counted(path, *options, count=12, **changes):
 
 
 def numbers(frames):
-    """The k of the frames of `counted`."""
+    """Returns the k of each frame of a video of `counted`."""
     return [round((frame.mean() * 219 / 255) / 8) for frame in frames]
 
 
@@ -127,12 +127,12 @@ def test_fast_and_slow_videos(tmp_path, rate, suffix):
 
 def test_faster_than_can_be(tmp_path):
     video = make(tmp_path / 'a.mp4', rate='48000', sound=False)
-    with pytest.raises(GazeError, match='a.mp4 has 48000 pictures per second'):
+    with pytest.raises(GazeError, match='a.mp4: 48000 pictures per second'):
         open_video(video).__enter__()
 
 
 def test_a_rate_that_the_file_tells_wrongly(tmp_path):
-    """The default duration of .mkv, of which ffmpeg takes the rate, says 1 ms; pictures come each 40 ms."""
+    """The default duration in .mkv, from which ffmpeg takes the rate, is 1 ms; pictures come every 40 ms."""
     content = bytearray(make(tmp_path / 'a.mkv', sound=False).read_bytes())
     at = content.index(b'\x23\xe3\x83')  # DefaultDuration, then its size and nanoseconds
     assert int.from_bytes(content[at + 4 : at + 8], 'big') == 40_000_000
@@ -149,7 +149,7 @@ def test_one_frame(tmp_path):
 
 def test_too_many_pixels_are_not_decoded(tmp_path, monkeypatch):
     ffmpeg('-f', 'lavfi', '-i', 'color=size=9000x6000:rate=1', '-frames:v', '1', '-c:v', 'mjpeg', tmp_path / 'a.mov')
-    with pytest.raises(GazeError, match='a.mov has 9000x6000 pixels, more than 36 million'):
+    with pytest.raises(GazeError, match='a.mov: 9000x6000 pixels are more than 36 million'):
         open_video(tmp_path / 'a.mov').__enter__()
     # nor where they come later
     monkeypatch.setattr(calls, 'MAX_PIXELS', 10_000)
@@ -159,18 +159,18 @@ def test_too_many_pixels_are_not_decoded(tmp_path, monkeypatch):
 
 
 def test_too_wide(tmp_path):
-    with pytest.raises(GazeError, match='a.mp4 has 25600x48 pixels, more than'):
+    with pytest.raises(GazeError, match='a.mp4: 25600x48 pixels are more than'):
         open_video(make(tmp_path / 'a.mp4', '-vf', 'setsar=100', size='256x48', sound=False)).__enter__()
 
 
 def test_too_many_pixels_a_second(tmp_path):
     video = make(tmp_path / 'a.mkv', '-preset', 'ultrafast', rate='1000', size='2560x1440', count=2, sound=False)
-    with pytest.raises(GazeError, match='a.mkv has 2560x1440 pixels 1000 times per second'):
+    with pytest.raises(GazeError, match='a.mkv: 2560x1440 pixels 1000 times per second'):
         open_video(video).__enter__()
 
 
 def test_uneven_times_show_each_frame_when_it_was(tmp_path):
-    """Frames 0 to 4 at 25 per second, then each second one: read at their mean, each stays until the next one's time."""
+    """Frames 0 to 4 at 25 per second, then every other one: they are read at the mean rate, each until the next."""
     source = counted(tmp_path / 'a.mp4', '-vf', "select='lt(n,6)+not(mod(n,2))'", '-vsync', 'vfr', count=12)
     with open_video(source) as video:
         found = numbers(video)

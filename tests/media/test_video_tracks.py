@@ -1,4 +1,4 @@
-"""What is in a video's file beside its pictures, and colours that are not ordinary: kept, or named in a note."""
+"""What a video file holds beside its pictures, and unusual colors: preserved, or named in a note."""
 
 import re
 import struct
@@ -28,7 +28,10 @@ title=Two
 
 
 def boxed(content, path, box):
-    """An .mp4's bytes with a box (its name, its bytes) at the end of the one at `path`; nothing behind may count bytes."""
+    """The bytes of an .mp4 with a new box (name, bytes) at the end of the box at `path`.
+
+    No box after it may hold positions in the file.
+    """
     content, start, heads = bytearray(content), 0, []
     for name in path:
         while content[start + 4 : start + 8] != name:
@@ -46,7 +49,7 @@ def boxed(content, path, box):
 
 
 def unknown_sound(path):
-    """A .mov with a sound track of AAC and one of a codec that ffmpeg does not know, as recent phones write."""
+    """Makes a .mov with a sound track of AAC and one with a codec unknown to ffmpeg, as recent phones do."""
     two = make(
         path.with_name('two.mov'),
         '-map',
@@ -244,7 +247,7 @@ def test_dolby_vision_without_a_base_layer_is_refused(tmp_path, profile, compati
     )
     assert f'profile: {profile}' in words(video)
     if refused:
-        with pytest.raises(GazeError, match='a.mp4 is Dolby Vision of profile 5'):
+        with pytest.raises(GazeError, match='a.mp4: this is Dolby Vision of profile 5'):
             open_video(video).__enter__()
     else:
         assert len(frames_of(video)) == 2
@@ -261,14 +264,14 @@ def test_dolby_vision_without_a_base_layer_is_refused(tmp_path, profile, compati
         ['-color_trc', 'smpte428'],
     ],
 )
-def test_colours_that_cannot_be_read_are_refused(tmp_path, options):
+def test_colors_that_cannot_be_read_are_refused(tmp_path, options):
     video = make(tmp_path / 'a.mp4', *options, count=2, sound=False, codecs=['-c:v', 'libx264', '-pix_fmt', 'yuv444p'])
-    with pytest.raises(GazeError, match=f'a.mp4 has colours stored as {options[1]}'):
+    with pytest.raises(GazeError, match=f'a.mp4: its colors are stored as {options[1]}'):
         open_video(video).__enter__()
 
 
 def tagged(path, converted, told):
-    """A test picture converted into other colours by zscale, which are told or not."""
+    """Makes a video of a test picture that zscale converts to other colors, which the file names or not."""
     make(
         path,
         '-vf',
@@ -295,14 +298,14 @@ def tagged(path, converted, told):
         ),
     ],
 )
-def test_wide_colours_become_ordinary(tmp_path, converted, told, note):
+def test_wide_colors_become_ordinary(tmp_path, converted, told, note):
     with open_video(tagged(tmp_path / 'a.mp4', converted, told)) as video:
         assert note in video.info.note
         frame = next(iter(video)).astype(int)
     # the test picture's bars: black, cyan, blue, yellow
     assert frame[30, 20].max() < 10
-    for x, colour in ((60, (0, 1, 1)), (140, (0, 0, 1)), (180, (1, 1, 0))):
-        bright = np.array(colour, bool)
+    for x, color in ((60, (0, 1, 1)), (140, (0, 0, 1)), (180, (1, 1, 0))):
+        bright = np.array(color, bool)
         assert frame[120, x][bright].min() > 190 and frame[120, x][~bright].max() < 40
 
 

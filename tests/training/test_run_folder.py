@@ -34,7 +34,7 @@ def test_two_runs_in_one_folder(pretrain_command, pam_dir, tmp_path, capsys):
     before = snapshot(folder)
     with alone_in(folder):
         message = failure(capsys, pretrain_command(folder, steps=8))
-    assert f'--output_dir: {folder} is in use by another run (process {os.getpid()} on ' in message
+    assert f'{folder}: in use by another run (process {os.getpid()} on ' in message
     assert snapshot(folder) == before
 
 
@@ -42,7 +42,7 @@ def test_two_preparations_of_one_folder(records_dir, faces_dir, capsys):
     options = tiny.arguments(data_dir=faces_dir, output_dir=records_dir, img_size=tiny.SIZE, test_x=2, test_y=2)
     before = snapshot(records_dir)
     with alone_in(records_dir):
-        assert 'is in use by another run' in failure(capsys, ['prepare', *options])
+        assert 'in use by another run' in failure(capsys, ['prepare', *options])
     assert snapshot(records_dir) == before
 
 

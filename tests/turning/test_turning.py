@@ -179,7 +179,7 @@ def test_turn_command_on_a_folder(rgb, tmp_path, capsys):
     assert main(['turn', *tiny.arguments(input=tmp_path / 'in', output=tmp_path / 'out', yaw=10)]) == 1
     out, err = capsys.readouterr()
     assert '1 turned' in out and '1 left out' in out and '1 failed' in out
-    assert 'No face was found' in err and 'bad.png is not a photo' in err
+    assert 'No face was found' in err and 'bad.png: this is not a photo' in err
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['good.png']
 
 

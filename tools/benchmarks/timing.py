@@ -33,6 +33,7 @@ import numpy as np
 from absl import app, flags
 
 import gaze_tf  # noqa: F401 (before TensorFlow, as it says how that is to start)
+from gaze_tf.files import write_text
 from tools.benchmarks import editing as benchmark_editing
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
@@ -302,7 +303,7 @@ def main(argv):
             results.append(json.loads(output.splitlines()[-1]))
             print('\n'.join(rows(results[-1])), flush=True)
     if options.output:
-        pathlib.Path(options.output).write_text(json.dumps(results, indent=1) + '\n')
+        write_text(options.output, json.dumps(results, indent=1) + '\n')
 
 
 if __name__ == '__main__':

@@ -28,6 +28,7 @@ from absl import app, flags, logging
 from PIL import Image
 
 import gaze_tf  # noqa: F401 (before TensorFlow, as it says how that is to start)
+from gaze_tf.files import new_file
 
 SIZE = 32
 KINDS = ('rest', 'grpc', 'config', 'manifest', 'saved_model', 'checkpoint')
@@ -439,7 +440,8 @@ def fuzz(kind, folder, output):
             for name, content in files.items():
                 path = output / kind / str(number) / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
+                with new_file(path) as file:
+                    file.write(content)
             print(f'{kind} {number}: {ended}', flush=True)
             runner.stop()
             runner = type(runner)(kind, source)

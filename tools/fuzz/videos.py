@@ -1,9 +1,11 @@
 """python -m tools.fuzz.videos --inputs=500
 
-Damaged videos through the functions that read and write them: small videos of every container are made with ffmpeg, and
-bytes of them flipped, lengths exaggerated, parts cut off, zeroed, moved or joined, by a fixed seed. Each is read in a
-process of its own, which may die, take 20 seconds and 2 GB, and written with all that is in its file; what was written is
-read again. Says how many of which kind ended how. Exit status 1 if one ended otherwise than written or refused with a
+Tests reading and writing of videos with damaged ones: small videos of every container are made with ffmpeg, and
+damaged with a fixed seed: bytes are flipped, lengths exaggerated, and parts cut off, zeroed, moved or joined. A
+separate process, which may die, reads each one, writes it with all that is in its file, and reads the result. It may
+take 20 seconds and 2 GB.
+
+Prints how many videos of each kind ended how. The exit status is 1 if any was neither written nor refused with a
 sentence; --keep=FOLDER keeps those.
 """
 
@@ -23,18 +25,19 @@ import tempfile
 from absl import app, flags
 
 from gaze_tf.errors import GazeError
-from gaze_tf.media.ffmpeg import ffmpeg
+from gaze_tf.files import new_file
+from gaze_tf.media.ffmpeg import find_ffmpeg
 from gaze_tf.media.video_files import SUFFIXES, open_video, write_video
 
-flags.DEFINE_integer('inputs', 500, 'Damaged videos.', lower_bound=1)
-flags.DEFINE_integer('seed', 0, 'Of what is damaged.')
-flags.DEFINE_integer(
-    'first', 0, 'Number of the first damaged video: goes on where an earlier run ended.', lower_bound=0
-)
+flags.DEFINE_integer('inputs', 500, 'Number of damaged videos.', lower_bound=1)
+flags.DEFINE_integer('seed', 0, 'Seed of the damage.')
+flags.DEFINE_integer('first', 0, 'Number of the first damaged video, to continue an earlier run.', lower_bound=0)
 flags.DEFINE_integer('jobs', 2, 'Videos at a time.', lower_bound=1)
-flags.DEFINE_integer('seconds', 20, 'That one may take; more where other programs use the machine.', lower_bound=1)
-flags.DEFINE_string('keep', '', 'Folder for videos that ended badly.')
-flags.DEFINE_string('read', '', 'Read this one video, in this process, and print how it ended.')
+flags.DEFINE_integer(
+    'seconds', 20, 'Seconds that a video may take; use more if other programs use the machine.', lower_bound=1
+)
+flags.DEFINE_string('keep', '', 'Folder for videos that failed.')
+flags.DEFINE_string('read', '', 'Only read this video, in this process, and print how it ended.')
 
 BYTES = 2_000_000_000
 GOOD = 'written', 'written, with a sentence on what is missing', 'refused with a sentence'
@@ -55,13 +58,13 @@ CONTAINERS = {
 
 
 def make(folder):
-    """{container: bytes} of small intact videos."""
+    """Makes small intact videos; returns {container: bytes}."""
     made = {}
     for container, options in CONTAINERS.items():
         path = folder / f'intact.{container}'
         subprocess.run(
             [
-                ffmpeg(),
+                find_ffmpeg(),
                 '-y',
                 '-loglevel',
                 'error',
@@ -81,7 +84,7 @@ def make(folder):
 
 
 def flipped(rng, data, others, everywhere=False):
-    """Up to 8 bytes changed, where headers are: near both ends."""
+    """Changes up to 8 bytes, near both ends, where headers are."""
     data = bytearray(data)
     for _ in range(rng.randint(1, 8)):
         reach = len(data) if everywhere else min(3000, len(data))
@@ -95,7 +98,7 @@ def flipped_anywhere(rng, data, others):
 
 
 def exaggerated(rng, data, others):
-    """Up to 4 whole numbers of 16, 32 or 64 bits near both ends become extreme ones."""
+    """Replaces up to 4 whole numbers of 16, 32 or 64 bits near both ends by extreme ones."""
     data = bytearray(data)
     for _ in range(rng.randint(1, 4)):
         size = rng.choice([2, 4, 8])
@@ -116,13 +119,13 @@ def zeroed(rng, data, others):
 
 
 def moved(rng, data, others):
-    """A part is missing, or is there twice."""
+    """Removes or duplicates a part."""
     a, b = sorted(rng.randrange(len(data)) for _ in range(2))
     return data[:a] + data[b:] if rng.random() < 0.5 else data[:b] + data[a:]
 
 
 def joined(rng, data, others):
-    """The beginning of one video, the end of another."""
+    """Joins the beginning of one video and the end of another."""
     other = rng.choice(others)
     return data[: rng.randrange(len(data))] + other[rng.randrange(len(other)) :]
 
@@ -131,14 +134,14 @@ KINDS = flipped, flipped_anywhere, exaggerated, cut_off, zeroed, moved, joined
 
 
 def damaged(number, seed, made):
-    """(container, kind, bytes) of damaged video `number`."""
+    """Returns (container, kind of damage, bytes) of damaged video `number`."""
     rng = random.Random(f'{seed} {number}')
     container, kind = list(made)[number % len(made)], KINDS[number // len(made) % len(KINDS)]
     return container, kind.__name__, bytes(kind(rng, made[container], list(made.values())))
 
 
 def read(path):
-    """Reads, writes and reads again one video; how it ended."""
+    """Reads a video, writes it, and reads the result; returns how that ended."""
     output = path.with_name(f'{path.stem}_written{SUFFIXES[len(path.read_bytes()) % len(SUFFIXES)]}')
     try:
         with open_video(path) as video, write_video(output, video.info.size, video.info.fps, audio_from=path) as out:
@@ -152,14 +155,14 @@ def read(path):
         return GOOD[2]
     with open_video(output) as again:
         found = sum(1 for _ in again)
-    # what is broken in a sound track is copied as it was
+    # damage of a sound track is copied, too
     if found != count or again.problem and not video.problem:
         return f'does not open: {found} of {count} frames, {again.problem}'
     return GOOD[1] if video.problem else GOOD[0]
 
 
 def run(path, seconds):
-    """(how a video ended, megabytes that it took), from a process that may die."""
+    """Reads a video in a process that may die; returns (how it ended, megabytes that it took)."""
     process = subprocess.Popen(
         [sys.executable, '-m', __spec__.name, f'--read={path}'],
         stdout=subprocess.PIPE,
@@ -174,7 +177,7 @@ def run(path, seconds):
         return f'more than {seconds} seconds', 0
     finally:
         try:
-            # ffmpeg, too, where its parent has died
+            # also ffmpeg if its parent has died
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
@@ -207,7 +210,8 @@ def main(argv):
                 ended, megabytes = run(path, values.seconds)
                 if ended not in GOOD and values.keep:
                     pathlib.Path(values.keep).mkdir(parents=True, exist_ok=True)
-                    shutil.copy(path, values.keep)
+                    with new_file(pathlib.Path(values.keep) / path.name) as file:
+                        file.write(data)
                 return container, kind, ended, megabytes
             finally:
                 shutil.rmtree(path.parent)
@@ -221,7 +225,7 @@ def main(argv):
                     print(f'{number}.{container} ({kind}): {ended}', flush=True)
                 ends[container, ended if ended in GOOD else 'badly'] += 1
                 ends[kind, ended if ended in GOOD else 'badly'] += 1
-    print(f'{values.inputs} videos, {bad} ended badly; the largest process took {most} MB')
+    print(f'{values.inputs} videos, {bad} failures; the largest process took {most} MB')
     for group in (CONTAINERS, [kind.__name__ for kind in KINDS]):
         for name in group:
             print(f'{name}: ' + ', '.join(f'{ends[name, end]} {end}' for end in (*GOOD, 'badly') if ends[name, end]))

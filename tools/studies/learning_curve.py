@@ -21,6 +21,8 @@ import sys
 
 from absl import app, flags
 
+from gaze_tf.files import write_text
+
 # before TensorFlow is imported, in every stage: its start-up chatter buries what they say
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
@@ -49,7 +51,7 @@ def pick(data, out, count, held_out):
         if not (out / folder).is_symlink():
             (out / folder).symlink_to((data / folder).resolve(), target_is_directory=True)
     for domain, kept in own.items():
-        (out / f'{domain}.txt').write_text('\n'.join([*kept, *rows[domain][-held_out[domain] :]]) + '\n')
+        write_text(out / f'{domain}.txt', '\n'.join([*kept, *rows[domain][-held_out[domain] :]]) + '\n')
     return True
 
 
@@ -119,7 +121,7 @@ def run(data, out, photos, steps, held_out):
                     return status
         faces = len((own / 'faces' / '0.txt').read_text().splitlines()) - held_out['0']
         table.append(row(own, count, faces))
-        (out / 'table.md').write_text('\n'.join(table) + '\n')
+        write_text(out / 'table.md', '\n'.join(table) + '\n')
     print('\n'.join(['', *table]))
     return 0
 

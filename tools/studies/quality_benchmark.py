@@ -33,6 +33,7 @@ import time
 
 from absl import app, flags
 
+from gaze_tf.files import write_text
 from tools.studies import quality_table
 
 # before TensorFlow is imported, here and in every stage: its start-up chatter buries what they say
@@ -154,7 +155,7 @@ def same_flags(out, preset):
     files = [pathlib.Path(f'{preset}{part}.flags').read_text() for part in ('', '_pretrain', '_train', '_finetune')]
     note, flags_now = out / 'flags.json', json.dumps([*files, VARIANTS], indent=1) + '\n'
     if not note.exists():
-        note.write_text(flags_now)
+        write_text(note, flags_now)
     return note.read_text() == flags_now
 
 
@@ -198,7 +199,7 @@ def run_one(own, plan, report_on, environment):
             process.returncode = os.waitstatus_to_exitcode(status)
         # a training that was interrupted counts, too
         seconds[stage] = round(seconds.get(stage, 0) + used.ru_utime + used.ru_stime, 1)
-        file.write_text(json.dumps(seconds) + '\n')
+        write_text(file, json.dumps(seconds) + '\n')
         if process.returncode:
             return f'{name} stopped in its stage {stage}: {own}/log.txt says why.'
     return None
@@ -209,9 +210,9 @@ def write_results(out, report_on):
     names, results = {name: what for name, (what, _) in VARIANTS.items()}, out / report_on
     results.mkdir(exist_ok=True)
     summary = quality_table.summarise(out, names, report_on)
-    (results / 'table.json').write_text(json.dumps(summary, indent=1, ensure_ascii=False) + '\n')
+    write_text(results / 'table.json', json.dumps(summary, indent=1, ensure_ascii=False) + '\n')
     text = quality_table.markdown(summary)
-    (results / 'table.md').write_text(text)
+    write_text(results / 'table.md', text)
     import quality_pictures  # it takes the seconds that TensorFlow takes to import
 
     first = {

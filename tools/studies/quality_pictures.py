@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw
 from gaze_tf.evaluation.cases import EYE_MARGIN, enlarged_eye
 from gaze_tf.evaluation.evaluate import ALPHAS, batch_of
 from gaze_tf.evaluation.samples import Samples
+from gaze_tf.files import new_file
 from gaze_tf.inference.network import Network
 
 FACES, ANIMATED = 8, 4  # the first held-out ones of domain Y
@@ -29,11 +30,15 @@ def draw(results, faces, models):
         **{what: own.correct(batch.images, batch.eyes) for what, own in networks.items()},
         'rendered at the camera': batch.twins,
     }
-    _grid(columns, batch.boxes).save(results / 'faces.png')
+    _save(_grid(columns, batch.boxes), results / 'faces.png')
     frames = network.animate(batch.images[:ANIMATED], batch.eyes[:ANIMATED], ALPHAS)
-    _grid({f'alpha {alpha:g}': frames[:, k] for k, alpha in enumerate(ALPHAS)}, batch.boxes).save(
-        results / 'animation.png'
-    )
+    moved = {f'alpha {alpha:g}': frames[:, k] for k, alpha in enumerate(ALPHAS)}
+    _save(_grid(moved, batch.boxes), results / 'animation.png')
+
+
+def _save(image, path):
+    with new_file(path) as file:
+        image.save(file, 'PNG')
 
 
 def _held_out(faces):

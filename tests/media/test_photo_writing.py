@@ -1,4 +1,4 @@
-"""What of a file is kept with a changed photo: orientation, metadata, the way that JPEG is encoded."""
+"""What an edited photo preserves of its file: orientation, metadata, the coding of JPEGs."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def exif(orientation=1, tags=()):
 
 
 def shown(path):
-    """Upright pixels; of a TIFF Pillow turns them when it reads them."""
+    """Returns upright pixels. Pillow itself turns those of TIFFs."""
     with Image.open(path) as image:
         return np.array(image if image.format == 'TIFF' else ImageOps.exif_transpose(image)).astype(int)
 
@@ -115,7 +115,7 @@ def test_into_another_format(tmp_path, mode, source, target, expected, profile):
 
 
 def damage(image, options):
-    """Mean absolute difference outside the change of (what Photo writes, a new JPEG of quality 95) to the source."""
+    """Returns the mean absolute differences to the source, outside the edit, of (our JPEG, a new one of quality 95)."""
     folder = options.pop('folder')
     source, result, plain = (folder / name for name in ('a.jpg', 'b.jpg', 'c.jpg'))
     image.save(source, **options)
@@ -139,7 +139,7 @@ def damage(image, options):
     'quality, bars', [(60, (0.13, 0.09)), (75, (0.15, 0.08)), (85, (0.2, 0.07)), (95, (0.36, 0.1))]
 )
 def test_jpeg_blocks_keep_their_coefficients(tmp_path, quality, bars):
-    """Bars: with chroma at half the resolution, with chroma in full."""
+    """bars: with chroma at half the resolution, with full chroma."""
     with Image.open(PORTRAIT) as image:
         for subsampling, progressive in ((2, False), (1, True), (0, True), (0, False)):
             ours, plain = damage(

@@ -1,4 +1,4 @@
-"""Photos in every mode: only the pixels that change are changed, and to the right values."""
+"""Photos in every mode: only edited pixels change, and they get the right values."""
 
 import os
 import struct
@@ -47,7 +47,7 @@ def test_only_changed_pixels_change(tmp_path, suffix, mode, options):
     if mode in ('LA', 'RGBA'):
         np.testing.assert_array_equal(after[..., -1], before[..., -1])
     error = np.abs(stored(result, 'RGB')[1] - rgb)[BOX]
-    # exact where the mode holds every RGB; grey pixels get the luma; rounding; the palette has 64 colours
+    # exact where the mode holds every RGB; gray pixels get the luma; rounding; the palette has 64 colors
     limit = {'RGB': 0, 'RGBA': 0, 'CMYK': 0, 'L': 0, 'LA': 0, 'LAB': 12, 'P': 60}[mode]
     assert error.max() <= limit and np.abs(after - before)[BOX].mean() > 1
     with Image.open(source) as one, Image.open(result) as other:
@@ -64,7 +64,7 @@ def test_grey_takes_the_luma(tmp_path):
     assert mode == 'L' and after[3, 4] == round(0.299 * 255)
 
 
-def test_palettes_take_the_nearest_colour_of_the_same_opacity(tmp_path):
+def test_palettes_take_the_nearest_color_of_the_same_opacity(tmp_path):
     rng = np.random.default_rng(2)
     palette, indices = rng.integers(0, 256, (40, 3), np.uint8), rng.integers(0, 40, (HEIGHT, WIDTH), np.uint8)
     opacity = np.where(np.arange(40) < 13, 90, 255).astype(np.uint8)
@@ -110,7 +110,7 @@ def test_cmyk_of_every_kind(tmp_path):
 
 
 def decoded_16(data):
-    """int [H, W, C] of a PNG, with all bits."""
+    """Decodes a PNG with all its bits: int [H, W, C]."""
     import tensorflow as tf
 
     return tf.io.decode_png(data, dtype=tf.uint16).numpy().astype(int)
@@ -130,14 +130,14 @@ def test_16_bit_png_keeps_its_bits_and_chunks(tmp_path, channels):
     source, result = tmp_path / 'a.png', tmp_path / 'b.png'
     source.write_bytes(png(values, *chunks))
     photo = Photo.open(source)
-    colours = slice(0, 3 if channels > 2 else 1)
-    np.testing.assert_array_equal(photo.rgb, np.broadcast_to(np.rint(values[..., colours] / 257), photo.rgb.shape))
+    colors = slice(0, 3 if channels > 2 else 1)
+    np.testing.assert_array_equal(photo.rgb, np.broadcast_to(np.rint(values[..., colors] / 257), photo.rgb.shape))
     rgb = changed(photo)
     photo.save(result, rgb)
     after = decoded_16(result.read_bytes())
-    step = 257 * (rgb[BOX].astype(int) - photo.rgb[BOX])[..., colours]
+    step = 257 * (rgb[BOX].astype(int) - photo.rgb[BOX])[..., colors]
     expected = values.astype(int)
-    expected[BOX][..., colours] = np.clip(expected[BOX][..., colours] + step, 0, 65535)
+    expected[BOX][..., colors] = np.clip(expected[BOX][..., colors] + step, 0, 65535)
     np.testing.assert_array_equal(after, expected)
     np.testing.assert_array_equal(Photo.open(result).rgb, rgb)
     data = result.read_bytes()
@@ -162,7 +162,7 @@ def test_16_bit_grey(tmp_path, suffix):
 def test_bilevel_becomes_grey(tmp_path):
     in_mode('1').save(tmp_path / 'a.png')
     photo = Photo.open(tmp_path / 'a.png')
-    assert 'grey' in photo.notes[0]
+    assert 'gray' in photo.notes[0]
     rgb = photo.rgb.copy()
     rgb[BOX] = 99
     photo.save(tmp_path / 'b.png', rgb)
