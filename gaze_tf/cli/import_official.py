@@ -56,26 +56,27 @@ def run(values):
             'weights trained with another one give bad eyes. The authors used --crop_w=50 --crop_h=30 '
             '(paper and README) and --crop_w=60 --crop_h=40 (later scripts), on images of 256 pixels.'
         )
+    from gaze_tf.checkpoint_reader import CheckpointReader
     from gaze_tf.export import export
     from gaze_tf.files import new_folder
-    from gaze_tf.original import imported, official
+    from gaze_tf.original import configs, convert, names
 
-    checkpoint = official.Checkpoint(values.checkpoint, '--checkpoint')
-    pam = official.Checkpoint(values.pam, '--pam') if values.pam else checkpoint
+    checkpoint = CheckpointReader(values.checkpoint)
+    pam = CheckpointReader(values.pam) if values.pam else checkpoint
     whole = _is_whole(checkpoint, pam)
-    img_size = official.image_size(checkpoint) if whole else values.img_size
+    img_size = configs.image_size(checkpoint) if whole else values.img_size
     if values['img_size'].present and values.img_size != img_size:
         raise GazeError(
             f'--img_size={values.img_size}, but the model in --checkpoint is for images of {img_size} '
             'pixels: leave the flag out.'
         )
-    config = encoder = official.encoder_config(pam, img_size, values.crop_w, values.crop_h)
+    config = encoder = configs.encoder_config(pam, img_size, values.crop_w, values.crop_h)
     with new_folder(values.output_dir) as folder:
-        of_encoder, of_model = imported.write_encoder(folder / 'pam', encoder, pam), set()
-        official.check_same(checkpoint, pam, of_encoder)
+        of_encoder, of_model = convert.write_encoder(folder / 'pam', encoder, pam), set()
+        convert.check_same(checkpoint, pam, of_encoder)
         if whole:
-            config = official.model_config(checkpoint, encoder)
-            of_model = imported.write_model(folder / 'gaze', config, checkpoint, pam)
+            config = configs.model_config(checkpoint, encoder)
+            of_model = convert.write_model(folder / 'gaze', config, checkpoint, pam)
         fates = _fates(checkpoint, pam, of_encoder, of_model)
         _write_fates(folder / 'variables.txt', fates)
         if whole:
@@ -83,20 +84,20 @@ def run(values):
     _report(config, fates, values.output_dir)
     if not whole and not values['img_size'].present:
         print(f'Note: a content encoder alone does not tell its image size; --img_size={img_size} was assumed.')
-    if whole and not checkpoint.has(*official.DISCRIMINATORS):
+    if whole and not checkpoint.has(*names.DISCRIMINATORS):
         print('Note: there are no discriminators in it, so that `gaze-tf train` cannot go on from gaze/.')
 
 
 def _is_whole(checkpoint, pam):
     """Whether --checkpoint holds a whole model, not a content encoder only; raises GazeError if neither."""
-    from gaze_tf.original import official
+    from gaze_tf.original import names
 
-    whole = checkpoint.has(*official.SERVING, *official.DISCRIMINATORS)
-    if not whole and not checkpoint.has(official.CONTENT_ENCODER):
-        raise checkpoint.error(f"holds none of the original's networks (scopes {', '.join(official.NETWORKS)})")
+    whole = checkpoint.has(*names.SERVING, *names.DISCRIMINATORS)
+    if not whole and not checkpoint.has(names.CONTENT_ENCODER):
+        raise checkpoint.error(f"holds none of the original's networks (scopes {', '.join(names.NETWORKS)})")
     if not whole and pam is not checkpoint:
         raise checkpoint.error('holds a content encoder only; --pam goes with a whole model in --checkpoint')
-    if not pam.has(official.CONTENT_ENCODER):
+    if not pam.has(names.CONTENT_ENCODER):
         raise pam.error(
             'holds no content encoder (scope Gr)'
             + (': give the checkpoint of PAM as --pam' if pam is checkpoint else '')
@@ -106,17 +107,17 @@ def _is_whole(checkpoint, pam):
 
 def _fates(checkpoint, pam, of_encoder, of_model):
     """What becomes of every variable: {prefix: {name: fate}}, of --pam only if it is another checkpoint."""
-    from gaze_tf.original import official
+    from gaze_tf.original import names
 
     if pam is checkpoint:
-        return {checkpoint.prefix: official.account(checkpoint, dict.fromkeys(of_encoder | of_model, 'used'))}
+        return {checkpoint.prefix: names.explain_variables(checkpoint, dict.fromkeys(of_encoder | of_model, 'used'))}
     beside = dict.fromkeys(pam.shapes.keys() - of_encoder, 'of --pam only the content encoder is used')
     return {
-        checkpoint.prefix: official.account(
+        checkpoint.prefix: names.explain_variables(
             checkpoint,
             {**dict.fromkeys(of_encoder, 'the same in --pam, used there'), **dict.fromkeys(of_model, 'used')},
         ),
-        pam.prefix: official.account(pam, {**beside, **dict.fromkeys(of_encoder, 'used')}),
+        pam.prefix: names.explain_variables(pam, {**beside, **dict.fromkeys(of_encoder, 'used')}),
     }
 
 
