@@ -73,17 +73,17 @@ def model_variables(model: GazeModel) -> dict[str, Variables]:
     }
 
 
-def _down(scope, layers):
-    """Scopes of the 7x7 convolution and the stride-2 convolutions, each with its normalisation."""
+def _down(scope: str, layers: int) -> list[str]:
+    """Scopes of the 7x7 convolution and the stride-2 convolutions, each with its normalization."""
     return [f'{scope}/{kind}{i}' for i in ('', *range(layers)) for kind in ('conv', 'IN')]
 
 
-def _up(scope, layers):
-    """Scopes of the transposed convolutions, each with its normalisation, and of the output convolution."""
+def _up(scope: str, layers: int) -> list[str]:
+    """Scopes of the transposed convolutions, each with its normalization, and of the output convolution."""
     return [*(f'{scope}/{kind}{i}' for i in range(layers) for kind in ('deconv', 'IN_')), f'{scope}/output_conv']
 
 
-def _by_name(layers, scopes):
+def _by_name(layers: list[tf.keras.layers.Layer], scopes: list[str]) -> Variables:
     """Pairs the layers that have weights with the original's scopes, in order."""
     layers, found = [layer for layer in layers if layer.weights], {}
     assert len(layers) == len(scopes), f'{len(layers)} layers with weights, {len(scopes)} scopes'
