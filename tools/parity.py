@@ -53,9 +53,8 @@ class Dual:
         self.gan = GanConfig(
             **_given(options, 'lr_d', 'lr_g', 'beta1', 'beta2', 'lam_r', 'lam_p'),
             loss_type=_our_loss(options.get('loss_type', 'softplus')),
-            vgg_weights=vgg_prefix,
         )
-        self.step = GanStep(config, self.gan)
+        self.step = GanStep(config, self.gan, vgg=lambda: vgg16(vgg_prefix))
         self.model = self.step.model
         # also where lam_p is 0: the unweighted terms are recorded all the same
         self.vgg = self.step.objectives.vgg or vgg16(vgg_prefix)

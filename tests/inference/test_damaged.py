@@ -156,7 +156,7 @@ def test_an_index_that_would_end_tensorflow(tmp_path, old, new):
     with pytest.raises(ValueError, match='an entry cannot be read|unknown type'):
         open_checkpoint(prefix)
     with pytest.raises(GazeError, match='step-1.index is broken'):
-        checkpoints.latest(tmp_path, '--checkpoint')
+        checkpoints.latest(tmp_path)
 
 
 def test_an_index_that_is_cut_short(tmp_path):

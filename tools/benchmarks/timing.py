@@ -84,17 +84,13 @@ def _batch(count):
 
 
 def train(batch, repeats):
-    import unittest.mock
-
     from gaze_tf.config import GanConfig, ModelConfig
     from gaze_tf.losses.perceptual import vgg16
-    from gaze_tf.training import gan_step
+    from gaze_tf.training.gan_step import GanStep
 
     # random weights cost as much as real ones
-    with unittest.mock.patch.object(gan_step, 'vgg16', lambda path: vgg16(path or None)):
-        step = gan_step.GanStep(
-            ModelConfig(), GanConfig(vgg_weights=flags.FLAGS.vgg_weights), precision=flags.FLAGS.precision
-        )
+    weights = flags.FLAGS.vgg_weights or None
+    step = GanStep(ModelConfig(), GanConfig(), precision=flags.FLAGS.precision, vgg=lambda: vgg16(weights))
     x, y = _batch(batch), _batch(batch)
     return seconds_of(lambda: step.train_step(x, y)['g_y/content'].numpy(), repeats)
 
