@@ -41,7 +41,7 @@ class Loop:
         """
         Args:
           stage: what is trained.
-          config: the folder, and how often what is written there.
+          config: the folder of the run, and the steps between what is written there.
           show: names of the terms that the progress bar shows, if they exist.
           fixed: a Batch of each domain, for the pictures.
           early_stop: decides at every checkpoint whether the run goes on.
