@@ -19,6 +19,7 @@ machines: what as many seconds of matrix products would have computed.
   startup    `gaze-tf COMMAND --help` as a whole process, and the bare import of TensorFlow
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -153,8 +154,8 @@ def lite(batch, repeats):
         sizes[f'{name}, MB'] = len(content) / 1e6
     seconds = {}
     for name, (correct, animate) in runners.items():
-        seconds[f'correct, {name}'] = seconds_of(lambda: correct(**inputs), 5 * repeats)
-        seconds[f'animate, {name}'] = seconds_of(lambda: animate(**frames), repeats)
+        seconds[f'correct, {name}'] = seconds_of(functools.partial(correct, **inputs), 5 * repeats)
+        seconds[f'animate, {name}'] = seconds_of(functools.partial(animate, **frames), repeats)
     return seconds, sizes
 
 
@@ -219,7 +220,8 @@ def startup(batch, repeats):
     commands['import tensorflow'] = ['-c', 'import tensorflow']
     return {
         name: seconds_of(
-            lambda: subprocess.run([sys.executable, *arguments], capture_output=True, check=True), max(repeats // 2, 1)
+            functools.partial(subprocess.run, [sys.executable, *arguments], capture_output=True, check=True),
+            max(repeats // 2, 1),
         )
         for name, arguments in commands.items()
     }
