@@ -1,12 +1,14 @@
-"""Checkpoints of TensorFlow, opened only where their index makes sense: its own reader ends the process at some that do not.
+"""Opens TensorFlow checkpoints after checking their index: some damaged ones make TensorFlow end the process.
 
-An index is a table as LevelDB has them: blocks of entries whose keys leave out what they share with the key before, an index
-of the blocks, and a footer that says where that is (tensorflow/core/lib/io/table_format.txt).
+An index is a table in the format of LevelDB: blocks of entries whose keys leave out what they share with the key before
+them, an index of the blocks, and a footer with the place of that index (tensorflow/core/lib/io/table_format.txt).
 """
 
 import math
 import os
+import pathlib
 import struct
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
@@ -19,10 +21,10 @@ _TYPES = {kind for kind in types_pb2.DataType.values() if kind}
 UNREADABLE = ValueError, IndexError, RuntimeError, OSError, tf.errors.OpError
 
 
-def open_checkpoint(prefix):
+def open_checkpoint(prefix: pathlib.Path | str) -> Any:
     """The `tf.train.load_checkpoint` of a path prefix.
 
-    Raises ValueError where its index lists a tensor that cannot be, else what TensorFlow raises (all of UNREADABLE).
+    Raises ValueError if its index lists an impossible tensor, or what TensorFlow raises; all of it is in UNREADABLE.
     """
     prefix = str(prefix)
     if os.path.exists(f'{prefix}.index'):
@@ -31,8 +33,8 @@ def open_checkpoint(prefix):
     return tf.train.load_checkpoint(prefix)
 
 
-def _check(content):
-    """Raises ValueError unless each entry of an index is a tensor that can be."""
+def _check(content: bytes) -> None:
+    """Raises ValueError unless each entry of an index is a possible tensor."""
     try:
         if len(content) < _FOOTER or struct.unpack_from('<Q', content, len(content) - 8)[0] != _MAGIC:
             raise ValueError('it is not an index')
@@ -48,7 +50,7 @@ def _check(content):
         raise ValueError('it is cut short') from error
 
 
-def _check_entry(value):
+def _check_entry(value: bytes) -> None:
     entry = tensor_bundle_pb2.BundleEntryProto()
     try:
         entry.ParseFromString(value)
@@ -61,15 +63,16 @@ def _check_entry(value):
         raise ValueError('a tensor is of an unknown type or cut into slices')
 
 
-def _block(content, offset, size):
-    """[(key, value)] of a block; None of one that is compressed."""
+def _block(content: bytes, offset: int, size: int) -> list[tuple[bytes, bytes]] | None:
+    """[(key, value)] of a block, or None if it is compressed."""
     if offset + size >= len(content):
         raise IndexError(offset)
     if content[offset + size] != _PLAIN:
         return None
     block = content[offset : offset + size]
     (restarts,) = struct.unpack_from('<I', block, len(block) - 4)
-    end, at, key, entries = len(block) - 4 * (restarts + 1), 0, b'', []
+    end, at, key = len(block) - 4 * (restarts + 1), 0, b''
+    entries: list[tuple[bytes, bytes]] = []
     while at < end:
         shared, at = _varint(block, at)
         added, at = _varint(block, at)
@@ -80,8 +83,8 @@ def _block(content, offset, size):
     return entries
 
 
-def _varint(content, at):
-    """(a whole number of 7 bits a byte, the place after it)."""
+def _varint(content: bytes, at: int) -> tuple[int, int]:
+    """(a number that is stored as 7 bits in each byte, the place after it)."""
     number = shift = 0
     while True:
         byte = content[at]

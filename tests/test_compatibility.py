@@ -88,7 +88,7 @@ def test_saved_model_in_a_command(earlier, tmp_path):
 def test_training_can_go_on(earlier, run, group, make):
     # nothing missing and nothing left over, optimizers included
     folder, _ = earlier
-    stage = make(checkpoints.read_config(folder / run, group, '--checkpoint'))
+    stage = make(checkpoints.read_config(folder / run, group))
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
     manager = checkpoints.manager(folder / run, step, stage.checkpoint, keep=1)
     checkpoints.restore_all(manager.checkpoint, manager.latest_checkpoint)

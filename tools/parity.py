@@ -22,13 +22,14 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
+from gaze_tf.checkpoint_reader import CheckpointReader
 from gaze_tf.config import GanConfig, PamConfig
 from gaze_tf.data.pipeline import Batch, to_float
 from gaze_tf.errors import GazeError
 from gaze_tf.losses import reconstruction
 from gaze_tf.losses.adversarial import LOSSES
 from gaze_tf.losses.perceptual import vgg16
-from gaze_tf.original import official  # before TensorFlow, as gaze_tf says how that is to start
+from gaze_tf.original import configs, convert, names  # before TensorFlow, as gaze_tf says how that is to start
 from gaze_tf.training.gan_step import GanStep
 from gaze_tf.training.objectives import Objectives
 from gaze_tf.training.pam_step import PamStep
@@ -43,28 +44,25 @@ class Dual:
 
     def __init__(self, recorded, folder):
         prefix, vgg_prefix = recording.write_checkpoints(recorded.variables, folder)
-        checkpoint, options = official.Checkpoint(prefix, '--meta'), recorded.config
-        encoder = official.encoder_config(
-            checkpoint, official.image_size(checkpoint), options['crop_w'], options['crop_h']
+        checkpoint, options = CheckpointReader(prefix), recorded.config
+        encoder = configs.encoder_config(
+            checkpoint, configs.image_size(checkpoint), options['crop_w'], options['crop_h']
         )
-        config = official.model_config(checkpoint, encoder)
+        config = configs.model_config(checkpoint, encoder)
         _check_config(config, options)
         self.gan = GanConfig(
             **_given(options, 'lr_d', 'lr_g', 'beta1', 'beta2', 'lam_r', 'lam_p'),
             loss_type=_our_loss(options.get('loss_type', 'softplus')),
-            vgg_weights=vgg_prefix,
         )
-        self.step = GanStep(config, self.gan)
+        self.step = GanStep(config, self.gan, vgg=lambda: vgg16(vgg_prefix))
         self.model = self.step.model
         # also where lam_p is 0: the unweighted terms are recorded all the same
         self.vgg = self.step.objectives.vgg or vgg16(vgg_prefix)
         self.variables = {
-            name: variable
-            for scope in official.model_variables(self.model).values()
-            for name, variable in scope.items()
+            name: variable for scope in names.model_variables(self.model).values() for name, variable in scope.items()
         }
-        official.restore(checkpoint, self.variables)
-        official.account(checkpoint, dict.fromkeys(self.variables, 'used'))
+        convert.restore(checkpoint, self.variables)
+        names.explain_variables(checkpoint, dict.fromkeys(self.variables, 'used'))
         self.batches = _batches(recorded)
 
     def forward(self):
@@ -177,17 +175,17 @@ class Pam:
 
     def __init__(self, recorded, folder):
         prefix, _ = recording.write_checkpoints(recorded.variables, folder)
-        checkpoint, options = official.Checkpoint(prefix, '--meta'), recorded.config
-        config = official.encoder_config(checkpoint, options['img_size'], options['crop_w'], options['crop_h'])
+        checkpoint, options = CheckpointReader(prefix), recorded.config
+        config = configs.encoder_config(checkpoint, options['img_size'], options['crop_w'], options['crop_h'])
         _check_config(config, options)
         self.step = PamStep(
             config,
             PamConfig(**_given(options, 'lr_r', 'beta1', 'beta2')),
             whole_boxes=options.get('round_boxes', False),
         )
-        self.variables = official.pam_variables(self.step.autoencoder, config.n_layers_r)
-        official.restore(checkpoint, self.variables)
-        official.account(checkpoint, dict.fromkeys(self.variables, 'used'))
+        self.variables = names.pam_variables(self.step.autoencoder, config.n_layers_r)
+        convert.restore(checkpoint, self.variables)
+        names.explain_variables(checkpoint, dict.fromkeys(self.variables, 'used'))
         self.batches = _batches(recorded)
 
     def losses(self):

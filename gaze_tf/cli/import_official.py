@@ -1,102 +1,113 @@
 """gaze-tf import-official --checkpoint=PREFIX_OR_DIR --crop_w=50 --crop_h=30 --output_dir=runs/official
 
-Turns a checkpoint of the original TensorFlow 1 code into ours. Widths, depths, code and image size follow from
-its variables; the size of the eye boxes is not in it and must be given. The output folder gets:
+Converts a checkpoint of the original TensorFlow 1 code. Widths, depths, code and image size follow from its variables;
+the size of the eye boxes is not in it and must be given. The output folder gets:
 
-  saved_model/1   for `gaze-tf correct` and `animate`, where the checkpoint holds a whole model
-  gaze/           checkpoint for `gaze-tf export`, or as --output_dir of `gaze-tf train`, which goes on from it
-  pam/            content encoder for --pam_checkpoint of `gaze-tf train`
-  variables.txt   what became of every variable
+  saved_model/1   for `gaze-tf correct` and `animate`, if the checkpoint holds a whole model
+  gaze/           a checkpoint for `gaze-tf export`; `gaze-tf train` goes on from it with it as --output_dir
+  pam/            a content encoder, for --pam_checkpoint of `gaze-tf train`
+  variables.txt   what became of each variable
 """
 
 import collections
 import dataclasses
 import pathlib
+from typing import TYPE_CHECKING
 
 from absl import flags
 
+from gaze_tf.cli import option_flags
 from gaze_tf.cli.main import require
+from gaze_tf.config import EncoderConfig
 from gaze_tf.errors import GazeError
+from gaze_tf.options import Options, option
+
+if TYPE_CHECKING:
+    from gaze_tf.checkpoint_reader import CheckpointReader
+
+_Fates = dict[str, dict[str, str]]  # {prefix of a checkpoint: {variable: what becomes of it}}
 
 
-def define_flags(values):
-    flags.DEFINE_string(
-        'checkpoint', '', "The original's checkpoint: its prefix (model_200000.ckpt) or its folder.", flag_values=values
-    )
-    flags.DEFINE_string(
-        'pam',
+@dataclasses.dataclass(frozen=True)
+class ImportOptions(Options):
+    """What to import."""
+
+    checkpoint: str = option('', "The original's checkpoint: its prefix (model_200000.ckpt) or its folder.")
+    pam: str = option(
         '',
-        "Checkpoint of the original's PAM (prefix or folder), for its decoder or for a "
-        '--checkpoint without the content encoder.',
-        flag_values=values,
+        "Checkpoint of the original's PAM (prefix or folder): for its decoder, or for a `checkpoint` without content "
+        'encoder.',
     )
-    flags.DEFINE_string('output_dir', '', 'Folder for the results; it must not exist yet.', flag_values=values)
-    flags.DEFINE_integer(
-        'crop_w',
+    output_dir: str = option('', 'Folder for the results; it must not exist yet.')
+    crop_w: int | None = option(
         None,
         'Width of the eye boxes that the weights were trained with, in pixels of the face images. Required.',
-        lower_bound=2,
-        flag_values=values,
+        low=2,
     )
-    flags.DEFINE_integer('crop_h', None, 'Their height, likewise. Required.', lower_bound=2, flag_values=values)
-    flags.DEFINE_integer(
-        'img_size',
+    crop_h: int | None = option(None, 'Height of these eye boxes, in pixels. Required.', low=2)
+    img_size: int = option(
         256,
-        'Side of the face images, in pixels. Only for a content encoder alone: a whole model tells it.',
-        lower_bound=8,
-        flag_values=values,
+        'Side of the face images, in pixels. Only for a content encoder alone; for a whole model it follows from the '
+        'variables.',
+        low=8,
     )
 
 
-def run(values):
+def define_flags(values: flags.FlagValues) -> None:
+    option_flags.define(values, ImportOptions)
+
+
+def run(values: flags.FlagValues) -> None:
     require(values, 'checkpoint', 'output_dir')
-    if values.crop_w is None or values.crop_h is None:
+    options = option_flags.read(values, ImportOptions)
+    if options.crop_w is None or options.crop_h is None:
         raise GazeError(
-            '--crop_w and --crop_h are needed: the size of the eye boxes is not in the checkpoint, and '
-            'weights trained with another one give bad eyes. The authors used --crop_w=50 --crop_h=30 '
-            '(paper and README) and --crop_w=60 --crop_h=40 (later scripts), on images of 256 pixels.'
+            '--crop_w and --crop_h are needed: the size of the eye boxes is not in the checkpoint, and weights that '
+            'were trained with another size give bad eyes. The authors used --crop_w=50 --crop_h=30 (paper and README) '
+            'and --crop_w=60 --crop_h=40 (later scripts), on images of 256 pixels.'
         )
+    from gaze_tf.checkpoint_reader import CheckpointReader
     from gaze_tf.export import export
     from gaze_tf.files import new_folder
-    from gaze_tf.original import imported, official
+    from gaze_tf.original import configs, convert, names
 
-    checkpoint = official.Checkpoint(values.checkpoint, '--checkpoint')
-    pam = official.Checkpoint(values.pam, '--pam') if values.pam else checkpoint
-    whole = _is_whole(checkpoint, pam)
-    img_size = official.image_size(checkpoint) if whole else values.img_size
-    if values['img_size'].present and values.img_size != img_size:
+    checkpoint = CheckpointReader(options.checkpoint)
+    pam = CheckpointReader(options.pam) if options.pam else checkpoint
+    whole, size_given = _is_whole(checkpoint, pam), values['img_size'].present
+    img_size = configs.image_size(checkpoint) if whole else options.img_size
+    if size_given and options.img_size != img_size:
         raise GazeError(
-            f'--img_size={values.img_size}, but the model in --checkpoint is for images of {img_size} '
-            'pixels: leave the flag out.'
+            f'--img_size={options.img_size}, but the model in --checkpoint is for images of {img_size} pixels: leave '
+            'the flag out.'
         )
-    config = encoder = official.encoder_config(pam, img_size, values.crop_w, values.crop_h)
-    with new_folder(values.output_dir) as folder:
-        of_encoder, of_model = imported.write_encoder(folder / 'pam', encoder, pam), set()
-        official.check_same(checkpoint, pam, of_encoder)
+    config = encoder = configs.encoder_config(pam, img_size, options.crop_w, options.crop_h)
+    with new_folder(options.output_dir) as folder:
+        of_encoder, of_model = convert.write_encoder(folder / 'pam', encoder, pam), set()
+        convert.check_same(checkpoint, pam, of_encoder)
         if whole:
-            config = official.model_config(checkpoint, encoder)
-            of_model = imported.write_model(folder / 'gaze', config, checkpoint, pam)
+            config = model_config = configs.model_config(checkpoint, encoder)
+            of_model = convert.write_model(folder / 'gaze', model_config, checkpoint, pam)
         fates = _fates(checkpoint, pam, of_encoder, of_model)
         _write_fates(folder / 'variables.txt', fates)
         if whole:
             export.export(folder / 'gaze', folder / 'saved_model')
-    _report(config, fates, values.output_dir)
-    if not whole and not values['img_size'].present:
-        print(f'Note: a content encoder alone does not tell its image size; --img_size={img_size} was assumed.')
-    if whole and not checkpoint.has(*official.DISCRIMINATORS):
-        print('Note: there are no discriminators in it, so that `gaze-tf train` cannot go on from gaze/.')
+    _report(config, fates, options.output_dir)
+    if not whole and not size_given:
+        print(f'Note: the image size is not in a content encoder alone; --img_size={img_size} was assumed.')
+    if whole and not checkpoint.has(*names.DISCRIMINATORS):
+        print('Note: it has no discriminators, so `gaze-tf train` cannot go on from gaze/.')
 
 
-def _is_whole(checkpoint, pam):
-    """Whether --checkpoint holds a whole model, not a content encoder only; raises GazeError if neither."""
-    from gaze_tf.original import official
+def _is_whole(checkpoint: 'CheckpointReader', pam: 'CheckpointReader') -> bool:
+    """Whether `checkpoint` holds a whole model, not only a content encoder. Raises GazeError if it holds neither."""
+    from gaze_tf.original import names
 
-    whole = checkpoint.has(*official.SERVING, *official.DISCRIMINATORS)
-    if not whole and not checkpoint.has(official.CONTENT_ENCODER):
-        raise checkpoint.error(f"holds none of the original's networks (scopes {', '.join(official.NETWORKS)})")
+    whole = checkpoint.has(*names.SERVING, *names.DISCRIMINATORS)
+    if not whole and not checkpoint.has(names.CONTENT_ENCODER):
+        raise checkpoint.error(f"holds none of the original's networks (scopes {', '.join(names.NETWORKS)})")
     if not whole and pam is not checkpoint:
-        raise checkpoint.error('holds a content encoder only; --pam goes with a whole model in --checkpoint')
-    if not pam.has(official.CONTENT_ENCODER):
+        raise checkpoint.error('holds only a content encoder; --pam goes with a whole model in --checkpoint')
+    if not pam.has(names.CONTENT_ENCODER):
         raise pam.error(
             'holds no content encoder (scope Gr)'
             + (': give the checkpoint of PAM as --pam' if pam is checkpoint else '')
@@ -104,30 +115,30 @@ def _is_whole(checkpoint, pam):
     return whole
 
 
-def _fates(checkpoint, pam, of_encoder, of_model):
-    """What becomes of every variable: {prefix: {name: fate}}, of --pam only if it is another checkpoint."""
-    from gaze_tf.original import official
+def _fates(checkpoint: 'CheckpointReader', pam: 'CheckpointReader', of_encoder: set[str], of_model: set[str]) -> _Fates:
+    """What becomes of every variable of one or two checkpoints."""
+    from gaze_tf.original import names
 
     if pam is checkpoint:
-        return {checkpoint.prefix: official.account(checkpoint, dict.fromkeys(of_encoder | of_model, 'used'))}
+        return {checkpoint.prefix: names.explain_variables(checkpoint, dict.fromkeys(of_encoder | of_model, 'used'))}
     beside = dict.fromkeys(pam.shapes.keys() - of_encoder, 'of --pam only the content encoder is used')
     return {
-        checkpoint.prefix: official.account(
+        checkpoint.prefix: names.explain_variables(
             checkpoint,
             {**dict.fromkeys(of_encoder, 'the same in --pam, used there'), **dict.fromkeys(of_model, 'used')},
         ),
-        pam.prefix: official.account(pam, {**beside, **dict.fromkeys(of_encoder, 'used')}),
+        pam.prefix: names.explain_variables(pam, {**beside, **dict.fromkeys(of_encoder, 'used')}),
     }
 
 
-def _write_fates(path, fates):
+def _write_fates(path: pathlib.Path, fates: _Fates) -> None:
     with open(path, 'w', encoding='utf-8', errors='backslashreplace') as file:
         for prefix, by_name in fates.items():
             file.write(f'{prefix}\n')
             file.writelines(f'  {name}: {fate}\n' for name, fate in by_name.items())
 
 
-def _report(config, fates, output_dir):
+def _report(config: EncoderConfig, fates: _Fates, output_dir: str) -> None:
     print('Configuration: ' + ' '.join(f'--{name}={value}' for name, value in dataclasses.asdict(config).items()))
     for prefix, by_name in fates.items():
         print(f'{prefix}: {len(by_name)} variables')

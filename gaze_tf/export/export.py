@@ -30,13 +30,13 @@ def load_model(checkpoint_dir, precision='float32'):
 
     Its discriminators, which a checkpoint need not have, keep their initial values. `precision`: what it computes in.
     """
-    return _restored(checkpoints.latest(checkpoint_dir, '--checkpoint'), precision)
+    return _restored(checkpoints.latest(checkpoint_dir), precision)
 
 
 def _restored(path, precision):
     # TensorFlow warns at each start about the cost of native crops of unknown batch size
     with computing_in(precision):
-        config = checkpoints.read_config(pathlib.Path(path).parent, 'model', '--checkpoint')
+        config = checkpoints.read_config(pathlib.Path(path).parent, 'model')
         model = GazeModel(config, native_crops=False)
     checkpoints.restore_serving(path, model)
     return model
@@ -50,7 +50,7 @@ def export(checkpoint_dir, output_dir, precision='float32'):
     SavedModel, loaded again, does not compute what the checkpoint does.
     """
     version = _next_version(pathlib.Path(output_dir))
-    path = checkpoints.latest(checkpoint_dir, '--checkpoint')
+    path = checkpoints.latest(checkpoint_dir)
     _write(version, _restored(path, precision), precision, functools.partial(model_card.write, checkpoint=path))
     return Exported(version, checkpoints.holds(path, 'averages'))
 

@@ -1,34 +1,36 @@
 """Reconstruction terms: pixels inside the eye boxes, content codes, and PAM's mirror terms."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 
-def local_l1(a, b, crop_w, crop_h, weights=None):
+def local_l1(a: tf.Tensor, b: tf.Tensor, crop_w: int, crop_h: int, weights: tf.Tensor | None = None) -> tf.Tensor:
     """localL1: the mean over the batch of Σ|a − b| / (crop_w · crop_h · 3), for images [B, S, S, 3].
 
-    Both images agree outside the eye boxes, so the sum is over the boxes only. `weights`: of pixels, [B, S, S, 1].
+    Outside the eye boxes both images are equal, so the sum is over the boxes only. `weights`: of pixels, [B, S, S, 1].
     """
     a.shape.assert_is_compatible_with(b.shape)
     distance = tf.abs(a - b) if weights is None else tf.abs(a - b) * weights
     return tf.reduce_mean(tf.reduce_sum(distance, axis=[1, 2, 3])) / (crop_w * crop_h * 3)
 
 
-def hues(image):
-    """What of an image's colours is not grey: each pixel of [B, S, S, 3] less the mean of its channels."""
+def hues(image: tf.Tensor) -> tf.Tensor:
+    """Color without brightness: each pixel of [B, S, S, 3] minus the mean of its channels."""
     return image - tf.reduce_mean(image, axis=-1, keepdims=True)
 
 
-def mean_l1(a, b):
+def mean_l1(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """mean|a − b| over all elements of two tensors of the same shape."""
     a.shape.assert_is_compatible_with(b.shape)
     return tf.reduce_mean(tf.abs(a - b))
 
 
-def mirror(autoencoder, left, right):
-    """PAM's terms for eye crops [B, c, c, 3]: each eye from itself and from the other one, mirrored.
+def mirror(autoencoder: Callable[[tf.Tensor], tf.Tensor], left: tf.Tensor, right: tf.Tensor) -> dict[str, tf.Tensor]:
+    """PAM's terms for eye crops [B, c, c, 3]: each eye from itself and from the other eye, mirrored.
 
-    A mirrored right eye must come out as the left eye although it looks elsewhere, so the code keeps
-    what both eyes share and drops the gaze. Returns {'self': …, 'mirror': …}.
+    The autoencoder must turn a mirrored right eye into the left eye although it looks elsewhere. So the code keeps what
+    both eyes share and drops the gaze. Returns {'self': …, 'mirror': …}.
     (Paper: PAM, self-supervised mirror learning.)
     """
     target = tf.concat([left, right], axis=0)

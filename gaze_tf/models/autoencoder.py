@@ -7,11 +7,11 @@ from gaze_tf.models.layers import conv, deconv, dense, instance_norm, lrelu, rel
 keras = tf.keras
 
 
-def pam_autoencoder(encoder):
+def pam_autoencoder(encoder: tf.keras.Model) -> tf.keras.Model:
     """AE: eye crop [B, c, c, 3] in [-1, 1] → eye crop of the same shape and range.
 
     `encoder` is the `content_encoder` to train; its activations are the decoder's skips. The transposed
-    convolutions are spectrally normalised. (Paper: PAM.)
+    convolutions are spectrally normalized. (Paper: PAM.)
     """
     code, activations = encoder.output
     crop_px, coarsest = encoder.input.shape[1], activations[-1].shape

@@ -2,20 +2,21 @@
 
 import tensorflow as tf
 
+from gaze_tf.config import ModelConfig
 from gaze_tf.models.layers import conv, dense, lrelu, relu
 
 keras = tf.keras
 
 
-def discriminator(config, name):
+def discriminator(config: ModelConfig, name: str) -> tf.keras.Model:
     """D: (image [B, S, S, 3], left crop [B, c, c, 3], right crop) in [-1, 1] → logit [B, 1].
 
-    Every layer is spectrally normalised where `config.use_sp` says so. (Paper: GCM; original scopes
+    With `config.use_sp` every layer is spectrally normalized. (Paper: GCM; original scopes
     `Dx`, `Dy` with `d2` global and `d1` local.)
     """
     spectral = config.use_sp
 
-    def branch(x, widest):
+    def branch(x: tf.Tensor, widest: int) -> tf.Tensor:
         for i in range(config.n_layers_d):
             x = lrelu(conv(min(config.ndf * 2 ** (i + 1), widest), 4, 2, spectral)(x))
         return dense(x.shape[-1], spectral)(keras.layers.Flatten()(x))

@@ -1,17 +1,18 @@
-"""The encoders: E_c (content of one eye, original scope `Gr`), E_r (angle of both, `encode`), and palettes (ours)."""
+"""The encoders: E_c (content of one eye; original scope `Gr`), E_r (angle of both; `encode`), and palettes (ours)."""
 
 import tensorflow as tf
 
+from gaze_tf.config import EncoderConfig, ModelConfig
 from gaze_tf.models.layers import conv, dense, instance_norm, lrelu, relu
 
 keras = tf.keras
 
 
-def content_encoder(config):
+def content_encoder(config: EncoderConfig) -> tf.keras.Model:
     """E_c: one eye crop [B, c, c, 3] in [-1, 1] → (code [B, code_size], activations).
 
     The activations, one for each stride-2 convolution from fine to coarse, are the skips of PAM's
-    decoder; correction and animation use the code only. (Paper: PAM.)
+    decoder; correction and animation use only the code. (Paper: PAM.)
     """
     crop = keras.Input([config.crop_px, config.crop_px, 3], name='crop')
     x = lrelu(instance_norm(conv(config.ngf, 7, 1)(crop)))
@@ -23,7 +24,7 @@ def content_encoder(config):
     return keras.Model(crop, [code, activations], name='content_encoder')
 
 
-def angle_encoder(config):
+def angle_encoder(config: ModelConfig) -> tf.keras.Model:
     """E_r: left and right eye crop, each [B, c, c, 3] in [-1, 1] → angle code r [B, 2]. (Paper: GAM.)"""
     left = keras.Input([config.crop_px, config.crop_px, 3], name='left')
     right = keras.Input([config.crop_px, config.crop_px, 3], name='right')
@@ -34,13 +35,13 @@ def angle_encoder(config):
     return keras.Model([left, right], dense(2, dtype='float32')(keras.layers.Flatten()(x)), name='angle_encoder')
 
 
-def palette_encoder(config):
-    """One eye crop [B, c, c, 3] in [-1, 1] → its palette, `config.palette` colours of the crop [B, P, 3] in [-1, 1].
+def palette_encoder(config: ModelConfig) -> tf.keras.Model:
+    """One eye crop [B, c, c, 3] in [-1, 1] → its palette, `config.palette` colors of the crop [B, P, 3] in [-1, 1].
 
-    Each is a mean of the crop's pixels, weighted by what a pixel and its nearest look like. So the colour of an iris is
-    found wherever the iris is, also by a G_x that has only seen eyes at the camera, whereas a content code, which depends
-    on places, then reads other colours. Nothing is normalised, as that would let the rest of the crop change what a
-    colour looks like. (Not in the paper.)
+    Each color is a mean of the crop's pixels, weighted by what a pixel and its neighbors look like. It therefore finds
+    the color of an iris wherever the iris is, even for a G_x that has only seen eyes at the camera. A content code
+    depends on places, so it describes the wrong color for an iris in another position. Nothing is normalized, because
+    then the rest of the crop would change what a color looks like. (Not in the paper.)
     """
     crop = keras.Input([config.crop_px, config.crop_px, 3], name='crop')
     x = lrelu(conv(16, 5, 1)(lrelu(conv(16, 5, 1)(crop))))

@@ -7,21 +7,38 @@ G_x     g_x                Gx               masked image, mask, c → image (GCM
 G_y     g_y                Gy               masked image, mask, r, c → image (GAM)
 D_x     d_x                Dx               image, eye crops → logit
 D_y     d_y                Dy               image, eye crops → logit
-–       palette_encoder    –                one eye crop → its palette (ours, with --palette)
+–       palette_encoder    –                one eye crop → its palette (ours, with `palette`)
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from gaze_tf.config import ModelConfig
 from gaze_tf.models import detail, geometry
 from gaze_tf.models.discriminator import discriminator
 from gaze_tf.models.encoders import angle_encoder, content_encoder, palette_encoder
 from gaze_tf.models.inpainting import InpaintingGenerator
 
+_MAKERS: dict[str, Callable[[ModelConfig], tf.Module]] = {
+    'content_encoder': content_encoder,
+    'angle_encoder': angle_encoder,
+    'g_x': lambda config: InpaintingGenerator(config, (config.content_size,), 'g_x'),
+    'g_y': lambda config: InpaintingGenerator(config, (2, config.content_size), 'g_y'),
+    'd_x': lambda config: discriminator(config, 'd_x'),
+    'd_y': lambda config: discriminator(config, 'd_y'),
+    'palette_encoder': palette_encoder,
+}
+
+
+def make_network(name: str, config: ModelConfig) -> Any:
+    """A new network of the name that it has in GazeModel."""
+    return _MAKERS[name](config)
+
 
 class Faces(NamedTuple):
-    """A batch of faces, real or painted, with what the networks want to know of them."""
+    """A batch of faces, real or painted, with all that the networks read from them."""
 
     image: tf.Tensor  # [B, S, S, 3] in [-1, 1]
     mask: tf.Tensor  # [B, S, S, 1], 1 inside the eye boxes
@@ -29,60 +46,60 @@ class Faces(NamedTuple):
     left: tf.Tensor  # [B, c, c, 3] left eye crop
     right: tf.Tensor  # [B, c, c, 3] right eye crop
     content: tf.Tensor  # [B, content_size] content code c of both eyes (zeros without use_pam)
-    palette: Any  # [B, palette_size] colours of both eyes in [-1, 1]; None without palettes
+    palette: Any  # [B, palette_size] colors of both eyes in [-1, 1]; None without palettes
 
 
 class Canvas(NamedTuple):
-    """Faces without their eyes as G_y sees them: encoded once, painted on any number of times."""
+    """Faces without their eyes, encoded by G_y: encoded once, painted on any number of times."""
 
     faces: Faces
     encoded: list  # G_y's bottleneck and skips
 
 
 class GazeModel(tf.Module):
-    """The networks and what they compute together; everything that trains, exports or tests calls this.
+    """The networks and what they compute together, for training, export and tests alike.
 
-    `native_crops`: whether eye crops may use the native operation, which is faster but unknown to XLA. `discriminators`:
-    whether to make D_x and D_y, which only training needs.
+    `native_crops`: whether eye crops may use the native operation, which is faster but unknown to XLA.
+    `discriminators`: whether to make D_x and D_y, which only training needs.
     """
 
-    def __init__(self, config, native_crops=True, discriminators=True):
+    def __init__(self, config: ModelConfig, native_crops: bool = True, discriminators: bool = True):
         super().__init__(name='gaze_model')
         self.config = config
         self._native_crops = native_crops
-        self.content_encoder = content_encoder(config)
-        self.angle_encoder = angle_encoder(config)
-        self.g_x = InpaintingGenerator(config, (config.content_size,), 'g_x')
-        self.g_y = InpaintingGenerator(config, (2, config.content_size), 'g_y')
-        self.d_x, self.d_y = (discriminator(config, name) if discriminators else None for name in ('d_x', 'd_y'))
-        self.palette_encoder = palette_encoder(config) if config.palette else None
+        self.content_encoder = make_network('content_encoder', config)
+        self.angle_encoder = make_network('angle_encoder', config)
+        self.g_x, self.g_y = make_network('g_x', config), make_network('g_y', config)
+        self.d_x: Any = make_network('d_x', config) if discriminators else None
+        self.d_y: Any = make_network('d_y', config) if discriminators else None
+        self.palette_encoder = make_network('palette_encoder', config) if config.palette else None
 
     @property
-    def serving_networks(self):
-        """{name: network} of those that correct and animate; discriminators only teach."""
+    def serving_networks(self) -> dict[str, Any]:
+        """{name: network} of the networks that correct and animate: all but the discriminators."""
         names = ['content_encoder', 'angle_encoder', 'g_x', 'g_y'] + ['palette_encoder'] * bool(self.palette_encoder)
         return {name: getattr(self, name) for name in names}
 
-    def look(self, image, eyes):
+    def look(self, image: tf.Tensor, eyes: tf.Tensor) -> Faces:
         """Faces of images [B, S, S, 3] in [-1, 1] with eyes at [B, 4] pixels."""
         boxes = geometry.eye_boxes(eyes, self.config)
         mask = geometry.eye_mask(boxes, self.config.img_size)
         return self._describe(image, mask, boxes)
 
-    def correct(self, faces):
+    def correct(self, faces: Faces) -> Faces:
         """G_x: the faces with eyes that look at the camera (x̃ from x, ỹˣ from y)."""
         encoded = self.g_x.encode(faces.image * (1 - faces.mask), faces.mask)
         return self._repainted(faces, self.g_x.paint(encoded, faces.boxes, faces.content, palette=faces.palette))
 
-    def canvas(self, faces):
-        """The faces as G_y's canvas."""
+    def canvas(self, faces: Faces) -> Canvas:
+        """The faces as a canvas for G_y."""
         return Canvas(faces, self.g_y.encode(faces.image * (1 - faces.mask), faces.mask))
 
-    def animate(self, canvas, like):
+    def animate(self, canvas: Canvas, like: Faces) -> Faces:
         """G_y: the canvas with the gaze and the content of the eyes of `like` (ỹ from y, ŷ from ỹˣ)."""
         return self._animate(canvas, self.angle(like), like.content, like.palette)
 
-    def interpolate(self, canvas, corrected, alpha):
+    def interpolate(self, canvas: Canvas, corrected: Faces, alpha: tf.Tensor | float) -> Faces:
         """G_y: the canvas with eyes between its own (alpha 0) and `corrected` (1); alpha: scalar or [B, 1]."""
 
         def between(own, looking):
@@ -96,7 +113,7 @@ class GazeModel(tf.Module):
             between(faces.palette, corrected.palette),
         )
 
-    def angle(self, faces):
+    def angle(self, faces: Faces) -> tf.Tensor:
         """E_r: the angle code r [B, 2]."""
         return self.angle_encoder([faces.left, faces.right])
 
@@ -122,6 +139,6 @@ class GazeModel(tf.Module):
         else:
             content = tf.zeros([tf.shape(left)[0], self.config.content_size])
         if self.palette_encoder:
-            colours = tf.reshape(self.palette_encoder(eyes), [-1, self.config.palette_size // 2])
-            palette = tf.concat(tf.split(colours, 2), axis=1)
+            colors = tf.reshape(self.palette_encoder(eyes), [-1, self.config.palette_size // 2])
+            palette = tf.concat(tf.split(colors, 2), axis=1)
         return content, palette

@@ -1,25 +1,27 @@
-"""Eye boxes, masks and crops, as tensors: one definition for training, export and evaluation.
+"""Eye boxes, masks and crops as tensors: one definition for training, export and evaluation.
 
 Eyes are rows (left_x, left_y, right_x, right_y) in pixels; left is the eye with the smaller x in the image.
 """
 
 import tensorflow as tf
 
+from gaze_tf.config import EncoderConfig
 
-def eye_boxes(eyes, config, whole=True):
+
+def eye_boxes(eyes: tf.Tensor, config: EncoderConfig, whole: bool = True) -> tf.Tensor:
     """Boxes of crop_w x crop_h pixels centred on the eyes: [B, 4] pixels → [B, 2, 4] float32.
 
-    A box is (y0, x0, y1, x1) in pixels, half-open; the left one first. Edges are truncated to whole pixels as
-    in the original (not as in its PAM: `whole=False`) and, unlike there, clipped to the image.
+    A box is (y0, x0, y1, x1) in pixels, half-open; the left one first. Edges are truncated to whole pixels as in the
+    original, except in its PAM (`whole=False`), and clipped to the image, unlike there.
     """
     centre_yx = tf.reverse(tf.reshape(eyes, [-1, 2, 2]), axis=[2])
     half = tf.constant([config.crop_h, config.crop_w], tf.float32) / 2
     boxes = tf.concat([centre_yx - half, centre_yx + half], axis=-1)
-    # truncation towards zero and flooring agree after clipping at 0
+    # clipped at 0, truncation towards zero and rounding down agree
     return tf.clip_by_value(tf.floor(boxes) if whole else boxes, 0.0, float(config.img_size))
 
 
-def eye_mask(boxes, size):
+def eye_mask(boxes: tf.Tensor, size: int) -> tf.Tensor:
     """1 inside the boxes [B, 2, 4] (pixels), 0 elsewhere: [B, size, size, 1] float32."""
     pixel = tf.range(size, dtype=tf.float32)
     y0, x0, y1, x1 = tf.unstack(boxes[..., None], axis=2)
@@ -28,31 +30,31 @@ def eye_mask(boxes, size):
     return tf.cast(left | right, tf.float32)[..., None]
 
 
-def eye_crops(images, boxes, size, native=True):
+def eye_crops(images: tf.Tensor, boxes: tf.Tensor, size: int, native: bool = True) -> list[tf.Tensor]:
     """(left, right) eye crops, each [B, size, size, C], of images [B, S, S, C] with pixel boxes [B, 2, 4]."""
-    # A hair inside the far edge: the last sample of a box that ends there can round past it to 0.
+    # slightly inside the far edge: the last sample of a box that ends there could be rounded to outside, where it is 0
     normalized = tf.minimum(boxes / images.shape[1], 1 - 1e-6)
     return [crop(images, box, size, native) for box in tf.unstack(normalized, axis=1)]
 
 
-def crop(images, boxes, size, native=True):
+def crop(images: tf.Tensor, boxes: tf.Tensor, size: int, native: bool = True) -> tf.Tensor:
     """Resamples one box of each image to size x size, bilinearly; samples outside the image are 0.
 
-    images: [B, H, W, C] float32; boxes: [B, 4] (y0, x0, y1, x1), normalised; → [B, size, size, C].
-    Exactly `tf.image.crop_and_resize`, which XLA does not have: `native=False` gathers instead.
+    images: [B, H, W, C] float32; boxes: [B, 4] (y0, x0, y1, x1), normalized; → [B, size, size, C].
+    The same as `tf.image.crop_and_resize`, which XLA does not have: `native=False` gathers instead.
     """
     if native:
         return tf.image.crop_and_resize(images, boxes, tf.range(tf.shape(images)[0]), [size, size])
 
-    def swap(x):
+    def swap(x: tf.Tensor) -> tf.Tensor:
         return tf.transpose(x, [0, 2, 1, 3])
 
     y0, x0, y1, x1 = tf.unstack(boxes, axis=1)
     return swap(_sample_rows(swap(_sample_rows(images, y0, y1, size)), x0, x1, size))
 
 
-def _sample_rows(images, low, high, count):
-    """`count` rows of each image between `low` and `high` (normalised, [B]), linearly interpolated."""
+def _sample_rows(images: tf.Tensor, low: tf.Tensor, high: tf.Tensor, count: int) -> tf.Tensor:
+    """`count` rows of each image between `low` and `high` (normalized, [B]), linearly interpolated."""
     last = images.shape[1] - 1
     step = (high - low) * last / (count - 1)
     place = low[:, None] * last + tf.range(count, dtype=tf.float32) * step[:, None]

@@ -1,10 +1,11 @@
 """The in-painting generators G_x (GCM, corrects) and G_y (GAM, animates); original scopes `Gx`, `Gy`.
 
-Each is two functional models, so that one face can be painted on several times for one encoding.
+Each consists of two functional models, so that a face is encoded once and painted on several times.
 """
 
 import tensorflow as tf
 
+from gaze_tf.config import ModelConfig
 from gaze_tf.models.layers import (
     EyePainter,
     EyeWindows,
@@ -26,26 +27,26 @@ BOTTLENECK = 256
 class InpaintingGenerator(tf.Module):
     """G: a masked image, its mask and codes → the image with painted eyes. (Paper: GCM and GAM.)
 
-    `code_sizes`: the length of each code, in the order in which they are given: (content_size,) for G_x, (2,
-    content_size) for G_y, whose first is the angle. They join the bottleneck. A palette, with `config.palette`, does not:
-    it is colours to paint with.
+    `code_sizes`: the lengths of its codes in order: (content_size,) for G_x, and (2, content_size) for G_y, whose first
+    code is the angle. Codes join the bottleneck. A palette, with `config.palette`, does not: it holds the colors to
+    paint with.
     """
 
-    def __init__(self, config, code_sizes, name):
+    def __init__(self, config: ModelConfig, code_sizes: tuple[int, ...], name: str):
         super().__init__(name=name)
         self.encoder = _encoder(config, f'{name}_encoder')
         self.decoder = _decoder(config, self.encoder.output, code_sizes, f'{name}_decoder')
 
-    def encode(self, masked_image, mask):
+    def encode(self, masked_image: tf.Tensor, mask: tf.Tensor) -> list:
         """Masked image [B, S, S, 3] in [-1, 1] and mask [B, S, S, 1] → [bottleneck, skips]."""
         return self.encoder([masked_image, mask])
 
-    def paint(self, encoded, boxes, *codes, palette=None):
-        """tanh of the painted eyes [B, S, S, 3], 0 outside the boxes [B, 2, 4] (pixels) of the mask."""
+    def paint(self, encoded: list, boxes: tf.Tensor, *codes: tf.Tensor, palette: tf.Tensor | None = None) -> tf.Tensor:
+        """The painted eyes [B, S, S, 3] in [-1, 1], 0 outside the boxes [B, 2, 4] (pixels) of the mask."""
         return self.decoder([encoded, boxes, list(codes), [] if palette is None else [palette]])
 
 
-def _encoder(config, name):
+def _encoder(config: ModelConfig, name: str) -> tf.keras.Model:
     masked = keras.Input([config.img_size, config.img_size, 3], name='masked_image')
     mask = keras.Input([config.img_size, config.img_size, 1], name='mask')
     x = keras.layers.Concatenate()([masked, mask])
@@ -57,7 +58,7 @@ def _encoder(config, name):
     return keras.Model([masked, mask], [dense(BOTTLENECK)(keras.layers.Flatten()(x)), skips], name=name)
 
 
-def _decoder(config, encoded, code_sizes, name):
+def _decoder(config: ModelConfig, encoded: list, code_sizes: tuple[int, ...], name: str) -> tf.keras.Model:
     bottleneck, skips = tf.nest.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype), encoded)
     boxes = keras.Input([2, 4], name='boxes')
     codes = [keras.Input([size], name=f'code_{size}') for size in code_sizes]
@@ -72,8 +73,8 @@ def _decoder(config, encoded, code_sizes, name):
         x = deconv(max(width // 2**i, 16))(x)
         if i < len(skips) - 1:
             x = relu(instance_norm(x))
-    # behind the last normalisation's statistics nothing outside the eye boxes matters
+    # after the statistics of the last normalization, nothing outside the eye boxes matters
     windows = EyeWindows((config.crop_h, config.crop_w), halo=3)([x, *InstanceAffine()(x), boxes])
-    colours = [tf.reshape(palette, [-1, 2, config.palette, 3]) for palette in palettes]
-    painted = EyePainter(7, config.img_size, config.palette)([windows, boxes, *colours])
+    colors = [tf.reshape(palette, [-1, 2, config.palette, 3]) for palette in palettes]
+    painted = EyePainter(7, config.img_size, config.palette)([windows, boxes, *colors])
     return keras.Model([[bottleneck, skips], boxes, codes, palettes], painted, name=name)

@@ -2,36 +2,28 @@
 
 import tensorflow as tf
 
-from gaze_tf.models.encoders import angle_encoder, content_encoder, palette_encoder
-from gaze_tf.models.inpainting import InpaintingGenerator
+from gaze_tf.models.gaze_model import GazeModel, make_network
 
 
 class Averages:
-    """Copies of a GazeModel's trained serving networks that follow it: average += (1 − decay) · (value − average).
+    """Copies of the trained networks of a GazeModel that follow them: average += (1 − decay) · (value − average).
 
-    `checkpoint` stores them under the names that the networks have in the model. E_c has one with `tune_content` only:
-    else it is frozen.
+    There is one of each network that corrects or animates. E_c has one with `tune_content` only: without, it does not
+    change. `checkpoint` stores the copies under the names that the networks have in the model.
     """
 
-    def __init__(self, model, decay, tune_content=False):
-        config, content = model.config, model.config.content_size
-        copies = {
-            'angle_encoder': angle_encoder(config),
-            'g_x': InpaintingGenerator(config, (content,), 'g_x'),
-            'g_y': InpaintingGenerator(config, (2, content), 'g_y'),
-        }
-        if config.palette:
-            copies['palette_encoder'] = palette_encoder(config)
-        if tune_content:
-            copies['content_encoder'] = content_encoder(config)
+    def __init__(self, model: GazeModel, decay: float, tune_content: bool = False):
+        names = [name for name in model.serving_networks if name != 'content_encoder']
+        names += ['content_encoder'] * tune_content
+        copies = {name: make_network(name, model.config) for name in names}
         self._decay = decay
         self._pairs = [
             pair for name, copy in copies.items() for pair in zip(copy.variables, getattr(model, name).variables)
         ]
         self.checkpoint = tf.train.Checkpoint(**copies)
 
-    def update(self, step):
-        """To be called at the end of training step `step` (an integer scalar, from 1), which starts the averages."""
+    def update(self, step: tf.Tensor) -> None:
+        """Moves the averages after training step `step` (an integer scalar); step 1 sets them to the weights."""
         rate = tf.where(tf.equal(step, 1), 1.0, 1 - self._decay)
         for average, value in self._pairs:
             average.assign_add(rate * (value - average))

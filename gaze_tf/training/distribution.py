@@ -1,7 +1,7 @@
-"""One device, all local ones, or those of several machines: strategies, and what replicas share.
+"""Training on one device, on all local ones, or on those of several machines.
 
-N replicas compute what one would: each takes its part of every batch, and since all loss terms are means over
-a batch, gradients and terms are averaged over the replicas.
+N replicas compute what one would: each takes its part of every batch. All loss terms are means over a batch, so that
+gradients and terms are averaged over the replicas.
 """
 
 import contextlib
@@ -13,10 +13,12 @@ import pathlib
 import signal
 import subprocess
 import sys
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from gaze_tf.config import RunConfig
 from gaze_tf.errors import GazeError, first_line
 
 _EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
@@ -30,18 +32,18 @@ _LOST = (
 
 
 class Cluster(NamedTuple):
-    """The workers of a run, the chief first: {name: 'host:port'}, and the name of this one."""
+    """The workers of a run."""
 
-    addresses: dict
-    own: str
+    addresses: dict[str, str]  # {name: 'host:port'}, the chief first
+    own: str  # the name of this worker
 
 
-def create(run):
-    """The strategy that a RunConfig asks for; the default one where there is but one device.
+def create(run: RunConfig) -> tf.distribute.Strategy:
+    """The strategy that a RunConfig asks for; TensorFlow's default if there is only one device.
 
-    To be called before anything else makes TensorFlow look for devices. Raises GazeError: TF_CONFIG is missing
-    or wrong, or its port cannot be used. Ends the process with status 1, after a message on stderr, where other
-    workers do not come within --startup_timeout: TensorFlow's waiting cannot be interrupted otherwise.
+    It must be called before anything else makes TensorFlow look for devices. Raises GazeError if TF_CONFIG is missing
+    or wrong, or its port cannot be used. Ends the process with status 1, after a message on stderr, if the other
+    workers do not appear within `startup_timeout`: TensorFlow cannot be interrupted while it waits.
     """
     if run.strategy == 'multi_worker':
         cluster = read_cluster(os.environ.get('TF_CONFIG', ''))
@@ -55,19 +57,19 @@ def create(run):
     return tf.distribute.get_strategy()
 
 
-# a second strategy in a process would use the numbers of the first one's exchanges
+# a second strategy in a process would reuse the numbers by which the first one tells its exchanges apart
 @functools.cache
-def _mirrored(devices):
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(devices)
 
 
-def read_cluster(text):
-    """The Cluster that a TF_CONFIG describes; raises GazeError that says what is wrong with it."""
+def read_cluster(text: str) -> Cluster:
+    """The Cluster that a TF_CONFIG describes. Raises GazeError that says what is wrong with it."""
 
-    def wrong(what):
+    def wrong(what: str) -> GazeError:
         return GazeError(
-            f'--strategy=multi_worker: the environment variable TF_CONFIG {what}. It must be the same on '
-            f'every worker but for the index, such as {_EXAMPLE}.'
+            f'`strategy=multi_worker`: the environment variable TF_CONFIG {what}. It must be the same on '
+            f'every worker, except for the index, such as {_EXAMPLE}.'
         )
 
     if not text:
@@ -79,7 +81,7 @@ def read_cluster(text):
     jobs = values.get('cluster') if isinstance(values, dict) else None
     if not isinstance(jobs, dict) or not jobs or not set(jobs) <= {'chief', 'worker'}:
         raise wrong('has no "cluster" of workers (and at most one "chief")')
-    addresses = {}
+    addresses: dict[str, str] = {}
     for job in sorted(jobs):
         hosts = jobs[job]
         if not isinstance(hosts, list) or job == 'chief' and len(hosts) != 1:
@@ -99,11 +101,11 @@ def read_cluster(text):
 
 
 @contextlib.contextmanager
-def _time_limit(cluster, seconds):
-    """Ends the process with status 1 and a message if the block, which may keep Python from running, lasts longer."""
+def _time_limit(cluster: Cluster, seconds: int) -> Iterator[None]:
+    """Ends the process with status 1 and a message if the block takes longer, even if Python cannot run meanwhile."""
     others = [f'{name}={host}' for name, host in cluster.addresses.items() if name != cluster.own]
     watch = pathlib.Path(__file__).with_name('startup_watch.py')
-    # the message is another process's, the exit a thread's of C: neither needs this interpreter
+    # another process prints the message, and a C thread ends this one: neither needs this interpreter
     watcher = subprocess.Popen([sys.executable, str(watch), str(seconds), *others], stdin=subprocess.PIPE)
     handlers = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
     with open(os.devnull, 'w', encoding='utf-8') as nowhere:
@@ -112,29 +114,30 @@ def _time_limit(cluster, seconds):
             yield
         finally:
             faulthandler.cancel_dump_traceback_later()
-            watcher.stdin.close()
+            if watcher.stdin:
+                watcher.stdin.close()
             watcher.wait()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
 
 
-def _connect(cluster):
+def _connect(cluster: Cluster) -> tf.distribute.Strategy:
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
         raise GazeError(
-            f'--strategy=multi_worker: {cluster.own} cannot start at {cluster.addresses[cluster.own]}: '
+            f'`strategy=multi_worker`: {cluster.own} cannot start at {cluster.addresses[cluster.own]}: '
             f'{first_line(error)}'
         ) from error
 
 
 class Workers:
-    """The processes of a run, by the strategy that they share."""
+    """The processes of a run, which share a strategy."""
 
-    def __init__(self, strategy):
+    def __init__(self, strategy: tf.distribute.Strategy):
         self._several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-        resolver = strategy.cluster_resolver if self._several else None
-        # the only one that writes files and shows a bar
+        resolver: Any = strategy.cluster_resolver if self._several else None
+        # only the chief writes files and shows a progress bar
         self.is_chief = not self._several or (
             resolver.task_id == 0 and (resolver.task_type == 'chief' or 'chief' not in resolver.cluster_spec().jobs)
         )
@@ -146,12 +149,12 @@ class Workers:
 
         self._gather = gather
 
-    def gather(self, number):
-        """The numbers (integers) of all workers' replicas in order; all workers have to call it."""
+    def gather(self, number: int) -> list[int]:
+        """The numbers of all replicas of all workers, in order. All workers must call it."""
         return self._gather(tf.constant(number, tf.int64)).numpy().tolist() if self._several else [number]
 
     @contextlib.contextmanager
-    def losing_one(self):
+    def losing_one(self) -> Iterator[None]:
         """Turns the errors that follow the loss of another worker into a GazeError."""
         try:
             yield
@@ -160,34 +163,36 @@ class Workers:
                 raise
             reason = first_line(error.message.partition('aborted by: ')[2] or error)
             raise GazeError(
-                'Another worker was lost, or failed: see its own message. The same command on all workers '
-                f'goes on from the last checkpoint. (TensorFlow: {reason})'
+                'Another worker was lost or failed: see its own message. Run the same command on all workers to go on '
+                f'from the last checkpoint. (TensorFlow: {reason})'
             ) from error
 
 
-def mean_over_replicas(tensors):
-    """The mean of each tensor over all replicas; to be called by each replica."""
+def mean_over_replicas(tensors: Any) -> Any:
+    """The mean over all replicas of a tensor or of each tensor in a list. Each replica must call it."""
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return tensors
     return context.all_reduce(tf.distribute.ReduceOp.MEAN, tensors)
 
 
-def draw_for_replica(draw, count):
-    """This replica's part of what `draw` (number of faces → tensor) draws for the faces of all, `count` of each."""
+def draw_for_replica(draw: Callable[[tf.Tensor], tf.Tensor], count: tf.Tensor) -> tf.Tensor:
+    """This replica's part of what `draw` (number of faces → tensor) draws for all replicas, of `count` faces each."""
     context = tf.distribute.get_replica_context()
     first = context.replica_id_in_sync_group * count
     return draw(context.num_replicas_in_sync * count)[first : first + count]
 
 
-def several_steps(strategy, train_step, iterator):
-    """A compiled function: number of steps n → their terms {name: [n]}, each step on the iterator's next batches.
+def several_steps(
+    strategy: tf.distribute.Strategy, train_step: Any, iterator: Any
+) -> Callable[[int], dict[str, tf.Tensor]]:
+    """A compiled function: number of steps n → their terms {name: [n]}, each step on the next batches of the iterator.
 
-    train_step: tf.function of one Batch of each domain (a replica's) → {name: scalar}.
+    train_step: tf.function of one replica's Batch of each domain → {name: scalar}.
     """
-    # what replicas do together must not be in a function of its own (and cannot be compiled by XLA)
+    # what replicas do together must not be in a function of its own, and XLA cannot compile it
     step = train_step if strategy.num_replicas_in_sync == 1 else train_step.python_function
-    names = []
+    names: list[str] = []
 
     def on_replica(x, y):
         terms = step(x, y)

@@ -1,33 +1,34 @@
-"""The paper's learning-rate schedule, the original's Adam, and one update by it."""
+"""The paper's learning-rate schedule, the original's Adam, and one update with it."""
 
 import tensorflow as tf
 
+from gaze_tf.config import GanConfig, PamConfig
 from gaze_tf.training.distribution import mean_over_replicas
 
 keras = tf.keras
 
 
-class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
+class LinearDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
     """Constant up to step `start`; then at every `every`-th step base · (total − step) / (total − start)."""
 
-    def __init__(self, base, total, start, every):
+    def __init__(self, base: float, total: int, start: int, every: int):
         self.base, self.total, self.start, self.every = base, total, start, every
 
-    def __call__(self, step):
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
         step = tf.cast(step, tf.int64)
         last_change = tf.cast(step - step % self.every, tf.float32)
         # a run shorter than `start` never decays
         fraction = (self.total - last_change) / max(self.total - self.start, 1)
         return self.base * tf.where(last_change <= self.start, 1.0, tf.maximum(fraction, 0.0))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {'base': self.base, 'total': self.total, 'start': self.start, 'every': self.every}
 
 
-class Adam(keras.optimizers.Adam):
-    """Keras' Adam through TensorFlow's one operation for it: the same formula, but one pass over memory, not ten."""
+class Adam(tf.keras.optimizers.Adam):
+    """Keras' Adam, computed by one operation of TensorFlow: the same formula in one pass over memory, not ten."""
 
-    def update_step(self, gradient, variable):
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         index = self._index_dict[self._var_key(variable)]
         step = tf.cast(self.iterations + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(
@@ -44,13 +45,15 @@ class Adam(keras.optimizers.Adam):
         )
 
 
-def adam(learning_rate, config, variables, precision):
-    """Adam as in TensorFlow 1: Δ = −lr·√(1−β₂ᵗ)/(1−β₁ᵗ)·m/(√v + ε), ε 1e-8; its slots exist at once.
+def adam(
+    learning_rate: float | LinearDecay, config: PamConfig | GanConfig, variables: list[tf.Variable], precision: str
+) -> tf.keras.optimizers.Optimizer:
+    """Adam as in TensorFlow 1: Δ = −lr·√(1−β₂ᵗ)/(1−β₁ᵗ)·m/(√v + ε) with ε = 1e-8; its slots are made at once.
 
     It clips gradients to the config's clip_norm, if that is not 0. Its state is float32. With precision 'float16' it
-    scales losses, as much as gradients stay finite, and leaves out updates whose gradients do not.
+    scales losses as far as gradients stay finite, and skips updates whose gradients are not finite.
     """
-    # jit_compile would compile each variable's update by itself
+    # jit_compile would compile the update of each variable separately
     optimizer = Adam(
         learning_rate,
         beta_1=config.beta1,
@@ -63,8 +66,10 @@ def adam(learning_rate, config, variables, precision):
     return keras.mixed_precision.LossScaleOptimizer(optimizer) if precision == 'float16' else optimizer
 
 
-def minimize(loss, tape, optimizer, variables):
-    """One update of the variables by the gradients, averaged over replicas, of a loss that the tape has seen."""
+def minimize(
+    loss: tf.Tensor, tape: tf.GradientTape, optimizer: tf.keras.optimizers.Optimizer, variables: list[tf.Variable]
+) -> None:
+    """One update of the variables with the gradients, averaged over replicas, of a loss that the tape recorded."""
     if isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
         scale = optimizer.get_scaled_loss(tf.ones([]))
         gradients = optimizer.get_unscaled_gradients(tape.gradient(loss, variables, output_gradients=scale))

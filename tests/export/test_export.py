@@ -239,7 +239,7 @@ def card(saved_model, loaded, model, tmp_path):
     """Path of a run → the text of its card."""
 
     def write(run):
-        model_card.write(tmp_path, 1, checkpoints.latest(run, '--checkpoint'), model, loaded.signatures, 'float32')
+        model_card.write(tmp_path, 1, checkpoints.latest(run), model, loaded.signatures, 'float32')
         return (tmp_path / 'MODEL_CARD.md').read_text()
 
     shutil.copytree(saved_model / 'variables', tmp_path / 'variables')

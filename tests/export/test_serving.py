@@ -165,14 +165,14 @@ def failure(capsys, **options):
 @pytest.mark.parametrize(
     'make, message',
     [
-        (lambda folder, pam_dir: folder / 'nowhere', 'there is no checkpoint in'),
-        (lambda folder, pam_dir: folder, 'there is no checkpoint in'),
+        (lambda folder, pam_dir: folder / 'nowhere', 'There is no checkpoint in'),
+        (lambda folder, pam_dir: folder, 'There is no checkpoint in'),
         (lambda folder, pam_dir: pam_dir, 'another kind of run'),
     ],
 )
 def test_what_is_no_training_run(pam_dir, tmp_path, capsys, make, message):
     error = failure(capsys, checkpoint=make(tmp_path, pam_dir), output_dir=tmp_path / 'out')
-    assert '--checkpoint' in error and message in error
+    assert message in error
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""Files of a model that are cut short, edited by hand or hostile: one sentence that names the file; and what errors say."""
+"""Files of a model that are cut short, edited by hand or hostile: one sentence names the file; and what errors say."""
 
 import json
 import shutil
@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from gaze_tf import config
 from gaze_tf.checkpoint_index import UNREADABLE, open_checkpoint
+from gaze_tf.checkpoint_reader import CheckpointReader
 from gaze_tf.errors import GazeError, first_line
 from gaze_tf.inference import mediapipe_detector
 from gaze_tf.inference import network as network_lib
 from gaze_tf.inference.network import Network
-from gaze_tf.original import official
 from gaze_tf.training import checkpoints
 from tests import tiny
 
@@ -65,9 +65,9 @@ def test_what_somebody_raises_without_a_word(tmp_path, version, monkeypatch):
         raise ValueError
 
     (tmp_path / 'x.index').touch()
-    monkeypatch.setattr(official, 'open_checkpoint', silent)
+    monkeypatch.setattr('gaze_tf.checkpoint_reader.open_checkpoint', silent)
     with pytest.raises(GazeError, match='ValueError'):
-        official.Checkpoint(tmp_path / 'x', '--checkpoint')
+        CheckpointReader(tmp_path / 'x')
     monkeypatch.setattr(tf.saved_model, 'load', silent)
     with pytest.raises(GazeError, match='cannot be used .ValueError'):
         Network(version)
@@ -156,7 +156,7 @@ def test_an_index_that_would_end_tensorflow(tmp_path, old, new):
     with pytest.raises(ValueError, match='an entry cannot be read|unknown type'):
         open_checkpoint(prefix)
     with pytest.raises(GazeError, match='step-1.index is broken'):
-        checkpoints.latest(tmp_path, '--checkpoint')
+        checkpoints.latest(tmp_path)
 
 
 def test_an_index_that_is_cut_short(tmp_path):

@@ -146,7 +146,7 @@ def test_trained_averaged_exported_and_painted_with(train_command, tmp_path):
     assert tiny.same_pixels(some[:1], network.correct(images, eyes)[:1])
     assert tiny.same_pixels(some[1:], network.paint(images, eyes, -rows)[1:])
     model = GazeModel(dataclasses.replace(tiny.MODEL, palette=2))
-    newest = checkpoints.latest(run, 'checkpoint')
+    newest = checkpoints.latest(run)
     checkpoints.restore_serving(newest, model)
     corrected = model.correct(model.look(tf.constant(images / 127.5 - 1, tf.float32), tf.constant(eyes)))
     expected = np.clip(np.round((corrected.image.numpy() + 1) * 127.5), 0, 255)

@@ -10,12 +10,13 @@ import pytest
 import tensorflow as tf
 
 from gaze_tf import config
+from gaze_tf.checkpoint_reader import CheckpointReader
 from gaze_tf.cli.main import main
 from gaze_tf.errors import GazeError
 from gaze_tf.export import export
 from gaze_tf.models.encoders import content_encoder
 from gaze_tf.models.gaze_model import GazeModel
-from gaze_tf.original import official
+from gaze_tf.original import configs, convert, names
 from gaze_tf.training import checkpoints
 from gaze_tf.training.gan_step import GanStep
 from gaze_tf.training.pam_step import PamStep
@@ -70,7 +71,7 @@ def with_slots(values):
 @pytest.fixture(scope='module')
 def of_model():
     """Values of every network of the tiny model, by the original's names."""
-    scopes = official.model_variables(any_model())
+    scopes = names.model_variables(any_model())
     assert set(scopes) == {'Gr', 'encode', 'Gx', 'Gy', 'Dx', 'Dy'}
     return {name: value for i, scope in enumerate(scopes.values()) for name, value in values_of(scope, i).items()}
 
@@ -79,7 +80,7 @@ def of_model():
 def of_pam():
     """Values of E_c and PAM's decoder."""
     return values_of(
-        official.pam_variables(PamStep(tiny.ENCODER, config.PamConfig()).autoencoder, tiny.ENCODER.n_layers_r)
+        names.pam_variables(PamStep(tiny.ENCODER, config.PamConfig()).autoencoder, tiny.ENCODER.n_layers_r)
     )
 
 
@@ -110,7 +111,7 @@ def any_model():
 def corrected(values, images, eyes):
     """What a model with these values makes of faces."""
     model = any_model()
-    for scope in official.model_variables(model).values():
+    for scope in names.model_variables(model).values():
         for name, variable in scope.items():
             if not name.endswith('/sn_u'):
                 variable.assign(values[name])
@@ -170,16 +171,16 @@ def test_the_configuration_follows_from_shapes(tmp_path, changes):
     expected = dataclasses.replace(tiny.MODEL, **changes)
     variables = {
         name: variable
-        for scope in official.model_variables(GazeModel(expected)).values()
+        for scope in names.model_variables(GazeModel(expected)).values()
         for name, variable in scope.items()
     }
-    checkpoint = official.Checkpoint(write(tmp_path, values_of(variables)), '--checkpoint')
-    encoder = official.encoder_config(checkpoint, official.image_size(checkpoint), **BOX)
-    assert official.model_config(checkpoint, encoder) == expected
+    checkpoint = CheckpointReader(write(tmp_path, values_of(variables)))
+    encoder = configs.encoder_config(checkpoint, configs.image_size(checkpoint), **BOX)
+    assert configs.model_config(checkpoint, encoder) == expected
 
 
 def test_the_vector_of_spectral_normalisation_is_the_best_of_the_original_s(of_model):
-    variables = official.model_variables(any_model())['Dx']
+    variables = names.model_variables(any_model())['Dx']
     kernel = of_model['Dx/fc1/Matrix']
     best = np.linalg.svd(kernel)[0][:, 0]
     vectors = np.random.default_rng(0).normal(size=kernel.T.shape).astype(np.float32)
@@ -193,14 +194,14 @@ def test_the_vector_of_spectral_normalisation_is_the_best_of_the_original_s(of_m
             assert values[name].shape == tuple(shape)
             return values[name]
 
-    official.restore(Checkpoint(), variables)
+    convert.restore(Checkpoint(), variables)
     np.testing.assert_allclose(variables['Dx/fc1/sn_u'], -best, atol=1e-5)
 
 
 @pytest.mark.parametrize('given', ['folder', 'prefix', 'index', 'data'])
 def test_an_encoder_alone(of_pam, tmp_path, capsys, given):
-    names = list(official.encoder_variables(content_encoder(tiny.ENCODER), tiny.ENCODER.n_layers_r))
-    prefix = write(tmp_path / 'log', {name: of_pam[name] for name in names}, state=False)
+    encoder = list(names.encoder_variables(content_encoder(tiny.ENCODER), tiny.ENCODER.n_layers_r))
+    prefix = write(tmp_path / 'log', {name: of_pam[name] for name in encoder}, state=False)
     path = {
         'folder': prefix.parent,
         'prefix': prefix,
@@ -208,7 +209,7 @@ def test_an_encoder_alone(of_pam, tmp_path, capsys, given):
         'data': f'{prefix}.data-00000-of-00001',
     }[given]
     status, out, _ = import_official(capsys, checkpoint=path, output_dir=tmp_path / 'out', img_size=tiny.SIZE, **BOX)
-    assert status == 0 and f'{len(names)} used' in out and 'assumed' not in out
+    assert status == 0 and f'{len(encoder)} used' in out and 'assumed' not in out
     assert config.load(tmp_path / 'out/pam/config.json') == {'encoder': tiny.ENCODER}
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['pam', 'variables.txt']
 
@@ -350,8 +351,8 @@ def cut(path):
         (lambda prefix: pathlib.Path(f'{prefix}.index').write_text('text'), 'model_000007.ckpt'),
         (lambda prefix: pathlib.Path(f'{prefix}.index').write_bytes(b''), 'model_000007.ckpt'),
         (lambda prefix: pathlib.Path(f'{prefix}.data-00000-of-00001').unlink(), 'model_000007.ckpt'),
-        (lambda prefix: pathlib.Path(f'{prefix}.index').unlink(), '--checkpoint: there is no checkpoint in'),
-        (lambda prefix: shutil.rmtree(prefix.parent), '--checkpoint: there is no checkpoint'),
+        (lambda prefix: pathlib.Path(f'{prefix}.index').unlink(), 'There is no checkpoint in'),
+        (lambda prefix: shutil.rmtree(prefix.parent), 'There is no checkpoint'),
     ],
 )
 def test_a_damaged_checkpoint(of_model, tmp_path, capsys, damage, named):
@@ -385,15 +386,13 @@ def test_a_folder_that_exists_is_not_overwritten(of_pam, tmp_path, capsys):
 def test_the_older_format(of_pam, tmp_path):
     # one file, as vgg_16.ckpt is published
     tf.raw_ops.Save(filename=str(tmp_path / 'model.ckpt'), tensor_names=list(of_pam), data=list(of_pam.values()))
-    checkpoint = official.Checkpoint(tmp_path / 'model.ckpt', '--checkpoint')
-    assert official.encoder_config(checkpoint, tiny.SIZE, **BOX) == tiny.ENCODER
+    checkpoint = CheckpointReader(tmp_path / 'model.ckpt')
+    assert configs.encoder_config(checkpoint, tiny.SIZE, **BOX) == tiny.ENCODER
     for name, value in of_pam.items():
         np.testing.assert_array_equal(checkpoint.value(name, value.shape), value)
 
 
 def test_a_value_of_another_shape_is_refused(of_pam, tmp_path):
-    checkpoint = official.Checkpoint(write(tmp_path, of_pam), '--checkpoint')
-    with pytest.raises(
-        GazeError, match=r'--checkpoint: .* has Gr/conv/w of shape \[7, 7, 3, 2\], where \[7, 7, 3, 9\]'
-    ):
+    checkpoint = CheckpointReader(write(tmp_path, of_pam))
+    with pytest.raises(GazeError, match=r'has Gr/conv/w of shape \[7, 7, 3, 2\], where \[7, 7, 3, 9\]'):
         checkpoint.value('Gr/conv/w', (7, 7, 3, 9))

@@ -185,12 +185,12 @@ def test_the_tool_packs_a_checkpoint(gan_dir, tmp_path):
     done = pack(f'--checkpoint={gan_dir}', f'--output={tmp_path}/packed')
     assert done.returncode == 0, done.stderr
     own = GazeModel(load_config(gan_dir / 'config.json')['model'])
-    checkpoints.restore_serving(checkpoints.latest(gan_dir, '--checkpoint'), own)
+    checkpoints.restore_serving(checkpoints.latest(gan_dir), own)
     found = weights.load_model(tmp_path / 'packed')
     for before, after in zip(own.g_y.variables, found.g_y.variables):
         assert_rounded(after.numpy(), before.numpy())
     done = pack(f'--checkpoint={tmp_path}', f'--output={tmp_path}/none')
-    assert done.returncode == 1 and 'there is no checkpoint' in done.stderr and 'Traceback' not in done.stderr
+    assert done.returncode == 1 and 'There is no checkpoint' in done.stderr and 'Traceback' not in done.stderr
 
 
 def test_the_package_carries_it(tmp_path):

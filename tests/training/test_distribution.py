@@ -222,7 +222,7 @@ def test_a_cluster():
     'flags, message',
     [
         ({'batch_size': 4}, '--batch_size=4 must be a multiple of 3'),
-        ({'batch_size': 3, 'xla': 'on'}, '--xla=on does not go together with 3 devices'),
+        ({'batch_size': 3, 'xla': 'on'}, '--xla=on cannot be used with 3 devices'),
     ],
 )
 def test_what_several_devices_cannot_do(pretrain_command, tmp_path, monkeypatch, capsys, flags, message):

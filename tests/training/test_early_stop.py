@@ -12,7 +12,7 @@ from gaze_tf.data import pipeline
 from gaze_tf.training import checkpoints, early_stop
 from gaze_tf.training.pam_step import PamStep
 from tests import tiny
-from tests.test_options import failure, gan_step, moved, one_step, stored, values_of
+from tests.training.test_options import failure, gan_step, moved, one_step, stored, values_of
 from tests.training.test_training import events, patch_step, send, steps_in
 
 # held-out loss after each step: the best at step 4, which steps 6 and 8 do not improve
@@ -139,5 +139,5 @@ def test_batches_of_held_out_faces(counts, sizes):
 
 def test_an_unknown_metric(pretrain_command, tmp_path, capsys):
     message = failure(capsys, pretrain_command(tmp_path / 'run', stop_patience=1, stop_metric='losses'))
-    assert '--stop_metric=losses: there is no such term, only loss, mirror, self.' in message
+    assert '--stop_metric=losses is not a term of this training. The terms are loss, mirror, self.' in message
     assert not (tmp_path / 'run').exists()

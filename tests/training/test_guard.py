@@ -1,9 +1,9 @@
 """The guard: a miniature of the benchmark, from rendering to the report, that fails when correction stops working.
 
-Whether the eyes that it paints are good is not its question: its model is too small and hardly trained. Its bounds lie
-between what untouched code gave with two seeds (of faces and training at once) and what sabotage gave; the figures are
-beside them. No measure is enough alone: eyes that are wiped out look at the camera for the estimator, and only their
-colours tell. Of the angle encoder and of animations between their ends it says nothing: in so few steps G_y hardly learns
+It does not test whether painted eyes are good: its model is too small and hardly trained. Its bounds lie between the
+figures of untouched code with two seeds (of faces and training at once) and those of sabotaged code, which are beside
+them. No measure is enough alone: to the estimator, eyes that were wiped out look at the camera, and only their colors
+give them away. It does not test the angle encoder, or animations between their ends: in so few steps G_y hardly learns
 to use the angle code, and the rank correlation of alpha and gaze is 0.1 to 0.3.
 """
 
@@ -39,7 +39,7 @@ MODEL = {'palette': 6, 'ndf': 4, 'nef': 8, 'n_layers_g': 4, 'n_layers_d': 2, 'n_
 # checkpoints and pictures at the end only: both take time
 RUN = {'save_every': 10_000, 'image_every': 10_000, 'xla': 'off', 'seed': 0}
 PRETRAIN = {'steps': 150, 'batch_size': 8, 'lr_r': 2e-3, **RUN}
-# as in the benchmark's preset reconstruction weighs more than in the paper and the generators learn faster, here faster still
+# as in the benchmark's preset, reconstruction weighs more than in the paper; generators learn faster still
 TRAIN = {
     'steps': 350,
     'batch_size': 4,

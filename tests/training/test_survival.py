@@ -17,12 +17,14 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework.config import is_op_determinism_enabled
 
+from gaze_tf import config
 from gaze_tf.cli.main import main
 from gaze_tf.data import records
 from gaze_tf.errors import GazeError
 from gaze_tf.export.export import load_model
 from gaze_tf.files import new_folder
 from gaze_tf.training import checkpoints, run_folder
+from gaze_tf.training.job import TrainingJob
 from tests import tiny
 from tests.training.test_training import assert_same_weights, failure, steps_in
 
@@ -132,16 +134,16 @@ CUT = {
 
 
 @pytest.mark.parametrize('stage', CUT)
-def test_a_saving_that_was_cut_short(saved, capsys, stage):
+def test_a_saving_that_was_cut_short(saved, caplog, stage):
     cut, expected = CUT[stage]
     (saved / '.saving/step-3_temp').mkdir(parents=True)
     cut(saved)
-    assert checkpoints.latest(saved, '--flag') == str(saved / f'step-{expected}')
+    assert checkpoints.latest(saved) == str(saved / f'step-{expected}')
     step, manager = small(saved)
     assert manager.restore() == manager.latest_checkpoint == str(saved / f'step-{expected}') and step == expected
     assert tf.train.latest_checkpoint(str(saved)) == manager.latest_checkpoint
     # nothing is wrong with it that a user should hear of
-    assert capsys.readouterr().out == '' and not (saved / '.saving').exists()
+    assert caplog.messages == [] and not (saved / '.saving').exists()
     manager.save(4)
     assert {path.name for path in saved.iterdir()} == {
         'checkpoint',
@@ -167,27 +169,29 @@ DAMAGE = {
 
 @pytest.mark.parametrize('damage', DAMAGE)
 @pytest.mark.parametrize('name', [INDEX, DATA])
-def test_a_broken_checkpoint_is_set_aside(saved, capsys, name, damage):
+def test_a_broken_checkpoint_is_set_aside(saved, caplog, name, damage):
     present = {path.name for path in (saved / INDEX, saved / DATA)}
     DAMAGE[damage](saved / name)
     present -= {name} if damage == 'missing' else set()
     kept = {name: (saved / name).read_bytes() for name in present}
     before = snapshot(saved)
-    assert checkpoints.latest(saved, '--flag') == str(saved / 'step-2')
-    (line,) = capsys.readouterr().out.splitlines()
+    assert checkpoints.latest(saved) == str(saved / 'step-2')
+    (line,) = caplog.messages
     assert str(saved / name) in line and str(saved / 'step-2') in line and snapshot(saved) == before
     assert ('is missing' if damage == 'missing' else 'is broken (') in line
 
+    caplog.clear()
     step, manager = small(saved)
     assert manager.restore() == str(saved / 'step-2') and step == 2
-    (line,) = capsys.readouterr().out.splitlines()
+    (line,) = caplog.messages
     assert str(saved / name) in line and f'going on from {saved / "step-2"}' in line
     assert {path.name: path.read_bytes() for path in saved.glob('*.broken')} == {
         f'{name}.broken': content for name, content in kept.items()
     }
     assert tf.train.latest_checkpoint(str(saved)) == str(saved / 'step-2')
     # from now on it is as if it had never been
-    assert small(saved)[1].restore() == str(saved / 'step-2') and capsys.readouterr().out == ''
+    caplog.clear()
+    assert small(saved)[1].restore() == str(saved / 'step-2') and caplog.messages == []
 
 
 def test_no_checkpoint_that_can_be_read(saved):
@@ -195,12 +199,12 @@ def test_no_checkpoint_that_can_be_read(saved):
     flip(saved / 'step-2.data-00000-of-00001')
     (saved / DATA).unlink()
     before = snapshot(saved)
-    for call in (small(saved)[1].restore, lambda: checkpoints.latest(saved, '--flag')):
+    for call in (small(saved)[1].restore, lambda: checkpoints.latest(saved)):
         with pytest.raises(GazeError) as error:
             call()
         for name in ('step-1.index', 'step-2.data-00000-of-00001', DATA):
             assert str(saved / name) in str(error.value)
-    assert '--flag' in str(error.value) and snapshot(saved) == before
+    assert snapshot(saved) == before
 
 
 @pytest.mark.parametrize('content', [None, b'', b'\xff\x00nonsense', b'model_checkpoint_path: "step-9"\n'])
@@ -209,7 +213,7 @@ def test_the_list_of_checkpoints_does_not_matter(saved, content):
     if content is not None:
         (saved / 'checkpoint').write_bytes(content)
     step, manager = small(saved, keep=2)
-    assert manager.restore() == checkpoints.latest(saved, '--flag') == str(saved / 'step-3') and step == 3
+    assert manager.restore() == checkpoints.latest(saved) == str(saved / 'step-3') and step == 3
     assert tf.train.latest_checkpoint(str(saved)) == str(saved / 'step-3')
     manager.save(4)
     assert steps_in(saved) == [3, 4] and tf.train.latest_checkpoint(str(saved)) == str(saved / 'step-4')
@@ -229,8 +233,8 @@ def test_a_run_that_falls_back_equals_an_uninterrupted_one(pretrain_command, pam
     data.write_bytes(data.read_bytes()[:100])
     (folder / 'checkpoint').write_bytes(b'')
     assert main(pretrain_command(folder)) == 0
-    out = capsys.readouterr().out
-    assert f'{data} is broken' in out and f'Resuming from {folder / "step-2"}' in out
+    out, err = capsys.readouterr()
+    assert f'{data} is broken' in err and f'Resuming from {folder / "step-2"}' in out
     assert steps_in(folder) == [2, 4] and (folder / f'{data.name}.broken').stat().st_size == 100
     assert_same_weights(folder, pam_dir)
 
@@ -254,12 +258,12 @@ def test_a_run_of_another_model_is_left_as_it_was(pretrain_command, pam_dir, tmp
     assert snapshot(folder) == before
 
 
-def test_export_uses_the_newest_good_checkpoint(gan_dir, tmp_path, capsys):
+def test_export_uses_the_newest_good_checkpoint(gan_dir, tmp_path, caplog):
     folder = shutil.copytree(gan_dir, tmp_path / 'run')
     flip(folder / 'step-6.data-00000-of-00001')
     before = snapshot(folder)
     weights = [variable.numpy() for variable in load_model(folder).g_x.variables]
-    assert f'using {folder / "step-4"}' in capsys.readouterr().out and snapshot(folder) == before
+    assert f'using {folder / "step-4"}' in caplog.text and snapshot(folder) == before
     for name in ('index', 'data-00000-of-00001'):
         (folder / f'step-6.{name}').unlink()
     for found, expected in zip(weights, load_model(folder).g_x.variables):
@@ -362,11 +366,18 @@ def test_the_same_data_elsewhere_is_the_same(pretrain_command, records_dir, tmp_
     assert 'Resuming from' in out and 'changed options' not in out and (folder / 'records.json').is_file()
 
 
+def job_in(folder):
+    """A pretraining job in a folder."""
+    run = config.RunConfig(output_dir=str(folder))
+    return TrainingJob(tiny.ENCODER, config.PamConfig(), config.DataConfig(), config.AugmentConfig(), run)
+
+
 def test_what_differs_between_data(records_dir, saved):
     manifest = records.load_manifest(records_dir)
-    run_folder.write(saved, {}, manifest, {})
+    job = job_in(saved)
+    run_folder.write(job, manifest, {})
     (saved / 'config.json').unlink()
-    run_folder.check(saved, {}, manifest)
+    run_folder.check(job, manifest)
     first, *rest = manifest.shards
     for changes, message in (
         ({'img_size': 64}, 'images were 32 pixels wide and are now 64'),
@@ -375,17 +386,17 @@ def test_what_differs_between_data(records_dir, saved):
         ({'shards': (*rest, first)}, 'divided into other files'),
     ):
         with pytest.raises(GazeError, match=message):
-            run_folder.check(saved, {}, dataclasses.replace(manifest, **changes))
+            run_folder.check(job, dataclasses.replace(manifest, **changes))
     # nothing has been learnt from it yet
     for path in saved.glob('step-*'):
         path.unlink()
-    run_folder.check(saved, {}, dataclasses.replace(manifest, img_size=64))
+    run_folder.check(job, dataclasses.replace(manifest, img_size=64))
 
 
 def test_a_description_of_the_data_that_cannot_be_read(records_dir, saved):
     (saved / 'records.json').write_text(json.dumps({'img_size': 32}))
     with pytest.raises(GazeError, match='records.json cannot be read'):
-        run_folder.check(saved, {}, records.load_manifest(records_dir))
+        run_folder.check(job_in(saved), records.load_manifest(records_dir))
 
 
 def test_changed_options_are_named(pretrain_command, pam_dir, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""G_x learning from twins of Y, an E_c that goes on learning, weights of hues and palettes: off in the paper's presets."""
+"""Options that the paper does not use: twins of Y, an E_c that goes on learning, weights of hues and palettes."""
 
 import dataclasses
 
@@ -150,7 +150,7 @@ def test_an_eye_and_its_twin_get_one_code():
 
 @pytest.mark.parametrize('options', [{'tune_content': True, 'lam_twin': 0.0}, {'tune_content': False, 'lam_twin': 3.0}])
 def test_one_code_needs_twins_and_an_encoder_that_learns(options):
-    with pytest.raises(GazeError, match='--lam_code'):
+    with pytest.raises(GazeError, match='`lam_code`'):
         config.GanConfig(lam_code=1.0, **options)
 
 
@@ -181,7 +181,7 @@ def test_trained_resumed_and_exported_with_the_averaged_encoder(train_command, t
             )
             == 0
         )
-    newest = checkpoints.latest(run, '--checkpoint')
+    newest = checkpoints.latest(run)
     model = GazeModel(tiny.MODEL)
     checkpoints.restore_serving(newest, model)
     reader = tf.train.load_checkpoint(str(newest))

@@ -1,8 +1,8 @@
 """python -m tools.benchmarks.operations
 
-Counts the arithmetic of one training step at full size, for one face of each domain: multiplications and additions
-of convolutions and dense layers, in GFLOP, by network and by update. It is what no implementation of the same updates
-can do without; a step's GFLOP-equivalents (tools/benchmarks/timing.py) divided by it tell how near to that floor it runs.
+Counts the arithmetic of one training step at full size, for one face of each domain: the multiplications and additions
+of convolutions and dense layers, in GFLOP, by network and by update. No implementation of these updates can do with
+less. The GFLOP-equivalents of a step (tools/benchmarks/timing.py) divided by it tell how near to that floor it runs.
 """
 
 import math

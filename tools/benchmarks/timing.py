@@ -19,6 +19,7 @@ machines: what as many seconds of matrix products would have computed.
   startup    `gaze-tf COMMAND --help` as a whole process, and the bare import of TensorFlow
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -85,17 +86,13 @@ def _batch(count):
 
 
 def train(batch, repeats):
-    import unittest.mock
-
     from gaze_tf.config import GanConfig, ModelConfig
     from gaze_tf.losses.perceptual import vgg16
-    from gaze_tf.training import gan_step
+    from gaze_tf.training.gan_step import GanStep
 
     # random weights cost as much as real ones
-    with unittest.mock.patch.object(gan_step, 'vgg16', lambda path: vgg16(path or None)):
-        step = gan_step.GanStep(
-            ModelConfig(), GanConfig(vgg_weights=flags.FLAGS.vgg_weights), precision=flags.FLAGS.precision
-        )
+    weights = flags.FLAGS.vgg_weights or None
+    step = GanStep(ModelConfig(), GanConfig(), precision=flags.FLAGS.precision, vgg=lambda: vgg16(weights))
     x, y = _batch(batch), _batch(batch)
     return seconds_of(lambda: step.train_step(x, y)['g_y/content'].numpy(), repeats)
 
@@ -158,8 +155,8 @@ def lite(batch, repeats):
         sizes[f'{name}, MB'] = len(content) / 1e6
     seconds = {}
     for name, (correct, animate) in runners.items():
-        seconds[f'correct, {name}'] = seconds_of(lambda: correct(**inputs), 5 * repeats)
-        seconds[f'animate, {name}'] = seconds_of(lambda: animate(**frames), repeats)
+        seconds[f'correct, {name}'] = seconds_of(functools.partial(correct, **inputs), 5 * repeats)
+        seconds[f'animate, {name}'] = seconds_of(functools.partial(animate, **frames), repeats)
     return seconds, sizes
 
 
@@ -224,7 +221,8 @@ def startup(batch, repeats):
     commands['import tensorflow'] = ['-c', 'import tensorflow']
     return {
         name: seconds_of(
-            lambda: subprocess.run([sys.executable, *arguments], capture_output=True, check=True), max(repeats // 2, 1)
+            functools.partial(subprocess.run, [sys.executable, *arguments], capture_output=True, check=True),
+            max(repeats // 2, 1),
         )
         for name, arguments in commands.items()
     }
