@@ -203,6 +203,15 @@ def test_commands_named_in_the_text_are_there(page):
         assert file_of(module).is_file(), module
 
 
+@pytest.mark.parametrize('page', PAGES)
+def test_what_python_examples_import_is_there(page):
+    for language, text in BLOCK.findall(PAGES[page]):
+        if language == 'python':
+            compile(text, page, 'exec')
+            for line in re.findall(r'^from gaze_tf.*$', text, re.MULTILINE):
+                exec(line, {})
+
+
 def test_extras_are_in_the_package():
     known = set(re.findall(r"^    '(\w+)': \[", (ROOT / 'setup.py').read_text(encoding='utf-8'), re.MULTILINE))
     named = {name for extras in re.findall(r"pip install '\.\[(.*?)\]'", README) for name in extras.split(',')}
