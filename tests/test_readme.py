@@ -1,4 +1,7 @@
-"""Every command of README.md is a good one, and is run here, by another test or by `make training-demo`; what it names is there."""
+"""README, CONTRIBUTING and docs name what exists.
+
+Every command of README.md is run here, by another test, or by `make training-demo`. Commands of other pages are parsed.
+"""
 
 import functools
 import importlib
@@ -20,18 +23,40 @@ from gaze_tf.inference.network import Network
 from gaze_tf.media.video_files import write_video
 from tests import photos
 from tests.paths import ROOT
+from tools import training_demo
 
-README = (ROOT / 'README.md').read_text(encoding='utf-8')
 # language and text of each block; those without a language are command lines
 BLOCK = re.compile(r'^ *```(\w*)\n(.*?)^ *```$', re.MULTILINE | re.DOTALL)
+DOCS = sorted(f'docs/{path.name}' for path in (ROOT / 'docs').glob('*.md'))
+PAGES = {name: (ROOT / name).read_text(encoding='utf-8') for name in ['README.md', 'CONTRIBUTING.md', *DOCS]}
+README = PAGES['README.md']
 BLOCKS = BLOCK.findall(README)
-INLINE = re.findall(r'`([^`\n]+)`', BLOCK.sub('', README))
-COMMANDS = [
-    words
-    for language, text in BLOCKS
-    if not language
-    for line in text.replace('\\\n', ' ').splitlines()
-    if (words := shlex.split(line, comments=True))
+# options of TensorFlow Serving, Docker and tf2onnx
+FOREIGN = {'enable_batching', 'rest_api_timeout_in_ms', 'allow_version_labels_for_unavailable_models', 'profile', 'use'}
+
+
+def prose(page):
+    return BLOCK.sub('', PAGES[page])
+
+
+def inline(page):
+    return re.findall(r'`([^`\n]+)`', prose(page))
+
+
+def lines(page):
+    """The command lines of a page's blocks, those that are continued as one."""
+    blocks = [text for language, text in BLOCK.findall(PAGES[page]) if not language]
+    return [line.strip() for text in blocks for line in text.replace('\\\n', ' ').splitlines()]
+
+
+COMMANDS = [words for line in lines('README.md') if (words := shlex.split(line, comments=True))]
+# those of other pages are parsed, up to a pipe, unless they leave something out
+IN_DOCS = [
+    (page, shlex.split(line, comments=True))
+    for page in PAGES
+    if page != 'README.md'
+    for line in lines(page)
+    if re.match(r'gaze-tf |python -m tools\.', line) and not re.search(r'\.\.\.|…', line)
 ]
 # commands of gaze-tf that need more than small data, or a server: the test that runs each with other values
 RUN_BY = {
@@ -46,16 +71,22 @@ RUN_BY = {
     'lite': 'export/test_lite.py',
     'live': 'editing/test_live.py',
     'turn-dataset': 'turning/test_turning.py',
+    'draw-dataset': 'synthetic/test_synthetic_faces.py',
 }
 RUN_HERE = [words[1:] for words in COMMANDS if words[0] == 'gaze-tf' and words[1] not in RUN_BY]
 
 
-def check_gaze_tf(command, *args):
+def parse_gaze_tf(command, *args):
+    """Parses a command line; files of the repository that it names must exist."""
     values = cli.parse(command, args)[1]
     for value in values.flag_values_dict().values():
         # files of the repository; others are the reader's
         if re.match(r'(tests|flags|serving|tools)/', str(value)):
             assert (ROOT / value).is_file(), value
+
+
+def check_gaze_tf(command, *args):
+    parse_gaze_tf(command, *args)
     assert [command, *args] in RUN_HERE or re.search(
         rf"['\"]{command}['\"]", (ROOT / 'tests' / RUN_BY[command]).read_text()
     )
@@ -74,8 +105,13 @@ def file_of(module):
 
 def check_python(option, module, *args):
     assert option == '-m'
-    defined = re.findall(r"flags\.DEFINE_\w+\('(\w+)'", file_of(module).read_text(encoding='utf-8'))
-    assert {re.fullmatch(r'--(\w+)(=.*)?', arg)[1] for arg in args} <= set(defined)
+    assert {re.fullmatch(r'--(\w+)(=.*)?', arg)[1] for arg in args} <= defined_in(file_of(module))
+
+
+def defined_in(path):
+    """Names of the flags that a script defines, with the negations of booleans."""
+    found = re.findall(r"flags\.DEFINE_(\w+)\(\s*'(\w+)'", path.read_text(encoding='utf-8'))
+    return {name for _, name in found} | {f'no{name}' for kind, name in found if kind == 'boolean'}
 
 
 def check_docker(compose, *args):
@@ -89,12 +125,17 @@ def check_pip(install, package):
     assert install == 'install' and re.fullmatch(r'\.\[[a-z,]+\]', package)
 
 
+def check_source(path):
+    assert f'BIN := {path.removesuffix("/activate")}' in (ROOT / 'Makefile').read_text(encoding='utf-8')
+
+
 CHECKS = {
     'gaze-tf': check_gaze_tf,
     'make': check_make,
     'python': check_python,
     'docker': check_docker,
     'pip': check_pip,
+    'source': check_source,
 }
 
 
@@ -104,17 +145,33 @@ def test_a_command_is_good(words, monkeypatch):
     CHECKS[words[0]](*words[1:])
 
 
+@pytest.mark.parametrize('page, words', IN_DOCS, ids=lambda value: value if isinstance(value, str) else value[1])
+def test_a_command_of_the_docs_parses(page, words, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    words = words[: words.index('|')] if '|' in words else words
+    if words[0] == 'gaze-tf':
+        parse_gaze_tf(*words[1:])
+    else:
+        check_python(*words[1:])
+
+
 def test_no_command_is_missed():
-    assert {words[1] for words in COMMANDS if words[0] == 'make'} == {'demo', 'training-demo', 'test'}
-    assert {language for language, _ in BLOCKS} == {'', 'python', 'text'}
-    assert {words[1] for words in COMMANDS if words[0] == 'gaze-tf'} == set(cli.COMMANDS)
+    named = {words[1] for words in COMMANDS if words[0] == 'make'} | {
+        text.split()[1] for text in inline('README.md') if text.startswith('make ')
+    }
+    assert {'venv', 'demo', 'training-demo', 'test'} <= named
+    assert {language for language, _ in BLOCKS} == {'', 'python'}
+    shown = [words for words in [*COMMANDS, *(words for _, words in IN_DOCS)] if words[0] == 'gaze-tf']
+    assert {words[1] for words in shown} == set(cli.COMMANDS)
 
 
-def test_evaluate_is_the_training_demos_last_stage(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / 'tools')
-    demo = importlib.import_module('training_demo')
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 150
+
+
+def test_evaluate_is_the_training_demos_last_stage():
     (shown,) = (words for words in COMMANDS if words[1] == 'evaluate')
-    ran = [word.replace(f'{ROOT}/', '') for word in demo.stages('runs/training-demo')[-1][1]]
+    ran = [word.replace(f'{ROOT}/', '') for word in training_demo.stages('runs/training-demo')[-1][1]]
     assert ran[3:] == shown[1:]
 
 
@@ -129,18 +186,30 @@ def all_flags():
     return {*values, *(f'no{name}' for name, flag in values.items() if flag.boolean)}
 
 
-@pytest.mark.parametrize('page', ['README.md', 'docs/training.md'])
+@pytest.mark.parametrize('page', PAGES)
 def test_flags_named_in_the_text_are_there(page):
-    named = set(re.findall(r'--(\w+)', BLOCK.sub('', (ROOT / page).read_text(encoding='utf-8'))))
-    assert len(named) > 5 and named <= all_flags() | {'help'}
+    of_tools = set().union(*(defined_in(path) for path in (ROOT / 'tools').rglob('*.py')))
+    named = set(re.findall(r'--(\w+)', prose(page)))
+    assert named - all_flags() - of_tools - FOREIGN - {'help', 'seed'} == set()
 
 
-def test_commands_named_in_the_text_are_there():
-    named = {name for text in INLINE for name in re.findall(r'gaze-tf ([a-z-]+)', text) if not name.startswith('-')}
-    assert 'correct' in named and named <= set(cli.COMMANDS)
-    targets = {name for text in INLINE for name in re.findall(r'^make ([\w-]+)$', text)}
-    for target in targets:
+@pytest.mark.parametrize('page', PAGES)
+def test_commands_named_in_the_text_are_there(page):
+    named = {name for text in inline(page) for name in re.findall(r'gaze-tf ([a-z-]+)', text) if name[0] != '-'}
+    assert named <= set(cli.COMMANDS)
+    for target in {name for text in inline(page) for name in re.findall(r'^make ([\w-]+)$', text)}:
         check_make(target)
+    for module in {name for text in inline(page) for name in re.findall(r'^python -m (tools(?:\.\w+)+)', text)}:
+        assert file_of(module).is_file(), module
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_what_python_examples_import_is_there(page):
+    for language, text in BLOCK.findall(PAGES[page]):
+        if language == 'python':
+            compile(text, page, 'exec')
+            for line in re.findall(r'^from gaze_tf.*$', text, re.MULTILINE):
+                exec(line, {})
 
 
 def test_extras_are_in_the_package():
@@ -149,15 +218,26 @@ def test_extras_are_in_the_package():
     assert {'faces', 'video'} <= named <= known
 
 
-def test_files_and_links_lead_somewhere():
-    links = [link for link in re.findall(r'\]\(([^)\s]+)\)', README) if not link.startswith('https://')]
-    files = [text for text in INLINE if re.fullmatch(r'(gaze_tf|tools|tests|docs|flags|serving)/[\w./]*', text)]
-    assert 'docs/portrait_strip.jpg' in links and 'gaze_tf/training/gan_step.py' in files
-    assert [path for path in links + files if not (ROOT / path).exists()] == []
+def anchors(page):
+    """What GitHub makes of a page's headings."""
+    headings = re.findall(r'^#+ (.*)$', BLOCK.sub('', (ROOT / page).read_text(encoding='utf-8')), re.MULTILINE)
+    return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_files_and_links_lead_somewhere(page):
+    for link in re.findall(r'\]\(([^)\s]+)\)', prose(page)):
+        if not re.match(r'https?://', link):
+            path, _, anchor = link.partition('#')
+            path = os.path.relpath((ROOT / page).parent / path, ROOT) if path else page
+            assert (ROOT / path).exists(), link
+            assert not anchor or anchor in anchors(path), link
+    files = [text for text in inline(page) if re.fullmatch(r'(gaze_tf|tools|tests|docs|flags|serving)/[\w./]*', text)]
+    assert [path for path in files if not (ROOT / path).exists()] == []
 
 
 def test_names_of_the_map_are_in_the_code():
-    table = README.partition('## From the paper to the code')[2].partition('\n\nLeft is')[0]
+    table = PAGES['docs/architecture.md'].partition('## From the paper to the code')[2].partition('\n\nLeft is')[0]
     names = {name for row in table.splitlines()[4:] for name in re.findall(r'`(\w+)`', row.split('|')[2])}
     code = '\n'.join(
         path.read_text(encoding='utf-8')
@@ -165,6 +245,17 @@ def test_names_of_the_map_are_in_the_code():
         for path in (ROOT / 'gaze_tf' / folder).glob('*.py')
     )
     assert len(names) == 8 and [name for name in names if not re.search(rf'\b{name}\b', code)] == []
+
+
+@pytest.mark.parametrize('page', ['docs/architecture.md', 'CONTRIBUTING.md'])
+def test_functions_named_beside_a_module_are_in_it(page):
+    # `gaze_tf/room/module.py`: `Class.method`, `function`
+    named = re.findall(r'`(gaze_tf/[\w/]+\.py)`: (`[^`\n]+`(?:,\s+`[^`\n]+`)*)', prose(page))
+    assert len(named) > 5
+    for path, names in named:
+        code = (ROOT / path).read_text(encoding='utf-8')
+        for name in re.findall(r'\w+', names):
+            assert re.search(rf'^ *(def |class ){name}\b|^{name} = ', code, re.MULTILINE), f'{path}: {name}'
 
 
 @pytest.fixture(scope='module')
@@ -178,6 +269,7 @@ def place(tmp_path_factory):
         (folder / name).mkdir()
         portrait.resize((600, 600), Image.Resampling.BICUBIC).save(folder / name / 'one.jpg')
     portrait.save(folder / 'turned.png')
+    portrait.save(folder / 'photo.jpg')
     with write_video(folder / 'talk.mp4', portrait.size, 10) as video:
         for _ in range(3):
             video.write(np.array(portrait))
