@@ -8,13 +8,13 @@ import sys
 
 from absl import flags
 
-from gaze_tf.cli import faces
+from gaze_tf.cli import photo_flags
 from gaze_tf.errors import GazeError
 
 
 def define_flags(values):
-    faces.define_flags(values)
-    faces.define_mark_flag(values)
+    photo_flags.define_flags(values)
+    photo_flags.define_mark_flag(values)
     flags.DEFINE_list(
         'alpha', ['0', '1'], 'First and last alpha: 0 is the gaze as it was, 1 at the camera.', flag_values=values
     )
@@ -37,19 +37,21 @@ def define_flags(values):
 
 
 def run(values):
-    eyes, alpha = faces.read_eyes(values), faces.numbers(values, 'alpha')
+    eyes, alpha = photo_flags.validate_photo_flags(values), photo_flags.numbers(values, 'alpha')
     if len(alpha) != 2:
         raise GazeError(f'--alpha={",".join(values.alpha)} must be two numbers.')
-    from gaze_tf.editing import inputs
+    from gaze_tf.editing import source_files
 
-    if inputs.is_video(values.input):
+    if source_files.is_video(values.input):
         raise GazeError(f'--input={values.input} is a video: animate takes photos; `gaze-tf correct` takes videos.')
-    if inputs.is_one(values.input):
-        sources = [inputs.one(values.input, eyes, values.output, ('.gif', '.mp4'), values.overwrite)]
+    if source_files.is_single(values.input):
+        sources = [source_files.find_one(values.input, eyes, values.output, ('.gif', '.mp4'), values.overwrite)]
     else:
         if eyes:
             raise GazeError(f'--eyes goes with one photo, not with {values.input}.')
-        sources, note = inputs.several(values.input, values.output, f'.{values.format}', values.domain, values.last)
+        sources, note = source_files.find_several(
+            values.input, values.output, f'.{values.format}', values.domain, values.last
+        )
         if note:
             print(note, file=sys.stderr)
     gif = sources[0].output.suffix.lower() == '.gif'
@@ -70,7 +72,7 @@ def run(values):
             f'than two browsers make ten): --fps={values.fps:g} is shown that fast. .mp4 holds more.',
             file=sys.stderr,
         )
-    editor, rows = GazeEditor.load(values.model, faces.limits(values)), []
+    editor, rows = GazeEditor.load(values.model, photo_flags.limits(values)), []
     for source in tqdm(sources, unit=' photos', disable=len(sources) == 1):
         try:
             reports = _animate(editor, source, alpha, values)
@@ -81,14 +83,14 @@ def run(values):
                 {
                     'file': str(source.path),
                     'error': str(error),
-                    'status': 'unchanged' if isinstance(error, faces.NothingEdited) else 'failed',
+                    'status': 'unchanged' if isinstance(error, photo_flags.NothingEdited) else 'failed',
                 }
             )
         else:
             rows.append({'file': str(source.path), 'status': 'animated'})
     if len(sources) > 1:
-        return faces.summary(rows, values.output)
-    print('\n'.join([f'Wrote {sources[0].output}', *faces.describe(reports)]))
+        return photo_flags.summary(rows, values.output)
+    print('\n'.join([f'Wrote {sources[0].output}', *photo_flags.describe(reports)]))
 
 
 def _animate(editor, source, alpha, values):
@@ -100,6 +102,6 @@ def _animate(editor, source, alpha, values):
     course = animation.course(*alpha, values.frames, values.easing, values.ping_pong)
     animation.refuse_too_much(source.output, len(course), rgb.shape[1::-1])
     frames, reports = editor.animate(rgb, course, eyes, values.faces, values.blend)
-    faces.refuse_if_none(source.path, reports)
+    photo_flags.refuse_if_none(source.path, reports)
     animation.write(source.output, frames, values.fps, values.mark)
     return reports

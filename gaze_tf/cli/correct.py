@@ -11,14 +11,14 @@ import sys
 
 from absl import flags
 
-from gaze_tf.cli import dry_run, faces
+from gaze_tf.cli import dry_run, photo_flags
 from gaze_tf.errors import GazeError
 
 
 def define_flags(values):
-    faces.define_flags(values)
-    faces.define_time_flags(values)
-    faces.define_mark_flag(values)
+    photo_flags.define_flags(values)
+    photo_flags.define_time_flags(values)
+    photo_flags.define_mark_flag(values)
     flags.DEFINE_boolean(
         'dry_run',
         False,
@@ -56,62 +56,67 @@ def define_flags(values):
 def run(values):
     if values.dry_run and values.output:
         raise GazeError('--dry_run writes no picture: leave --output out; --report=FILE is where the report goes.')
-    eyes = faces.read_eyes(values, ['input'] if values.dry_run else ['input', 'output'])
-    alpha = faces.numbers(values, 'alpha')
+    eyes = photo_flags.validate_photo_flags(values, ['input'] if values.dry_run else ['input', 'output'])
+    alpha = photo_flags.numbers(values, 'alpha')
     if len(alpha) not in (1, 2):
         raise GazeError(f'--alpha={",".join(values.alpha)} must be one number, or one for each eye.')
     # TensorFlow takes seconds to import: after the flags are known to be good
-    from gaze_tf.editing import inputs
+    from gaze_tf.editing import source_files
 
-    several = not inputs.is_one(values.input)
+    several = not source_files.is_single(values.input)
     if several and eyes:
         raise GazeError(f'--eyes goes with one photo, not with {values.input}.')
     if values.dry_run:
         return dry_run.run(values, eyes)
     if several:
         return _several(values, alpha)
-    return (_video if inputs.is_video(values.input) else _one)(values, eyes, alpha)
+    return (_video if source_files.is_video(values.input) else _one)(values, eyes, alpha)
 
 
 def _one(values, eyes, alpha):
     if values.format:
         raise GazeError("--format goes with several photos; one's is the suffix of --output.")
-    from gaze_tf.editing import inputs
+    from gaze_tf.editing import source_files
 
-    source = inputs.one(values.input, eyes, values.output, inputs.OUTPUTS, values.overwrite)
+    source = source_files.find_one(values.input, eyes, values.output, source_files.OUTPUTS, values.overwrite)
     from gaze_tf.editing.editor import GazeEditor
     from gaze_tf.media.photo import Photo
 
     photo = Photo.open(source.path)
-    edited = GazeEditor.load(values.model, faces.limits(values)).correct(
+    edited = GazeEditor.load(values.model, photo_flags.limits(values)).correct(
         photo, source.eyes, values.faces, alpha, values.blend
     )
-    faces.refuse_if_none(source.path, edited.faces)
+    photo_flags.refuse_if_none(source.path, edited.faces)
     edited.save(source.output, values.mark)
     if values.report:
-        faces.write_report(values.report, edited.faces)
+        photo_flags.write_report(values.report, edited.faces)
     print(
         '\n'.join(
-            [f'Wrote {source.output}', *faces.describe(edited.faces), *photo.notes, *faces.mark_notes(values, [source])]
+            [
+                f'Wrote {source.output}',
+                *photo_flags.describe(edited.faces),
+                *photo.notes,
+                *photo_flags.mark_notes(values, [source]),
+            ]
         )
     )
 
 
 def _several(values, alpha):
-    from gaze_tf.editing import inputs
+    from gaze_tf.editing import source_files
 
     if values.report:
         raise GazeError(f'--report goes with one photo or video; of {values.input} it is report.json in --output.')
-    sources, note = inputs.several(
+    sources, note = source_files.find_several(
         values.input, values.output, values.format and f'.{values.format}', values.domain, values.last, values.overwrite
     )
-    for note in [note, *faces.mark_notes(values, sources)]:
+    for note in [note, *photo_flags.mark_notes(values, sources)]:
         if note:
             print(note, file=sys.stderr)
     from gaze_tf.editing import folder
     from gaze_tf.editing.editor import GazeEditor
 
-    limits = faces.limits(values)
+    limits = photo_flags.limits(values)
     editor = GazeEditor.load(values.model, limits)
     settings = {
         'model': _model(values.model, editor.network),
@@ -132,7 +137,7 @@ def _several(values, alpha):
         redo=values.overwrite,
         mark=values.mark,
     )
-    return faces.summary(rows, values.output)
+    return photo_flags.summary(rows, values.output)
 
 
 def _model(path, network):
@@ -145,16 +150,16 @@ def _model(path, network):
 
 
 def _video(values, eyes, alpha):
-    from gaze_tf.editing import inputs
+    from gaze_tf.editing import source_files
     from gaze_tf.media.video_files import SUFFIXES
 
-    source = inputs.one(values.input, eyes, values.output, SUFFIXES, values.overwrite)
+    source = source_files.find_one(values.input, eyes, values.output, SUFFIXES, values.overwrite)
     from gaze_tf.editing import video
     from gaze_tf.editing.editor import GazeEditor
     from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 
     detector = None if eyes else MediapipeDetector(video.SMALLEST)
-    editor = GazeEditor.load(values.model, faces.limits(values), detector)
+    editor = GazeEditor.load(values.model, photo_flags.limits(values), detector)
     summary = video.correct(
         editor,
         source,
@@ -169,6 +174,6 @@ def _video(values, eyes, alpha):
         values.look_away,
         values.always,
     )
-    print('\n'.join([f'Wrote {source.output}: {summary}', *faces.mark_notes(values, [source])]))
+    print('\n'.join([f'Wrote {source.output}: {summary}', *photo_flags.mark_notes(values, [source])]))
     if summary.problem:
         raise GazeError(f'{summary.problem} Only those are in {source.output}.')

@@ -12,7 +12,7 @@ import pathlib
 
 from absl import flags
 
-from gaze_tf.cli import faces
+from gaze_tf.cli import photo_flags
 from gaze_tf.cli.main import require
 from gaze_tf.errors import GazeError
 
@@ -20,7 +20,7 @@ _NOT_RECORDED = ('help', 'h', 'output', 'overwrite')
 
 
 def define_flags(values):
-    faces.define_model_flag(values)
+    photo_flags.define_model_flag(values)
     flags.DEFINE_string(
         'data',
         '',

@@ -12,15 +12,15 @@ import sys
 
 from absl import flags
 
-from gaze_tf.cli import faces
+from gaze_tf.cli import photo_flags
 from gaze_tf.errors import GazeError
 
 
 def define_flags(values):
-    faces.define_model_flag(values)
-    faces.define_strength_flags(values)
-    faces.define_limit_flags(values)
-    faces.define_time_flags(values)
+    photo_flags.define_model_flag(values)
+    photo_flags.define_strength_flags(values)
+    photo_flags.define_limit_flags(values)
+    photo_flags.define_time_flags(values)
     flags.DEFINE_integer(
         'camera', None, 'The number of the camera, from 0: /dev/video0 on Linux.', lower_bound=0, flag_values=values
     )
@@ -40,7 +40,7 @@ def define_flags(values):
 
 
 def run(values):
-    faces.check_faces(values)
+    photo_flags.check_faces(values)
     if (values.camera is None) == (not values.input):
         raise GazeError('--camera=0 or --input=FILE says where the pictures come from: give one of both.')
     if values.virtual_camera and values.output:
@@ -66,7 +66,7 @@ def run(values):
         output = stack.enter_context(_output(values, source))
         from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 
-        editor = GazeEditor.load(values.model, faces.limits(values), MediapipeDetector(video.SMALLEST))
+        editor = GazeEditor.load(values.model, photo_flags.limits(values), MediapipeDetector(video.SMALLEST))
         print(output.note, file=sys.stderr)
         summary = live.run(
             editor, source, output, values.faces, values.blend, values.smoothing, values.fade, values.look_away

@@ -57,7 +57,7 @@ class Frame(NamedTuple):
         return _resampled(_part(photo, low, high), low, shrink, self.matrix, self.size)
 
 
-def frame_of(eyes, photo_size, frame_size, frame_eyes=MEAN_EYES):
+def align_face(eyes, photo_size, frame_size, frame_eyes=MEAN_EYES):
     """The Frame of side `frame_size` for a face with `eyes` (left_x, left_y, right_x, right_y) in a photo.
 
     photo_size: its (width, height). frame_eyes: where the eyes stand in the frame, as shares of its side. A photo as large

@@ -5,11 +5,10 @@ import math
 import pathlib
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from gaze_tf.compositing.align import frame_of
+from gaze_tf.compositing.align import align_face
 from gaze_tf.data import celebagaze
 from gaze_tf.errors import GazeError
 from gaze_tf.files import new_folder
@@ -67,7 +66,7 @@ def make(sources, output, detector, img_size=256, faces='largest', limits=_LIMIT
                     rejects.append({'file': str(path), 'face': index, 'reason': problem})
                     continue
                 name = unique_name(path.stem, taken)
-                frame = frame_of(face.eyes, rgb.shape[1::-1], img_size)
+                frame = align_face(face.eyes, rgb.shape[1::-1], img_size)
                 image = Image.fromarray(frame.cut(rgb).numpy())
                 image.save(folder / FOLDERS[chosen] / f'{name}.jpg', quality=95, subsampling=0)
                 rows[chosen].append(' '.join([name, *(f'{value:.1f}' for value in frame.eyes)]))
@@ -115,7 +114,7 @@ def _faces(path, detector, which, limits, img_size):
     size = rgb.shape[1::-1]
     for index, face in chosen:
         problem = faces_lib.why_not(face, limits, size)
-        scale = frame_of(face.eyes, size, img_size).scale
+        scale = align_face(face.eyes, size, img_size).scale
         if not problem and scale > MAX_ENLARGED:
             problem = (
                 f'it would have to be enlarged {scale:.1f} times (at most {MAX_ENLARGED:g}; a smaller --img_size helps)'

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gaze_tf.compositing import blend as blend_lib
-from gaze_tf.compositing.align import frame_of
+from gaze_tf.compositing.align import align_face
 from gaze_tf.config import check_finite
 from gaze_tf.editing.following import Follower
 from gaze_tf.editing.strength import seen, strength_of
@@ -164,15 +164,15 @@ class GazeEditor:
         find = Follower(self.find, mark, fps) if mark else self.find
         return lambda rgb: with_seen(rgb, find(rgb))
 
-    def frame_of(self, face, rgb):
+    def align_face(self, face, rgb):
         """The model's Frame of a Face in a photo uint8 [H, W, 3]."""
-        return frame_of(face.eyes, rgb.shape[1::-1], self.network.img_size, self.network.frame_eyes)
+        return align_face(face.eyes, rgb.shape[1::-1], self.network.img_size, self.network.frame_eyes)
 
     def prepare(self, photo, eyes=None, faces='largest'):
         """The Work on a photo (path, Photo or array); for the arguments see `correct`."""
         photo, rgb = opened(photo)
         reports = chosen_faces(rgb, self.find, self.limits, eyes, faces)
-        frames = {report.index: self.frame_of(report.face, rgb) for report in reports if report.done}
+        frames = {report.index: self.align_face(report.face, rgb) for report in reports if report.done}
         return Work(rgb, reports, frames, {index: frame.cut(rgb).numpy() for index, frame in frames.items()}, photo)
 
     def paint(self, works, alpha=1.0, blend='feather'):

@@ -52,7 +52,7 @@ def save_all(edit, sources, folder, settings, redo=False, mark=False):
 
     Args:
       edit: list of Sources → yields (Source, its Edited, or the exception why there is none) for each.
-      sources: list of inputs.Source.
+      sources: list of source_files.Source.
       folder: where the report (report.json) goes.
       settings: what the results depend on, for JSON.
       redo: whether to do again what is done.

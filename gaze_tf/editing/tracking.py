@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from gaze_tf.editing.choice import Choice
-from gaze_tf.editing.contact import AT_CAMERA, RATE, Contact
-from gaze_tf.editing.numbering import REACH, Numbering, step
+from gaze_tf.editing.eye_contact import AT_CAMERA, RATE, EyeContact
 from gaze_tf.editing.strength import glancing, smooth, steady, within
+from gaze_tf.editing.track_choice import TrackChoice
+from gaze_tf.editing.track_matching import REACH, TrackMatcher, step
 from gaze_tf.inference.faces import NOT_CHOSEN, Face
 
 _BLINK_FADE = 3  # frames
@@ -20,8 +20,8 @@ _LEAST_NOISE, _OUTLIERS = 0.001, 5
 
 
 class Found(NamedTuple):
-    """A Face in a frame, with its content code, its look (see `numbering.look_of`) and the degrees by which painting moves its
-    gaze (see `contact.gaze_moved`), where they are known."""
+    """A Face in a frame, with its content code, its look (see `track_matching.look_of`) and the degrees by which painting moves its
+    gaze (see `eye_contact.gaze_moved`), where they are known."""
 
     face: Face
     code: np.ndarray | None = None
@@ -91,7 +91,7 @@ class Tracker:
         """fps: frames per second; window_s: seconds of video that smooth eyes and codes, 0 for none; fade_s: seconds
         in which strengths go from 1 to 0, 0 for at once; limits: Face → why it is left alone, '' if it is not
         (openness may be None); cuts: whether to look for them (otherwise frames may be anything); faces: which tracks are
-        edited, see `choice.Choice`; share: Face → see `strength.share_of`, of those that are not left alone; look_away:
+        edited, see `track_choice.TrackChoice`; share: Face → see `strength.share_of`, of those that are not left alone; look_away:
         whether tracks do so now and then, see `strength.glancing`; causal: see above.
         """
         self._half = round(float(window_s * fps) / 2)
@@ -101,8 +101,8 @@ class Tracker:
         self.moved_every = max(round(float(fps) / RATE / self.code_every), 1) * self.code_every
         self._fade = max(round(float(fade_s * fps)), 1)
         self._blink_fade = min(_BLINK_FADE, self._fade)
-        self._numbering, self._choice = Numbering(fps), Choice(faces, fps)
-        self._causal, self._begin_choice, self._begun = causal, lambda: Choice(faces, fps), (None, 0)
+        self._numbering, self._choice = TrackMatcher(fps), TrackChoice(faces, fps)
+        self._causal, self._begin_choice, self._begun = causal, lambda: TrackChoice(faces, fps), (None, 0)
         # gaps must be known as such before a fade or a window meets them
         self.delay = 0 if causal else max(self._half, self._fade) + self._numbering.gap
         # frames that count for those after them; where those before are all there is, noise is told from twice as many
@@ -110,7 +110,7 @@ class Tracker:
         self._skipped = 0
         self._shares = {}  # of a causal one: track → (its share in the last frame, frames in which it may go up)
         self._fps, self._limits, self._cuts, self._share, self._look_away = float(fps), limits, cuts, share, look_away
-        self._contacts = {}  # track → Contact
+        self._contacts = {}  # track → EyeContact
         self._moments = []
         self._next = 0  # of self._moments: the frame that is handed out next
         self._previous = None
@@ -242,7 +242,7 @@ class Tracker:
 
     def _contact(self, track, now):
         """The largest share as far as eyes that look at the camera are left alone."""
-        contact = self._contacts.setdefault(track, Contact(self._fps, self._fade, self.delay))
+        contact = self._contacts.setdefault(track, EyeContact(self._fps, self._fade, self.delay))
         first, last = (max(now + offset, 0) for offset in contact.window)
         around = [
             moment.seen[track].moved

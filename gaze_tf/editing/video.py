@@ -12,10 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from gaze_tf.compositing import blend as blend_lib
-from gaze_tf.editing.contact import AT_CAMERA, gaze_moved
 from gaze_tf.editing.editor import alphas_of_eyes
-from gaze_tf.editing.numbering import GAP_S, look_of
+from gaze_tf.editing.eye_contact import AT_CAMERA, gaze_moved
 from gaze_tf.editing.strength import seen, share_of
+from gaze_tf.editing.track_matching import GAP_S, look_of
 from gaze_tf.editing.tracking import Found, Tracker
 from gaze_tf.errors import GazeError
 from gaze_tf.files import new_file
@@ -53,7 +53,7 @@ COLUMNS = (
 
 class Summary(NamedTuple):
     """What was done to a video: its frames, those in which eyes were repainted, how much eyes tremble as they were found
-    and as they were used (pixels, see `stability.jitter`; None without three frames of a face); notes: sentences for the
+    and as they were used (pixels, see `jitter.jitter`; None without three frames of a face); notes: sentences for the
     user on what is not as it was, but for the eyes; problem: what was wrong with it, in a sentence, or ''; chosen:
     [(track that was chosen, the second in which it was first seen)]; done: what was done in those frames; at_camera: times that
     a face was left alone as its eyes look at the camera.
@@ -101,15 +101,15 @@ def correct(
 
     Args:
       editor: GazeEditor.
-      source: inputs.Source; its eyes, if any, are those of every frame.
+      source: source_files.Source; its eyes, if any, are those of every frame.
       report: path of a CSV with a row for each frame and face (COLUMNS), then one for each sentence on the video as a
         whole, of which only `reason` is filled; or None.
-      faces: the tracks that are edited in each shot: 'largest', 'all', or numbers by size, see `choice.Choice`.
+      faces: the tracks that are edited in each shot: 'largest', 'all', or numbers by size, see `track_choice.TrackChoice`.
       alpha, blend: as of `GazeEditor.correct`.
       smoothing, fade: seconds, see `tracking.Tracker`; cuts: whether to look for them.
       mark: see `video_files.write_video`.
       look_away: whether faces do so now and then, see `strength.glancing`.
-      always: whether eyes are repainted also where they look at the camera for a while, see `contact.Contact`.
+      always: whether eyes are repainted also where they look at the camera for a while, see `eye_contact.EyeContact`.
 
     Returns:
       Summary.
@@ -324,7 +324,7 @@ def _looked(editor, chunk, wanted):
     some = [n for n, (_, _, *which) in enumerate(faces) if any(which)]
     told = [{} for _ in faces]
     if some:
-        frames = [editor.frame_of(face, rgb) for rgb, face, *_ in (faces[n] for n in some)]
+        frames = [editor.align_face(face, rgb) for rgb, face, *_ in (faces[n] for n in some)]
         cuts = np.stack([frame.cut(faces[n][0]).numpy() for n, frame in zip(some, frames)])
         eyes = np.stack([frame.eyes for frame in frames])
         codes = editor.network.paint_codes(cuts, eyes)
@@ -349,7 +349,7 @@ def _painted(editor, chunks, alphas, blend):
 def repaint(editor, chunk, alphas, blend, number):
     """(frame, [Tracked], frame with repainted eyes) of a chunk; `number`: of its first frame."""
     work = [
-        (k, each.strength, each.code, editor.frame_of(each.face, rgb))
+        (k, each.strength, each.code, editor.align_face(each.face, rgb))
         for k, (rgb, tracked) in enumerate(chunk)
         for each in tracked
         if each.strength > 0 and alphas.any()
@@ -405,7 +405,7 @@ def _report_errors(path):
 
 
 class _Jitters:
-    """`stability.jitter` of eyes as found and as used, over all tracks, without keeping positions."""
+    """`jitter.jitter` of eyes as found and as used, over all tracks, without keeping positions."""
 
     def __init__(self):
         self._last, self._squares, self._count = {}, np.zeros(2), 0

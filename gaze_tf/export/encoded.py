@@ -6,7 +6,7 @@ The geometry is that of `gaze_tf.editing`, by the same functions.
 import tensorflow as tf
 
 from gaze_tf.compositing import blend
-from gaze_tf.compositing.align import frame_of, size_of
+from gaze_tf.compositing.align import align_face, size_of
 from gaze_tf.export.checks import checked_files, decoded
 from gaze_tf.export.painting import corrected
 from gaze_tf.models import geometry
@@ -33,7 +33,7 @@ def _corrected_file(model, file, eyes):
     # decoders are there for CPUs only, and so are the pixels then
     with tf.device('CPU:0'):
         photo = decoded(file)
-        frame = frame_of(eyes, size_of(photo), model.config.img_size, model.config.eye_shares)
+        frame = align_face(eyes, size_of(photo), model.config.img_size, model.config.eye_shares)
         cut = frame.cut(photo)
     painted = corrected(model, cut[None], frame.eyes[None])[0]
     with tf.device('CPU:0'):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gaze_tf.editing.stability import jitter
+from gaze_tf.editing.jitter import jitter
 from gaze_tf.editing.strength import smooth
 from gaze_tf.editing.tracking import Found, Tracker
 from tests.editing.test_tracking import FADE, FPS, TIMES, errors, face, limits, strengths, track

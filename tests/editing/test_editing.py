@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from gaze_tf.cli.faces import describe
 from gaze_tf.cli.main import main
+from gaze_tf.cli.photo_flags import describe
 from gaze_tf.config import ModelConfig
 from gaze_tf.config import save as save_config
 from gaze_tf.editing.editor import GazeEditor

@@ -11,7 +11,7 @@ from gaze_tf.cli.main import main
 from gaze_tf.data import celebagaze
 from gaze_tf.datasets import from_photos as dataset
 from gaze_tf.editing import editor as editor_lib
-from gaze_tf.editing import inputs
+from gaze_tf.editing import source_files
 from gaze_tf.errors import GazeError
 from gaze_tf.inference import mediapipe_detector
 from gaze_tf.inference.faces import Face, iris_offset
@@ -568,9 +568,12 @@ def test_small_faces_are_not_blown_up(tmp_path):
 
 def test_a_source_by_its_name(tmp_path):
     (tmp_path / 'a[1].jpg').write_bytes(b'')
-    assert inputs.is_one(tmp_path / 'a[1].jpg') and not inputs.is_one(tmp_path / 'b*.jpg')
-    assert not inputs.is_one(tmp_path) and inputs.is_video('A.MP4')
-    assert inputs.one(tmp_path / 'a[1].jpg', None, tmp_path, ('.gif', '.mp4'), False).output == tmp_path / 'a[1].gif'
+    assert source_files.is_single(tmp_path / 'a[1].jpg') and not source_files.is_single(tmp_path / 'b*.jpg')
+    assert not source_files.is_single(tmp_path) and source_files.is_video('A.MP4')
+    assert (
+        source_files.find_one(tmp_path / 'a[1].jpg', None, tmp_path, ('.gif', '.mp4'), False).output
+        == tmp_path / 'a[1].gif'
+    )
 
 
 def test_where_nothing_can_be_written_is_known_before_the_work(tmp_path, monkeypatch):
@@ -579,9 +582,9 @@ def test_where_nothing_can_be_written_is_known_before_the_work(tmp_path, monkeyp
     with pytest.raises(
         GazeError, match=f'^--output: {tmp_path}/file/new/a.png cannot be written .{tmp_path}/file is no folder'
     ):
-        inputs.one(tmp_path / 'a.jpg', None, tmp_path / 'file/new/a.png', ('.png',), False)
+        source_files.find_one(tmp_path / 'a.jpg', None, tmp_path / 'file/new/a.png', ('.png',), False)
     # (whoever runs tests as root may write anywhere)
     monkeypatch.setattr(os, 'access', lambda path, mode: path != tmp_path)
     with pytest.raises(GazeError, match='nothing may be written in'):
-        inputs.one(tmp_path / 'a.jpg', None, tmp_path / 'new/a.png', ('.png',), False)
+        source_files.find_one(tmp_path / 'a.jpg', None, tmp_path / 'new/a.png', ('.png',), False)
     assert not (tmp_path / 'new').exists()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gaze_tf.editing import stability
 from gaze_tf.editing.following import Follower
+from gaze_tf.editing.jitter import jitter
 from gaze_tf.inference.faces import Face, same_eyes
 from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 from tests.paths import DATA
@@ -164,7 +164,7 @@ def test_mediapipe_marks_as_well_as_it_finds():
         # in the portrait, where they do not move
         places.append([((points - b) / a).view(float) for points in (eyes, others)])
     followed, found = np.swapaxes(places, 0, 1)
-    assert stability.jitter(followed) < 0.9 * stability.jitter(found) and followed.std(axis=0).max() < 0.3
+    assert jitter(followed) < 0.9 * jitter(found) and followed.std(axis=0).max() < 0.3
 
 
 def test_mediapipe_marks_no_face_where_none_is():

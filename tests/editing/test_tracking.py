@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gaze_tf.editing.numbering import look_of
-from gaze_tf.editing.stability import jitter
+from gaze_tf.editing.jitter import jitter
+from gaze_tf.editing.track_matching import look_of
 from gaze_tf.editing.tracking import Found, Tracker, is_cut, pattern_of
 from gaze_tf.errors import GazeError
 from gaze_tf.inference.faces import Face

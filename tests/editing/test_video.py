@@ -11,8 +11,9 @@ from PIL import Image
 
 from gaze_tf.cli.main import main
 from gaze_tf.editing import editor as editor_lib
-from gaze_tf.editing import inputs, stability, tracking, video
+from gaze_tf.editing import source_files, tracking, video
 from gaze_tf.editing.editor import GazeEditor
+from gaze_tf.editing.jitter import jitter
 from gaze_tf.inference import mediapipe_detector
 from gaze_tf.inference.faces import Face
 from gaze_tf.media.video_files import open_video, write_video
@@ -153,7 +154,7 @@ def test_positions_are_steadier_than_found_and_do_not_lag(tmp_path):
     found = np.array([detector(pixels.astype(np.uint8))[0].eyes[:2] for pixels in frames_of(tmp_path / 'in.mp4')[1]])
     rows = run(tmp_path)
     used = np.array([[float(row['left_x']), float(row['left_y'])] for row in rows])
-    assert stability.jitter(used) < 0.6 * stability.jitter(found)
+    assert jitter(used) < 0.6 * jitter(found)
     # the mark's middle is 4 pixels from its left side
     assert abs((used[:, 0] - (44 + 2 * np.arange(30))).mean()) < 0.2
     raw = run(tmp_path, smoothing=0)
@@ -333,9 +334,9 @@ def test_the_summary_counts_the_trembling_of_all_tracks(tmp_path):
     make(tmp_path / 'in.mp4', [frame(60)] * 30)
     with open_video(tmp_path / 'in.mp4') as reader:
         found = np.array([detector(pixels)[0].eyes for pixels in reader])
-    source = inputs.Source(tmp_path / 'in.mp4', None, tmp_path / 'out.mp4')
+    source = source_files.Source(tmp_path / 'in.mp4', None, tmp_path / 'out.mp4')
     summary = video.correct(GazeEditor(tiny.Painter(), detector=detector), source, smoothing=0)
-    expected = stability.jitter(found)
+    expected = jitter(found)
     assert summary.found_jitter == pytest.approx(expected, rel=1e-6) == summary.used_jitter
 
 

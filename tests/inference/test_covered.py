@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from gaze_tf.datasets import from_photos as dataset
-from gaze_tf.editing import inputs, video
+from gaze_tf.editing import source_files, video
 from gaze_tf.editing.editor import GazeEditor, chosen_faces
 from gaze_tf.editing.tracking import Found, Tracker
 from gaze_tf.inference.faces import Face, Limits, why_not
@@ -150,7 +150,7 @@ def test_a_video_is_corrected_where_eyes_are_seen(tmp_path):
     with write_video(tmp_path / 'in.mp4', (300, 300), 25) as out:
         for k in range(36):
             out.write(hidden(*COVERS['sunglasses']) if 12 <= k < 24 else np.array(portrait()))
-    source = inputs.Source(tmp_path / 'in.mp4', None, tmp_path / 'out.mp4')
+    source = source_files.Source(tmp_path / 'in.mp4', None, tmp_path / 'out.mp4')
     editor = GazeEditor(tiny.Painter(), detector=lambda rgb: [FACE])
     video.correct(editor, source, tmp_path / 'report.csv', fade=0.2, cuts=False)
     rows = [row.split(',') for row in (tmp_path / 'report.csv').read_text().splitlines()[1:]]

@@ -28,13 +28,13 @@ def is_video(path):
     return pathlib.Path(path).suffix.lower() in VIDEOS
 
 
-def is_one(input):
+def is_single(input):
     """Whether --input names one file rather than a folder or a pattern."""
     # os.path: to pathlib names that are too long are errors
     return not os.path.isdir(input) and (os.path.exists(input) or not glob.has_magic(str(input)))
 
 
-def one(input, eyes, output, suffixes, overwrite):
+def find_one(input, eyes, output, suffixes, overwrite):
     """The Source of one file; raises GazeError.
 
     output: a file that ends in one of `suffixes`, or a folder (one that exists, or a name that ends in /), which the
@@ -55,7 +55,7 @@ def one(input, eyes, output, suffixes, overwrite):
     return Source(input, eyes, output)
 
 
-def several(input, output, suffix='', domain='y', last=0, overwrite=False):
+def find_several(input, output, suffix='', domain='y', last=0, overwrite=False):
     """The Sources of a folder or a pattern, and a note on what was left out ('' if nothing); raises GazeError.
 
     output: a folder, or None where nothing is written; suffix: of the results ('': each as its photo). Of a folder in

@@ -202,7 +202,7 @@ def limits(values):
     return Limits(**{name: values[name].value for name in Limits._fields if name in values})
 
 
-def read_eyes(values, needed=('input', 'output')):
+def validate_photo_flags(values, needed=('input', 'output')):
     """--eyes as four numbers, or None; raises GazeError, for --faces too, and unless these flags were given."""
     require(values, *needed)
     check_faces(values)

@@ -45,7 +45,7 @@ def _shifting(before, after):
     return rows[:, :2], rows[:, 2]
 
 
-class Contact:
+class EyeContact:
     """Of a track, from frame to frame: whether its eyes have looked at the camera for a while, so that they are left alone."""
 
     def __init__(self, fps, fade, delay):

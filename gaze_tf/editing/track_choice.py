@@ -1,6 +1,6 @@
 """Which tracks of a video are edited: chosen once in each shot, by size over its beginning, and kept to its end."""
 
-from gaze_tf.editing.numbering import MEMORY_S
+from gaze_tf.editing.track_matching import MEMORY_S
 from gaze_tf.inference import faces as faces_lib
 
 # seconds of a shot, from the first frame with a face on, over which sizes are compared, if so many frames are looked ahead
@@ -9,7 +9,7 @@ _BEGINNING_S = 1.0
 _MANY = 1000
 
 
-class Choice:
+class TrackChoice:
     """The tracks that `which` means: 'largest', 'all', or numbers by size, such as '0,2'.
 
     Who comes after a shot's beginning is numbered behind those who were there, in the order in which they come. Only the

@@ -35,7 +35,7 @@ class _Last(NamedTuple):
     missed: int = 0
 
 
-class Numbering:
+class TrackMatcher:
     """Numbers the faces of one frame after another: the same for the same face, until it is lost for MEMORY_S."""
 
     def __init__(self, fps):
