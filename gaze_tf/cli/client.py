@@ -7,13 +7,15 @@ says what was done, and the same command goes on where it was interrupted. The m
 """
 
 import contextlib
+import dataclasses
 import pathlib
 import sys
 
 from absl import flags
 
-from gaze_tf.cli import photo_flags
+from gaze_tf.cli import option_flags, photo_flags
 from gaze_tf.cli.main import require
+from gaze_tf.editing.options import MarkOptions
 from gaze_tf.errors import GazeError
 
 
@@ -78,28 +80,25 @@ def define_flags(values):
         flag_values=values,
     )
     photo_flags.define_photo_flags(values)
-    photo_flags.define_mark_flag(values)
+    option_flags.define(values, MarkOptions)
 
 
 def run(values):
     require(values, 'server')
-    eyes = photo_flags.validate_photo_flags(values)
+    photos = photo_flags.validate_photo_flags(values)
     from gaze_tf.editing import source_files
 
     one = source_files.is_single(values.input)
     if source_files.is_video(values.input):
         raise GazeError(f'--input={values.input} is a video: client takes photos; `gaze-tf correct` takes videos.')
-    if not one and eyes:
+    if not one and photos.eyes:
         raise GazeError(f'--eyes goes with one photo, not with {values.input}.')
     if one:
-        source = source_files.find_one(values.input, eyes, values.output, source_files.OUTPUTS, values.overwrite)
+        source = source_files.find_one(photos, source_files.OUTPUTS)
     else:
-        sources, note = source_files.find_several(
-            values.input, values.output, '', values.domain, values.last, values.overwrite
-        )
-        for note in [note, *photo_flags.mark_notes(values, sources)]:
-            if note:
-                print(note, file=sys.stderr)
+        sources, note = source_files.find_several(photos)
+        for sentence in filter(None, [note, *photo_flags.mark_notes(values, sources)]):
+            print(sentence, file=sys.stderr)
     with _client(values) as client:
         return _one(client, source, values) if one else _several(client, sources, values)
 
@@ -166,7 +165,7 @@ def _several(client, sources, values):
     settings = {
         name: values[name].value for name in ('server', 'rest', 'model_name', 'version', 'label', 'faces', 'mark')
     }
-    settings['limits'] = photo_flags.limits(values)._asdict()
+    settings['limits'] = dataclasses.asdict(photo_flags.limits(values))
 
     def edit(todo):
         paths, eyes = [source.path for source in todo], [source.eyes for source in todo]

@@ -11,6 +11,7 @@ from absl import flags
 
 from gaze_tf.cli import photo_flags
 from gaze_tf.cli.main import require
+from gaze_tf.editing.options import SourceOptions
 from gaze_tf.errors import GazeError
 
 
@@ -48,11 +49,12 @@ def run(values):
 
     if source_files.is_video(values.input):
         raise GazeError(f'--input={values.input} is a video: turn takes photos.')
+    photos = SourceOptions(values.input, values.output, overwrite=values.overwrite)
     one, note = source_files.is_single(values.input), ''
     if one:
-        sources = [source_files.find_one(values.input, None, values.output, source_files.OUTPUTS, values.overwrite)]
+        sources = [source_files.find_one(photos, source_files.OUTPUTS)]
     else:
-        sources, note = source_files.find_several(values.input, values.output, overwrite=values.overwrite)
+        sources, note = source_files.find_several(photos)
     if note:
         print(note, file=sys.stderr)
     # TensorFlow takes seconds to import: after the flags are known to be good
@@ -75,7 +77,7 @@ def _several(values, sources, detector):
             _turned(values, source, detector)
         except GazeError as error:
             status = 'left out' if isinstance(error, photo_flags.NothingEdited) else 'failed'
-            row.update(status=status, error=str(error).removeprefix('--input: ').removeprefix('--output: '))
+            row.update(status=status, error=str(error))
         rows.append(row)
     return photo_flags.summary(rows, values.output)
 

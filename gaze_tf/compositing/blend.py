@@ -10,7 +10,6 @@ from scipy import fft
 
 from gaze_tf.compositing.align import Frame, compiled, patch_of, sample
 
-BLENDS = 'feather', 'poisson', 'hard'
 # width of the feather, as a share of the eye box's height
 _FEATHER = 0.2
 # of the windows that compare structures, as a share of the frame's side

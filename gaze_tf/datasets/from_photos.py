@@ -1,7 +1,6 @@
 """A training set in CelebAGaze's layout from one's own photos: faces found, aligned and cut out."""
 
 import json
-import math
 import pathlib
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from gaze_tf.errors import GazeError
 from gaze_tf.files import new_folder
 from gaze_tf.inference import faces as faces_lib
 from gaze_tf.inference.covered import with_seen
+from gaze_tf.inference.faces import NO_LIMIT
 from gaze_tf.media.formats import PHOTOS
 from gaze_tf.media.photo import Photo
 
@@ -24,7 +24,7 @@ MAX_ENLARGED = 2.0
 # second number look elsewhere; in between, and on heads that are turned further than this, the irises do not tell
 _AT_CAMERA, _ELSEWHERE, _MAX_YAW = 0.05, 0.09, 15.0
 # a training set is to have gazes and nods of all kinds
-_LIMITS = faces_lib.Limits(max_pitch=math.inf, max_gaze=math.inf)
+_LIMITS = faces_lib.Limits(max_pitch=NO_LIMIT, max_gaze=NO_LIMIT)
 
 
 class Photos(NamedTuple):

@@ -10,22 +10,23 @@ _WHILE_S, _MEAN_S = 1.0, 0.5
 # times a second that it is measured
 RATE = 4
 AT_CAMERA = 'its eyes look at the camera'
-# Degrees to the side and up for a shift by the distance between the eyes. By 840 portraits with eyes turned by 0 to 30 degrees
-# and the model that comes with gaze_tf: shifts are seen smaller than they are, as lids and lashes do not move along.
+# Degrees to the side and up for a shift by the distance between the eyes. By 840 portraits with eyes turned by 0 to 30
+# degrees and the model that comes with gaze_tf: shifts are seen smaller than they are, as lids and lashes do not move
+# along.
 _DEGREES = 455.0, 617.0
-# Shares of an eye box: blur (standard deviation, of its width), and what is left out at its left and right, top and bottom,
-# where there is only skin
+# Shares of an eye box: blur (standard deviation, of its width), and what is left out at its left and right, top and
+# bottom, where there is only skin
 _BLUR, _MARGINS = 1 / 24, (1 / 6, 3 / 16)
 
 
 def gaze_moved(before, after, eyes, boxes):
     """Degrees by which painting moves the gaze: about as many as eyes look past the camera.
 
-    It is the shift, of both eyes alike, that explains best what has changed in the blurred eyes, by least squares on their
-    gradients (Lucas and Kanade 1981); each eye may be painted brighter or darker as a whole.
+    It is the shift, of both eyes alike, that explains best what has changed in the blurred eyes, by least squares on
+    their gradients (Lucas and Kanade 1981); each eye may be painted brighter or darker as a whole.
 
-    before, after: uint8 [S, S, 3] of a face in the model's frame, as it was and looking at the camera; eyes [4] and boxes: see
-    `Network.boxes`.
+    before, after: uint8 [S, S, 3] of a face in the model's frame, as it was and looking at the camera; eyes [4] and
+    boxes: see `Network.boxes`.
     """
     rows = [_shifting(*(image[y0:y1, x0:x1].mean(-1) for image in (before, after))) for x0, y0, x1, y1 in boxes]
     gradients, changes = (np.concatenate(parts) for parts in zip(*rows))
@@ -46,13 +47,14 @@ def _shifting(before, after):
 
 
 class EyeContact:
-    """Of a track, from frame to frame: whether its eyes have looked at the camera for a while, so that they are left alone."""
+    """Of a track, from frame to frame: whether its eyes have looked at the camera for a while, so that they are left
+    alone."""
 
     def __init__(self, fps, fade, delay):
         """fps: frames per second; fade: frames in which the change comes and goes; delay: frames ahead that are known.
 
-        window: (first, last) of the frames whose angles `share` takes, counted from the next one: so far ahead that the change
-        has come back before eyes look away.
+        window: (first, last) of the frames whose angles `share` takes, counted from the next one: so far ahead that the
+        change has come back before eyes look away.
         """
         mean = max(round(_MEAN_S * fps), 1)
         last = min(fade + mean // 2, delay)
@@ -62,8 +64,11 @@ class EyeContact:
         self.alone = False
 
     def share(self, moved):
-        """The largest share (see `strength`) that the next frame may have: 0 where eyes are left alone, else 1, and on the way
-        between them a step of 1 / fade more or less than before. moved: those of `gaze_moved` that are known in `window`."""
+        """The largest share (see `strength`) that the next frame may have.
+
+        It is 0 where eyes are left alone, else 1, and between them it changes by 1 / fade a frame. moved: the values of
+        `gaze_moved` that are known in `window`.
+        """
         began = not self._known
         if moved:
             self._know(float(np.mean(moved)))

@@ -6,11 +6,13 @@ import contextlib
 import signal
 import threading
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from gaze_tf.editing.editor import GazeEditor
+from gaze_tf.editing.options import LiveOptions
 from gaze_tf.editing.strength import share_of
 from gaze_tf.editing.tracking import Tracker
 from gaze_tf.editing.video import repaint, track
@@ -52,14 +54,13 @@ class Summary(NamedTuple):
         return line + (f', in others mostly not, as {self.reason}' if self.reason else '')
 
 
-def run(editor, source, output, faces='largest', blend='feather', smoothing=1.2, fade=0.25, look_away=False):
+def run(editor: GazeEditor, source: Any, output: Any, options: LiveOptions = LiveOptions()) -> Summary:
     """Repaints frames of a source on their way to an output until the source ends, q is pressed, or SIGINT or SIGTERM comes.
 
     Args:
-      editor: GazeEditor.
+      editor: the editor.
       source, output: see `live_devices`.
-      faces, blend, smoothing, fade, look_away: as of `video.correct`; smoothing: seconds of which the half before a frame
-        counts.
+      options: see LiveOptions; of `smoothing` only the half before a frame counts.
 
     Returns:
       Summary.
@@ -67,25 +68,25 @@ def run(editor, source, output, faces='largest', blend='feather', smoothing=1.2,
     Raises:
       GazeError: no frame came, or none can be shown.
     """
-    _warm_up(editor, source, blend)
+    _warm_up(editor, source, options.blend)
     tracker = Tracker(
         source.fps,
-        smoothing,
-        fade,
+        options.smoothing,
+        options.fade,
         lambda face: faces_lib.why_not(face, editor.limits, source.size),
         True,
-        faces,
+        options.faces,
         lambda face: share_of(face, editor.limits),
-        look_away,
+        options.look_away,
         causal=True,
     )
     counts, correcting = _Counts(), True
     with _noted_signals() as noted, _Newest(source) as newest, tqdm(bar_format=_BAR) as bar:
-        arrivals = collections.deque()
+        arrivals: collections.deque[_Arrival] = collections.deque()
         chunks = _found(editor, source, newest.frames(noted), tracker, arrivals)
         for complete in track(editor, chunks, tracker, _FULL):
             arrival = arrivals.popleft()
-            ((frame, tracked, after),) = repaint(editor, complete, _FULL, blend, arrival.number)
+            ((frame, tracked, after),) = repaint(editor, complete, _FULL, options.blend, arrival.number)
             text = f'{counts.now()}{"" if correcting else " (not corrected)"}'
             key = output.show(after if correcting else frame, arrival.number, text)
             counts.add(arrival, tracked)

@@ -1,6 +1,7 @@
 """How strongly a face is corrected: less the more it is turned, and in videos never changing suddenly.
 
-Strengths are computed as shares in [0, 1], along straight ramps; `smooth` at the end makes strengths of them. A strength is how
+Strengths are computed as shares in [0, 1], along straight ramps; `smooth` at the end makes strengths of them. A
+strength is how
 far the gaze moves to the camera: eyes between are painted. Painted eyes mixed with the photo's would have two irises.
 """
 
@@ -10,8 +11,8 @@ import numpy as np
 
 from gaze_tf.inference.faces import gaze_aside
 
-# Whoever may look away does so once in each of these seconds, beginning in the first ones of them, for so long: it is 4 to 10
-# seconds from one glance to the next.
+# Whoever may look away does so once in each of these seconds, beginning in the first ones of them, for so long: it is 4
+# to 10 seconds from one glance to the next.
 _EVERY_S, _BEGINS_S, _LASTS_S = 7.0, (0.0, 3.0), (0.3, 1.0)
 # the share then, a strength of 0.3
 _AWAY = 0.363
@@ -25,14 +26,14 @@ def smooth(share):
 
 
 def seen(strength):
-    """The share, from 0 to 1, with which painted eyes are put over the photo's own: all of it but for the weakest strengths,
-    where both look much the same way."""
+    """The share, from 0 to 1, with which painted eyes are put over the photo's own: all of it but for the weakest
+    strengths, where both look much the same way."""
     return smooth(min(strength / _SEEN, 1.0))
 
 
 def share_of(face, limits):
-    """The share of a Face within Limits: 1 up to all of their lower thresholds, 0 from any upper one on; what is not known of
-    a face counts as straight."""
+    """The share of a Face within Limits: 1 up to all of their lower thresholds, 0 from any upper one on; what is not
+    known of a face counts as straight."""
     share = 1.0
     for value, full, most in (
         (face.yaw, limits.full_yaw, limits.max_yaw),
@@ -50,21 +51,22 @@ def strength_of(face, limits):
 
 
 def steady(shares, fit, fade):
-    """Shares of successive frames [N] without the noise of measured angles: means over up to `fade` frames to both sides, of
-    frames that are fit (bool [N]), which the others do not enter."""
+    """Shares of successive frames [N] without the noise of measured angles: means over up to `fade` frames to both
+    sides, of frames that are fit (bool [N]), which the others do not enter."""
     apart = abs(np.arange(len(shares))[:, None] - np.arange(len(shares)))
     weights = np.exp(-0.5 * (apart / (fade / 2)) ** 2) * (apart <= fade) * fit
     return np.where(fit, (weights * shares).sum(1) / np.maximum(weights.sum(1), 1e-9), 0)
 
 
 def within(shares, now, fades):
-    """The largest share of frame `now` that changes by no more than 1 / fade a frame and leads to no larger one than any of
-    `shares` [N] in its frame, which has the fade of [N] frames."""
+    """The largest share of frame `now` that changes by no more than 1 / fade a frame and leads to no larger one than
+    any of `shares` [N] in its frame, which has the fade of [N] frames."""
     return float(min(np.min(shares + abs(np.arange(len(shares)) - now) / fades), 1))
 
 
 def glancing(track, seconds):
-    """The share of a track that looks away now and then at the most, at so many seconds of a video: 1, or in a glance less."""
+    """The share of a track that looks away now and then at the most, at so many seconds of a video: 1, or in a
+    glance less."""
     # so that not all do it in the same seconds
     slot, within_slot = divmod(seconds + _glance(track, 0)[0] / _BEGINS_S[1] * _EVERY_S, _EVERY_S)
     start, length = _glance(track, 1 + int(slot))

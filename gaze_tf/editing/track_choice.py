@@ -3,7 +3,8 @@
 from gaze_tf.editing.track_matching import MEMORY_S
 from gaze_tf.inference import faces as faces_lib
 
-# seconds of a shot, from the first frame with a face on, over which sizes are compared, if so many frames are looked ahead
+# seconds of a shot, from the first frame with a face on, over which sizes are compared, if so many frames are looked
+# ahead
 _BEGINNING_S = 1.0
 # more faces than a shot has
 _MANY = 1000
@@ -12,7 +13,8 @@ _MANY = 1000
 class TrackChoice:
     """The tracks that `which` means: 'largest', 'all', or numbers by size, such as '0,2'.
 
-    Who comes after a shot's beginning is numbered behind those who were there, in the order in which they come. Only the
+    Who comes after a shot's beginning is numbered behind those who were there, in the order in which they come. Only
+    the
     place of one who has not been seen for MEMORY_S goes to the first who came after that: it may be the same person.
     """
 

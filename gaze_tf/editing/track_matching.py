@@ -10,11 +10,11 @@ from scipy.optimize import linear_sum_assignment
 GAP_S = 0.15
 # seconds for which a lost face is remembered
 MEMORY_S = 4.0
-# A face goes on where no eye is farther than this from its place, in distances between the eyes; one that was not seen for
-# a second or longer, twice as far; and one that looks as it did, so far.
+# A face goes on where no eye is farther than this from its place, in distances between the eyes; one that was not seen
+# for a second or longer, twice as far; and one that looks as it did, so far.
 REACH, _FAR = 1.0, 5.0
-# Looks differ by 0.02 to 0.1 from frame to frame, by 0.1 to 0.2 in another light and pose, and of two people by 0.1 to 0.5:
-# how much one counts in distances between the eyes, who looks as he did, and who cannot be the same.
+# Looks differ by 0.02 to 0.1 from frame to frame, by 0.1 to 0.2 in another light and pose, and of two people by 0.1 to
+# 0.5: how much one counts in distances between the eyes, who looks as he did, and who cannot be the same.
 _LOOK, _ALIKE, _UNLIKE = 2.0, 0.2, 0.4
 # how many times as large or small as it was a face may come back
 _RESIZED = 1.6
@@ -104,8 +104,8 @@ class TrackMatcher:
 
 
 def look_of(rgb, face):
-    """What a Face in a picture uint8 [H, W, 3] looks like, coarsely: [N] of unit length, of which brightness and contrast
-    are taken out; None if it lies outside or has no contrast."""
+    """What a Face in a picture uint8 [H, W, 3] looks like, coarsely: [N] of unit length, of which brightness and
+    contrast are taken out; None if it lies outside or has no contrast."""
     left, right = np.reshape(face.eyes, (2, 2)) - 0.5
     across = right - left
     down = np.array([-across[1], across[0]])

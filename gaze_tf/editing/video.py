@@ -6,14 +6,16 @@ import contextlib
 import csv
 import itertools
 import pathlib
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import numpy as np
 from tqdm import tqdm
 
 from gaze_tf.compositing import blend as blend_lib
-from gaze_tf.editing.editor import alphas_of_eyes
+from gaze_tf.editing.editor import GazeEditor, alphas_of_eyes
 from gaze_tf.editing.eye_contact import AT_CAMERA, gaze_moved
+from gaze_tf.editing.options import VideoOptions
+from gaze_tf.editing.source_files import Source
 from gaze_tf.editing.strength import seen, share_of
 from gaze_tf.editing.track_matching import GAP_S, look_of
 from gaze_tf.editing.tracking import Found, Tracker
@@ -72,7 +74,7 @@ class Summary(NamedTuple):
     def __str__(self):
         line = f'{self.frames} frames, {self.done} in {self.repainted}'
         if self.at_camera:
-            line += f', left alone in {self.at_camera} as they look at the camera (--always: are repainted)'
+            line += f', left alone in {self.at_camera} as they look at the camera (`always` repaints them)'
         if self.found_jitter is not None:
             line += f'; eye positions jitter by {self.found_jitter:.2f} pixels as found, {self.used_jitter:.2f} as used'
         if self.chosen:
@@ -84,32 +86,19 @@ class Summary(NamedTuple):
 
 
 def correct(
-    editor,
-    source,
-    report=None,
-    faces='largest',
-    alpha=1.0,
-    blend='feather',
-    smoothing=1.2,
-    fade=0.25,
-    cuts=True,
-    mark=False,
-    look_away=False,
-    always=False,
-):
+    editor: GazeEditor,
+    source: Source,
+    report: pathlib.Path | str | TextIO | None = None,
+    options: VideoOptions = VideoOptions(),
+) -> Summary:
     """Corrects a video, with its sound.
 
     Args:
-      editor: GazeEditor.
-      source: source_files.Source; its eyes, if any, are those of every frame.
-      report: path of a CSV with a row for each frame and face (COLUMNS), then one for each sentence on the video as a
-        whole, of which only `reason` is filled; or None.
-      faces: the tracks that are edited in each shot: 'largest', 'all', or numbers by size, see `track_choice.TrackChoice`.
-      alpha, blend: as of `GazeEditor.correct`.
-      smoothing, fade: seconds, see `tracking.Tracker`; cuts: whether to look for them.
-      mark: see `video_files.write_video`.
-      look_away: whether faces do so now and then, see `strength.glancing`.
-      always: whether eyes are repainted also where they look at the camera for a while, see `eye_contact.EyeContact`.
+      editor: the editor.
+      source: the video; its eyes, if any, are those of every frame.
+      report: path of a CSV, or an open text file, or None. It gets a row for each frame and face (COLUMNS), then one for
+        each sentence on the video as a whole, in which only `reason` is filled.
+      options: see VideoOptions.
 
     Returns:
       Summary.
@@ -117,20 +106,23 @@ def correct(
     Raises:
       GazeError: the video cannot be read or written; a file that was there stays.
     """
-    alphas = alphas_of_eyes(alpha)
+    alphas = alphas_of_eyes(options.alpha)
     with open_video(source.path) as video, _rows(report) as write_row:
         size, fps = video.info.size, video.info.fps
         given = source.eyes and faces_lib.eyes_given(source.eyes, size)
-        tracker, note = _tracker(editor, video.info, given, faces, smoothing, fade, cuts, look_away)
+        tracker, note = _tracker(editor, video.info, given, options)
         tally = _Tally(video, write_row)
         with (
-            write_video(source.output, size, fps, audio_from=source.path, mark=mark) as out,
+            write_video(source.output, size, fps, audio_from=source.path, mark=options.mark) as out,
             tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar,
         ):
             # frames are read, looked through, painted and written at the same time
             painted = _ahead(
                 _painted(
-                    editor, track(editor, _ahead(_found(editor, video, given)), tracker, alphas, always), alphas, blend
+                    editor,
+                    track(editor, _ahead(_found(editor, video, given)), tracker, alphas, options.always),
+                    alphas,
+                    options.blend,
                 )
             )
             with contextlib.closing(painted):
@@ -146,14 +138,16 @@ def correct(
             return tally.summary([*out.notes, note])
 
 
-def measure(editor, source, report=None, faces='largest', smoothing=1.2, fade=0.25, cuts=True, look_away=False):
-    """What `correct`, whose arguments it takes, would do to a video, without doing it: the editor may have no network.
-
-    report: may be a text file that is open.
-    """
+def measure(
+    editor: GazeEditor,
+    source: Source,
+    report: pathlib.Path | str | TextIO | None = None,
+    options: VideoOptions = VideoOptions(),
+) -> Summary:
+    """What `correct` would do to a video; the arguments are the same. Nothing is edited: the editor needs no network."""
     with open_video(source.path) as video, _rows(report) as write_row:
         given = source.eyes and faces_lib.eyes_given(source.eyes, video.info.size)
-        tracker, note = _tracker(editor, video.info, given, faces, smoothing, fade, cuts, look_away)
+        tracker, note = _tracker(editor, video.info, given, options)
         tally = _Tally(video, write_row)
         with tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar:
             with contextlib.closing(_ahead(_found(editor, video, given))) as chunks:
@@ -167,18 +161,18 @@ def measure(editor, source, report=None, faces='largest', smoothing=1.2, fade=0.
         return tally.summary([note, none])._replace(done='eyes to be repainted')
 
 
-def _tracker(editor, info, given, faces, smoothing, fade, cuts, look_away):
+def _tracker(editor, info, given, options):
     """(Tracker of a video with this Info, a sentence for the user or '')."""
-    smoothing, fade, note = _within_memory(info.size, info.fps, smoothing, fade)
+    smoothing, fade, note = _within_memory(info.size, info.fps, options.smoothing, options.fade)
     return Tracker(
         info.fps,
         smoothing,
         fade,
         lambda face: faces_lib.why_not(face, editor.limits, info.size),
-        cuts,
-        'all' if given else faces,
+        options.cuts,
+        'all' if given else options.faces,
         lambda face: share_of(face, editor.limits),
-        look_away,
+        options.look_away,
     ), note
 
 
@@ -401,7 +395,7 @@ def _report_errors(path):
     try:
         yield
     except OSError as error:
-        raise GazeError(f'--report={path} cannot be written ({error.strerror or error}).') from error
+        raise GazeError(f'`report={path}` cannot be written ({error.strerror or error}).') from error
 
 
 class _Jitters:

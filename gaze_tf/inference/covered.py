@@ -1,10 +1,10 @@
 """Whether the eyes of a face are to be seen: behind sunglasses, hands, hair or a blindfold a detector invents them.
 
-Each eye is cut out small and grey. A few numbers tell what is there: how dark the iris is beside what lies left, right, above
-and below of it, how much the eye looks like the drawing of one and like the other eye, and how strong its contrasts are. They
-are brightnesses relative to the skin below the eye, so that dark and faint pictures pass. A logistic regression takes them
-together; tools/studies/covered_eyes.py fitted it on portraits with painted covers, and measures it (docs/editing.md, "What is left
-alone").
+Each eye is cut out small and grey. A few numbers tell what is there: how dark the iris is beside what lies left, right,
+above and below of it, how much the eye looks like the drawing of one and like the other eye, and how strong its
+contrasts are. They are brightnesses relative to the skin below the eye, so that dark and faint pictures pass. A
+logistic regression takes them together; tools/studies/covered_eyes.py fitted it on portraits with painted covers, and
+measures it (docs/editing.md, "What is left alone").
 """
 
 import math
@@ -34,8 +34,11 @@ _LASHES = np.exp(-0.5 * ((_V + 0.2 - 0.4 * _U**2) / 0.05) ** 2) * (abs(_U) < 0.5
 
 
 def with_seen(rgb, faces):
-    """The Faces of a photo uint8 [H, W, 3] with `seen`, where it can be told: of faces that pass the default Limits (closed
-    eyes are not covered, small and turned ones look different) and have all that a detector measures of their eyes."""
+    """The Faces of a photo uint8 [H, W, 3], with `seen` where it can be measured.
+
+    It is measured for faces that pass the default Limits (closed eyes are not covered; small and turned ones look
+    different) and have everything that a detector measures of eyes.
+    """
     return [
         face
         if face.irises is None or face.eye_width is None or face.openness is None or why_not(face)
@@ -89,7 +92,8 @@ def _patches(rgb, face):
 
 
 def _strip(rgb, middle, axes, size):
-    """Grey values [H, W] of size (W, H) around a point (x, y); axes [2, 2]: a pixel of it along and down, in the photo's."""
+    """Grey values [H, W] of size (W, H) around a point (x, y); axes [2, 2]: a pixel of it along and down, in the
+    photo's."""
     reach = size @ abs(axes) / 2 + 2
     low = np.clip(np.floor(middle - reach), 0, np.array(rgb.shape[1::-1]) - 1).astype(int)
     high = np.maximum(np.ceil(middle + reach).astype(int), low + 1)
@@ -114,8 +118,8 @@ def _at(light, u, v, wide):
 
 
 def _drawings(u, v):
-    """Eyes [2, _HEIGHT, _WIDTH] with irises at u [2], v [2]: a dark disc and a dark upper lash line in an opening that is a
-    little brighter than the skin."""
+    """Eyes [2, _HEIGHT, _WIDTH] with irises at u [2], v [2]: a dark disc and a dark upper lash line in an opening that
+    is a little brighter than the skin."""
     iris = np.tanh((0.19 - np.hypot(_U - u[:, None, None], _V - v[:, None, None])) / 0.08) / 2 + 0.5
     return 0.15 * _OPEN - np.minimum(iris * _OPEN + 0.7 * _LASHES, 1)
 

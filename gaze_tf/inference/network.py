@@ -15,7 +15,8 @@ from gaze_tf.checkpoint_index import open_checkpoint
 from gaze_tf.errors import GazeError, first_line
 from gaze_tf.files import SAVED_MODEL_NAME, reason, versions
 
-# faces, and alphas of each, that a model is given at once: memory is bounded, and served models take no more than they must
+# faces, and alphas of each, that a model is given at once: memory is bounded, and served models take no more than they
+# must
 _ROWS, _ALPHAS = 32, 32
 
 
@@ -54,7 +55,8 @@ class Network:
         return _in_parts(self._correct, images=images, eyes=eyes)['images']
 
     def animate(self, images, eyes, alphas):
-        """With alphas [K], or [B, K] of each face → frames uint8 [B, K, S, S, 3]: alpha 0 as it was, 1 at the camera."""
+        """With alphas [K], or [B, K] of each face → frames uint8 [B, K, S, S, 3]: alpha 0 as it was, 1 at the
+        camera."""
         alphas = np.asarray(alphas, np.float32)
         count = alphas.shape[-1]
         alphas = np.broadcast_to(alphas, [len(images), count])
@@ -67,12 +69,13 @@ class Network:
         )
 
     def encode(self, images, eyes):
-        """→ {name: codes [B, n]}: the `content` of both eyes, their `palette` where the model has palettes, and `angle`; nothing
-        from a model that does not tell them."""
+        """→ {name: codes [B, n]}: the `content` of both eyes, their `palette` where the model has palettes, and
+        `angle`; nothing from a model that does not tell them."""
         return _in_parts(self._encode, images=images, eyes=eyes) if self._encode else {}
 
     def paint_codes(self, images, eyes):
-        """→ [B, n]: all codes that `paint` takes in a row, or a None for each face from a model that does not tell them."""
+        """→ [B, n]: all codes that `paint` takes in a row, or a None for each face from a model that does not tell
+        them."""
         if not self._codes:
             return [None] * len(images)
         found = self.encode(images, eyes)
@@ -140,7 +143,9 @@ def _saved_model(path):
         # some of TensorFlow's messages show paths as Python does bytes
         why = re.sub(r"b'([^']*)'", r'\1', first_line(error))
         file = path if isinstance(error, GazeError) else _culprit(path)
-        raise GazeError(f'--model: {file} cannot be used ({why}): name another version or export it again.') from error
+        raise GazeError(
+            f'The model {file} cannot be used ({why}): choose another version or export it again.'
+        ) from error
 
 
 def _culprit(path):
@@ -158,8 +163,8 @@ def _culprit(path):
 
 
 def _shipped():
-    """The _Loaded of the model that comes with gaze_tf: its functions are traced when they are first called, which takes less
-    time than loading a SavedModel with all of them."""
+    """The _Loaded of the model that comes with gaze_tf: its functions are traced when they are first called, which
+    takes less time than loading a SavedModel with all of them."""
     # here: those who bring a SavedModel need no networks
     from gaze_tf.export.signatures import serving_module, signatures_of
     from gaze_tf.pretrained import weights
@@ -178,7 +183,7 @@ def _newest(path):
     except (FileNotFoundError, NotADirectoryError):
         found = {}
     except OSError as error:
-        raise GazeError(f'--model: {path} cannot be read: {reason(error)}.') from error
+        raise GazeError(f'The model {path} cannot be read: {reason(error)}.') from error
     if not found:
-        raise GazeError(f'--model: there is no SavedModel in {path}; `gaze-tf export` writes one.')
+        raise GazeError(f'There is no SavedModel in {path}; `gaze-tf export` writes one.')
     return found[max(found)]

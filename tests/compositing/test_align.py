@@ -8,6 +8,7 @@ from scipy import ndimage, sparse
 from scipy.sparse.linalg import spsolve
 
 from gaze_tf.compositing import align, blend
+from gaze_tf.editing.options import BLENDS
 
 SIZE = 64
 # of CelebAGaze, as a quarter of its 256 pixels
@@ -129,7 +130,7 @@ def under(frame, boxes, height, width):
 
 
 @pytest.mark.parametrize('eyes, scale', CASES)
-@pytest.mark.parametrize('name', blend.BLENDS)
+@pytest.mark.parametrize('name', BLENDS)
 def test_only_pixels_under_the_boxes_change(eyes, scale, name):
     photo = texture(240, 300)
     frame = align.align_face(eyes, (300, 240), SIZE)

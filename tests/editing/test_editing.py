@@ -257,7 +257,7 @@ def test_bad_images(command, tmp_path, capsys, name, make, message):
     suffix = 'gif' if name == 'animate' else 'png'
     assert main(command(name, input=path, output=output / f'out.{suffix}')) == 1
     error = capsys.readouterr().err
-    assert '--input' in error and message in error and 'Traceback' not in error
+    assert message in error and 'Traceback' not in error
     assert not output.exists()
 
 
@@ -267,8 +267,8 @@ def test_bad_images(command, tmp_path, capsys, name, make, message):
         ('9,12,22', '--eyes=9,12,22 must be four numbers'),
         ('9,12,22,13,1', '--eyes'),
         ('9,12,twenty,13', '--eyes=9,12,twenty,13 must be numbers'),
-        ('9,12,32,13', 'do not lie in'),
-        ('-1,12,22,13', 'do not lie in'),
+        ('9,12,32,13', 'must be inside the picture'),
+        ('-1,12,22,13', 'must be inside the picture'),
         ('nan,12,22,13', 'must be finite'),
         ('9,inf,22,13', 'must be finite'),
         ('22,13,9,12', 'swapped'),
@@ -316,7 +316,7 @@ def test_a_folder_of_other_images(saved_model, tmp_path, capsys):
     (tmp_path / 'empty').mkdir()
     options = tiny.arguments(model=saved_model, input=tmp_path / 'empty', output=tmp_path / 'out')
     assert main(['correct', *options]) == 1
-    assert 'there are no photos' in capsys.readouterr().err and not (tmp_path / 'out').exists()
+    assert 'There are no photos' in capsys.readouterr().err and not (tmp_path / 'out').exists()
 
 
 @pytest.mark.parametrize('content', [None, b'', b'not a protocol buffer'])
@@ -327,19 +327,19 @@ def test_no_saved_model(command, tmp_path, capsys, content):
         (model / 'saved_model.pb').write_bytes(content)
     assert main(command('correct', model=model)) == 1
     error = capsys.readouterr().err
-    assert '--model' in error and str(model) in error and not (tmp_path / 'out.png').exists()
+    assert str(model) in error and 'Traceback' not in error and not (tmp_path / 'out.png').exists()
 
 
 def test_another_saved_model(command, tmp_path, capsys):
     tf.saved_model.save(tf.Module(), str(tmp_path / 'model'))
     assert main(command('correct', model=tmp_path / 'model')) == 1
-    assert '--model' in capsys.readouterr().err
+    assert f'The model {tmp_path}/model cannot be used' in capsys.readouterr().err
 
 
 def test_an_output_that_cannot_be_written(command, tmp_path, capsys):
     (tmp_path / 'file').write_text('no folder')
     assert main(command('correct', output=tmp_path / 'file' / 'out.png')) == 1
-    assert '--output' in capsys.readouterr().err
+    assert f'{tmp_path}/file/out.png cannot be written: {tmp_path}/file is no folder' in capsys.readouterr().err
 
 
 def test_an_output_that_is_the_input(command, face, tmp_path, capsys):
@@ -455,11 +455,11 @@ def test_faces_as_numbers(editor, faces):
 @pytest.mark.parametrize(
     'options, message',
     [
-        ({'alpha': float('nan')}, '--alpha=nan must be finite'),
+        ({'alpha': float('nan')}, '`alpha=nan` must be finite'),
         ({'alpha': (1, 1, 1)}, 'one for each eye'),
-        ({'alpha': 'x'}, '--alpha=x must be one number'),
-        ({'blend': 'q'}, '--blend=q must be feather, poisson, hard'),
-        ({'faces': 'x'}, '--faces'),
+        ({'alpha': 'x'}, '`alpha=x` must be one number'),
+        ({'blend': 'q'}, '`blend=q` must be feather, poisson, hard'),
+        ({'faces': 'x'}, '`faces=x`'),
         ({'faces': [9]}, 'there is no face 9'),
     ],
 )
@@ -472,7 +472,7 @@ def test_bad_arguments(editor, options, message):
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
 def test_limits_are_numbers(name, value):
     with pytest.raises(GazeError, match=f'`{name}=(nan|inf)` must be finite'):
-        GazeEditor(tiny.Painter(), Limits()._replace(**{name: value}))
+        Limits(**{name: value})
 
 
 def test_an_array_has_no_file(editor, tmp_path):

@@ -12,6 +12,7 @@ from gaze_tf.data import celebagaze
 from gaze_tf.datasets import from_photos as dataset
 from gaze_tf.editing import editor as editor_lib
 from gaze_tf.editing import source_files
+from gaze_tf.editing.options import SourceOptions
 from gaze_tf.errors import GazeError
 from gaze_tf.inference import mediapipe_detector
 from gaze_tf.inference.faces import Face, iris_offset
@@ -381,7 +382,9 @@ def test_animations_of_a_folder(tmp_path, capsys):
         assert image.n_frames == 4
 
 
-@pytest.mark.parametrize('frames, status, message', [(10**9, 2, '--frames=1000000000'), (10_000, 1, '--max_side')])
+@pytest.mark.parametrize(
+    'frames, status, message', [(10**9, 1, '--frames must be at most 10000, not 1000000000'), (10_000, 1, '--max_side')]
+)
 def test_animations_of_too_many_frames(tmp_path, capsys, frames, status, message):
     write(tmp_path, 'a.png')
     options = tiny.arguments(
@@ -571,7 +574,7 @@ def test_a_source_by_its_name(tmp_path):
     assert source_files.is_single(tmp_path / 'a[1].jpg') and not source_files.is_single(tmp_path / 'b*.jpg')
     assert not source_files.is_single(tmp_path) and source_files.is_video('A.MP4')
     assert (
-        source_files.find_one(tmp_path / 'a[1].jpg', None, tmp_path, ('.gif', '.mp4'), False).output
+        source_files.find_one(SourceOptions(tmp_path / 'a[1].jpg', tmp_path), ('.gif', '.mp4')).output
         == tmp_path / 'a[1].gif'
     )
 
@@ -579,12 +582,10 @@ def test_a_source_by_its_name(tmp_path):
 def test_where_nothing_can_be_written_is_known_before_the_work(tmp_path, monkeypatch):
     (tmp_path / 'a.jpg').write_bytes(b'')
     (tmp_path / 'file').write_bytes(b'')
-    with pytest.raises(
-        GazeError, match=f'^--output: {tmp_path}/file/new/a.png cannot be written .{tmp_path}/file is no folder'
-    ):
-        source_files.find_one(tmp_path / 'a.jpg', None, tmp_path / 'file/new/a.png', ('.png',), False)
+    with pytest.raises(GazeError, match=f'^{tmp_path}/file/new/a.png cannot be written: {tmp_path}/file is no folder'):
+        source_files.find_one(SourceOptions(tmp_path / 'a.jpg', tmp_path / 'file/new/a.png'), ['.png'])
     # (whoever runs tests as root may write anywhere)
     monkeypatch.setattr(os, 'access', lambda path, mode: path != tmp_path)
     with pytest.raises(GazeError, match='nothing may be written in'):
-        source_files.find_one(tmp_path / 'a.jpg', None, tmp_path / 'new/a.png', ('.png',), False)
+        source_files.find_one(SourceOptions(tmp_path / 'a.jpg', tmp_path / 'new/a.png'), ['.png'])
     assert not (tmp_path / 'new').exists()

@@ -263,7 +263,7 @@ def test_the_largest_does_not_change_within_a_shot():
     assert all([one.strength for one in ones if one.chosen] == [1] for ones in tracked)
     others = [one for ones in tracked for one in ones if not one.chosen]
     assert len(others) == len(found) and {(one.strength, one.reason) for one in others} == {
-        (0, 'it was not chosen (--faces)')
+        (0, 'it was not chosen')
     }
 
 
@@ -301,7 +301,7 @@ def test_who_comes_after_the_chosen_one_was_long_gone_takes_his_place():
 
 
 def test_faces_that_are_no_choice():
-    with pytest.raises(GazeError, match='--faces'):
+    with pytest.raises(GazeError, match='`faces=smallest`'):
         Tracker(FPS, faces='smallest')
 
 

@@ -14,6 +14,7 @@ from gaze_tf.editing import editor as editor_lib
 from gaze_tf.editing import source_files, tracking, video
 from gaze_tf.editing.editor import GazeEditor
 from gaze_tf.editing.jitter import jitter
+from gaze_tf.editing.options import VideoOptions
 from gaze_tf.inference import mediapipe_detector
 from gaze_tf.inference.faces import Face
 from gaze_tf.media.video_files import open_video, write_video
@@ -132,7 +133,7 @@ def test_one_person_is_chosen_and_named(tmp_path, monkeypatch, capsys):
     rows = run(tmp_path)
     chosen = {row['track'] for row in rows if row['strength'] != '0.000'}
     assert len(rows) == 48 and len(chosen) == 1
-    assert {row['reason'] for row in rows if row['track'] not in chosen} == {'it was not chosen (--faces)'}
+    assert {row['reason'] for row in rows if row['track'] not in chosen} == {'it was not chosen'}
     assert f'chosen: track {chosen.pop()} (from second 0.0 on)' in capsys.readouterr().out
     assert len({row['track'] for row in run(tmp_path, faces='all') if row['strength'] == '1.000'}) == 2
     assert (
@@ -307,7 +308,7 @@ def test_memory_does_not_grow_with_the_video(tmp_path, monkeypatch):
     [
         (lambda path: path.write_text('hello'), 'out.mp4', 'no video that ffmpeg can read'),
         (lambda path: path.write_bytes(b''), 'out.mp4', 'is empty'),
-        (lambda path: None, 'out.mp4', 'there is no'),
+        (lambda path: None, 'out.mp4', 'There is no'),
         (lambda path: make(path, [frame(60)] * 3), 'out.gif', 'must end in .mp4 or .mov or .mkv'),
         (lambda path: make(path, [frame(60)] * 3), 'in.mp4', 'is the input itself'),
     ],
@@ -335,7 +336,7 @@ def test_the_summary_counts_the_trembling_of_all_tracks(tmp_path):
     with open_video(tmp_path / 'in.mp4') as reader:
         found = np.array([detector(pixels)[0].eyes for pixels in reader])
     source = source_files.Source(tmp_path / 'in.mp4', None, tmp_path / 'out.mp4')
-    summary = video.correct(GazeEditor(tiny.Painter(), detector=detector), source, smoothing=0)
+    summary = video.correct(GazeEditor(tiny.Painter(), detector=detector), source, options=VideoOptions(smoothing=0))
     expected = jitter(found)
     assert summary.found_jitter == pytest.approx(expected, rel=1e-6) == summary.used_jitter
 

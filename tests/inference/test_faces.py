@@ -279,22 +279,22 @@ def test_choose():
 @pytest.mark.parametrize(
     'which, reason',
     [
-        ('smallest', "'smallest'"),
-        ('', "''"),
-        ('0,', "'0,'"),
-        ('1.5', "'1.5'"),
-        ('-1', 'no face -1'),
-        ('0,3', 'no face 3; the 3 found are 0 to 2 '),
+        ('smallest', '`faces=smallest` must be'),
+        ('', '`faces=` must be'),
+        ('0,', '`faces=0,` must be'),
+        ('1.5', '`faces=1.5` must be'),
+        ('-1', '`faces=-1` must be'),
+        ('0,3', '`faces=0,3`: there is no face 3; the 3 found are 0 to 2, by size'),
     ],
 )
 def test_choose_refuses(which, reason):
-    with pytest.raises(GazeError, match='--faces: ') as caught:
+    with pytest.raises(GazeError) as caught:
         choose([FACE] * 3, which)
     assert reason in str(caught.value)
 
 
 def test_choose_from_none():
-    with pytest.raises(GazeError, match='--faces: there is no face 0; none was found'):
+    with pytest.raises(GazeError, match='`faces=0`: there is no face 0; none was found'):
         choose([], '0')
 
 
@@ -307,12 +307,12 @@ def test_eyes_given():
 @pytest.mark.parametrize(
     'eyes, reason',
     [
-        ([39, 44, 89], 'takes four numbers'),
-        ([39, 44, 128, 47], 'do not lie in the picture of 128x100 pixels'),
-        ([39, 100, 89, 47], 'do not lie'),
-        ([39, -1, 89, 47], 'do not lie'),
-        ([39, float('nan'), 89, 47], 'do not lie'),
-        ([39, 44, float('inf'), 47], 'do not lie'),
+        ([39, 44, 89], 'must be four numbers'),
+        ([39, 44, 128, 47], 'must be inside the picture of 128x100 pixels'),
+        ([39, 100, 89, 47], 'must be inside'),
+        ([39, -1, 89, 47], 'must be inside'),
+        ([39, float('nan'), 89, 47], 'must be inside'),
+        ([39, 44, float('inf'), 47], 'must be inside'),
         ([89, 44, 39, 47], 'swapped'),
         ([39, 44, 39, 47], 'swapped'),
         ([39, 44, 41, 45], '2.236 pixels apart .at least 4'),
@@ -320,5 +320,5 @@ def test_eyes_given():
     ],
 )
 def test_eyes_given_refuses(eyes, reason):
-    with pytest.raises(GazeError, match=f'--eyes.*{reason}'):
+    with pytest.raises(GazeError, match=f'`eyes.*{reason}'):
         eyes_given(eyes, (128, 100))

@@ -73,6 +73,7 @@ def _portrait(side):
 def photo(model, repeats, seconds_of):
     """({name: seconds}, figures) of one photo of 1,024 pixels with one face."""
     from gaze_tf.compositing import blend
+    from gaze_tf.editing.options import BLENDS
 
     editor, rgb = _editor(model), _portrait(1024)
     work = editor.prepare(rgb)
@@ -89,9 +90,7 @@ def photo(model, repeats, seconds_of):
     median = {name: float(np.median(values)) for name, values in seconds.items()}
     boxes = editor.network.boxes(frame.eyes)
     outside = ~_under(frame, boxes, rgb.shape)
-    changed = sum(
-        int((editor.correct(rgb, blend=name).image != rgb)[outside].any(axis=-1).sum()) for name in blend.BLENDS
-    )
+    changed = sum(int((editor.correct(rgb, blend=name).image != rgb)[outside].any(axis=-1).sum()) for name in BLENDS)
     figures = {'photo/parts': median['photo'] / (median['finding the face'] + median['network']), 'outside': changed}
     if model:
         kept = _sharpness(editor)
@@ -207,12 +206,13 @@ def _times(editor, folder, size):
     """Seconds of a clip from file to file, with its eyes corrected, and as it is."""
     from gaze_tf.editing import source_files
     from gaze_tf.editing import video as video_lib
+    from gaze_tf.editing.options import VideoOptions
 
     source, target = folder / 'in.mp4', folder / 'out.mp4'
     _write(source, size, _swaying(size, FPS * SECONDS))
     found = []
     for work in (
-        lambda: video_lib.correct(editor, source_files.Source(source, None, target), always=True),
+        lambda: video_lib.correct(editor, source_files.Source(source, None, target), options=VideoOptions(always=True)),
         lambda: _write(target, size, _read(source)),
     ):
         start = time.perf_counter()
@@ -226,12 +226,13 @@ def _shares(editor, folder, size):
     from gaze_tf.compositing import blend
     from gaze_tf.editing import source_files
     from gaze_tf.editing import video as video_lib
+    from gaze_tf.editing.options import VideoOptions
 
     source, target = folder / 'short.mp4', folder / 'out.mp4'
     _write(source, size, _swaying(size, FPS))
 
     def correct():
-        video_lib.correct(editor, source_files.Source(source, None, target), always=True)
+        video_lib.correct(editor, source_files.Source(source, None, target), options=VideoOptions(always=True))
 
     correct()  # builds graphs
     whole, _ = _processor_seconds(correct)
@@ -289,6 +290,7 @@ def _trembling(editor, folder):
     from gaze_tf.editing import source_files
     from gaze_tf.editing import video as video_lib
     from gaze_tf.editing.jitter import jitter
+    from gaze_tf.editing.options import VideoOptions
 
     source, target = folder / 'in.mp4', folder / 'out.mp4'
     still = np.zeros((720, 1280, 3)) + 90
@@ -299,7 +301,7 @@ def _trembling(editor, folder):
         (1280, 720),
         (np.clip(still + rng.normal(0, 3, still.shape), 0, 255).astype(np.uint8) for _ in range(FPS * 4)),
     )
-    video_lib.correct(editor, source_files.Source(source, None, target), always=True)
+    video_lib.correct(editor, source_files.Source(source, None, target), options=VideoOptions(always=True))
     first = still.astype(np.uint8)
     moved = editor.correct(first).image.astype(int) - first
     fixed = (np.clip(rgb + moved, 0, 255).astype(np.uint8) for rgb in _read(source))
@@ -355,12 +357,13 @@ def _iris_colours(editor, folder):
     """Figures of a head that turns."""
     from gaze_tf.editing import source_files
     from gaze_tf.editing import video as video_lib
+    from gaze_tf.editing.options import VideoOptions
 
     source, target = folder / 'in.mp4', folder / 'out.mp4'
     found = {}
     for name, dimmed in (('irises', 0), ('irises/light', 0.35)):
         _write(source, (640, 360), _turning(editor, 2 * FPS, dimmed))
-        video_lib.correct(editor, source_files.Source(source, None, target), always=True)
+        video_lib.correct(editor, source_files.Source(source, None, target), options=VideoOptions(always=True))
         found[name] = [_variation(editor, list(_read(path))) for path in (source, target)]
     return found
 
