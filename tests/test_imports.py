@@ -9,7 +9,7 @@ pretrained, training, media
 models, losses, data, synthetic
 compositing
 config, options
-files, errors
+files, errors, easing
 """
 
 import ast
@@ -24,11 +24,12 @@ import gaze_tf
 PACKAGE = pathlib.Path(gaze_tf.__file__).parent
 MODULES = sorted(PACKAGE.rglob('*.py'))
 
-FLOOR = {'errors', 'files', 'options', 'config', 'checkpoint_index', '__version__'}
+FLOOR = {'errors', 'files', 'options', 'config', 'checkpoint_index', 'easing', '__version__'}
 # for each room, the other rooms that it may import
 ALLOWED = {
     'errors': set(),
     'checkpoint_index': set(),
+    'easing': set(),
     'files': {'errors'},
     'options': {'errors'},
     'config': {'errors', 'files', 'options'},
@@ -37,12 +38,12 @@ ALLOWED = {
     'media': FLOOR,
     'data': FLOOR | {'compositing'},
     'losses': FLOOR | {'original'},
-    'models': FLOOR,
+    'models': FLOOR | {'compositing'},
     'pretrained': FLOOR | {'models'},
-    'training': FLOOR | {'models', 'losses', 'data'},
+    'training': FLOOR | {'compositing', 'models', 'losses', 'data'},
     'original': FLOOR | {'models', 'training'},
     'export': FLOOR | {'compositing', 'data', 'models', 'pretrained', 'training.checkpoints', 'training.run_folder'},
-    'inference': FLOOR | {'pretrained', 'export.signatures'},
+    'inference': FLOOR | {'compositing', 'pretrained', 'export.signatures'},
     'editing': FLOOR | {'inference', 'media', 'compositing', 'data'},
     'turning': FLOOR | {'editing', 'inference', 'media', 'compositing'},
     'datasets': FLOOR | {'turning', 'inference', 'media', 'compositing', 'data'},

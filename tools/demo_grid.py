@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from gaze_tf import config
+from gaze_tf.compositing.eye_boxes import eye_boxes
 from gaze_tf.evaluation.samples import Samples
-from gaze_tf.models.geometry import eye_boxes
 
 _SCALE, _EYE_SCALE, _EYE_MARGIN, _HEADER = 1.5, 3, 4, 24
 _COLUMNS = ('input', 'masked input', 'corrected', 'rendered at the camera')

@@ -9,6 +9,7 @@ import tensorflow as tf
 from scipy import fft
 
 from gaze_tf.compositing.align import Frame, compiled, patch_of, sample
+from gaze_tf.easing import ease
 
 # width of the feather, as a share of the eye box's height
 _FEATHER = 0.2
@@ -216,4 +217,4 @@ def _weights(places, box, ramp):
     inwards = tf.minimum(places - box[:2], box[2:] - places)
     inwards = tf.minimum(inwards[..., :1], inwards[..., 1:])
     share = tf.clip_by_value(inwards / ramp, 0, 1)
-    return share * share * (3 - 2 * share)
+    return ease(share)

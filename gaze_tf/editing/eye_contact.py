@@ -1,31 +1,35 @@
-"""Eyes that look at the camera for a while, which videos leave alone: those whose gaze painting would hardly move."""
+"""Eyes that look at the camera for a while, which are left alone in videos: painting would hardly move their gaze."""
+
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy import ndimage
 
-# Degrees of `gaze_moved`: eyes look at the camera from below the first on until they are above the second.
+# Degrees of `gaze_moved`: eyes begin to look at the camera below the first and stop above the second.
 BELOW, ABOVE = 7.0, 8.5
-# seconds for which eyes must look at the camera to be left alone, and over which what is measured is averaged
+# seconds for which eyes must look at the camera to be left alone, and over which measurements are averaged
 _WHILE_S, _MEAN_S = 1.0, 0.5
-# times a second that it is measured
+# measurements per second
 RATE = 4
 AT_CAMERA = 'its eyes look at the camera'
-# Degrees to the side and up for a shift by the distance between the eyes. By 840 portraits with eyes turned by 0 to 30
-# degrees and the model that comes with gaze_tf: shifts are seen smaller than they are, as lids and lashes do not move
+# Degrees to the side and up per shift by the distance between the eyes, fitted on 840 portraits with eyes turned by 0
+# to 30 degrees and the model that comes with gaze_tf. Measured shifts are too small, as lids and lashes do not move
 # along.
 _DEGREES = 455.0, 617.0
-# Shares of an eye box: blur (standard deviation, of its width), and what is left out at its left and right, top and
-# bottom, where there is only skin
+# shares of an eye box: blur (standard deviation, of its width), and margins of skin that are left out (left and right,
+# top and bottom)
 _BLUR, _MARGINS = 1 / 24, (1 / 6, 3 / 16)
 
 
-def gaze_moved(before, after, eyes, boxes):
-    """Degrees by which painting moves the gaze: about as many as eyes look past the camera.
+def gaze_moved(
+    before: np.ndarray, after: np.ndarray, eyes: np.ndarray, boxes: Iterable[Sequence[int]] | np.ndarray
+) -> float:
+    """Degrees by which painting moves the gaze: about the angle by which the eyes look past the camera.
 
-    It is the shift, of both eyes alike, that explains best what has changed in the blurred eyes, by least squares on
-    their gradients (Lucas and Kanade 1981); each eye may be painted brighter or darker as a whole.
+    It is measured as the common shift of both blurred eyes that best explains their change, by least squares on their
+    gradients (Lucas and Kanade 1981). Each eye may become brighter or darker as a whole.
 
-    before, after: uint8 [S, S, 3] of a face in the model's frame, as it was and looking at the camera; eyes [4] and
+    before, after: uint8 [S, S, 3], a face in the model's frame, before and after painting. eyes: [4] in pixels of it;
     boxes: see `Network.boxes`.
     """
     rows = [_shifting(*(image[y0:y1, x0:x1].mean(-1) for image in (before, after))) for x0, y0, x1, y1 in boxes]
@@ -34,8 +38,8 @@ def gaze_moved(before, after, eyes, boxes):
     return float(np.linalg.norm(shift * _DEGREES) / np.hypot(eyes[2] - eyes[0], eyes[3] - eyes[1]))
 
 
-def _shifting(before, after):
-    """(gradients [N, 2] of an eye along x and y, its change [N]), both with a mean of 0 and in its contrast."""
+def _shifting(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(gradients [N, 2] of an eye along x and y, its change [N]), with a mean of 0 and in units of its contrast."""
     height, width = before.shape
     before, after = (ndimage.gaussian_filter(image, _BLUR * width) for image in (before, after))
     x, y = round(_MARGINS[0] * width), round(_MARGINS[1] * height)
@@ -47,15 +51,15 @@ def _shifting(before, after):
 
 
 class EyeContact:
-    """Of a track, from frame to frame: whether its eyes have looked at the camera for a while, so that they are left
-    alone."""
+    """Tells from frame to frame whether the eyes of a track have looked at the camera for a while and are left alone.
 
-    def __init__(self, fps, fade, delay):
-        """fps: frames per second; fade: frames in which the change comes and goes; delay: frames ahead that are known.
+    window: (first, last) of the frames whose angles `share` takes, counted from the next one. It lies so far ahead that
+    the change has faded in again before the eyes look away.
+    alone: whether the eyes are left alone.
+    """
 
-        window: (first, last) of the frames whose angles `share` takes, counted from the next one: so far ahead that the
-        change has come back before eyes look away.
-        """
+    def __init__(self, fps: float, fade: int, delay: int) -> None:
+        """fps: frames per second; fade: frames in which the change fades; delay: frames ahead that are known."""
         mean = max(round(_MEAN_S * fps), 1)
         last = min(fade + mean // 2, delay)
         self.window = last - mean, last
@@ -63,7 +67,7 @@ class EyeContact:
         self._below, self._share, self._known = 0, 1.0, False
         self.alone = False
 
-    def share(self, moved):
+    def share(self, moved: Sequence[float]) -> float:
         """The largest share (see `strength`) that the next frame may have.
 
         It is 0 where eyes are left alone, else 1, and between them it changes by 1 / fade a frame. moved: the values of
@@ -78,12 +82,12 @@ class EyeContact:
         self._share = min(max(self._share + step, 0.0), 1.0)
         return self._share
 
-    def _know(self, degrees):
+    def _know(self, degrees: float) -> None:
         if degrees < BELOW:
             self._below += 1
         elif not self.alone or degrees > ABOVE:
             self._below = 0
-        # in the first frame all that is known of those ahead is the while
+        # at the first frame, the frames known ahead count as the while
         self.alone = self._below >= self._while if self._known else degrees < BELOW
         if self.alone:
             self._below = self._while

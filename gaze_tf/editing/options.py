@@ -37,7 +37,7 @@ class SourceOptions(Options):
     output: str = option('', 'The file to write, or the folder if `input` is several photos.', affects='files')
     eyes: tuple[float, ...] = option(
         (),
-        'Eye centres of one photo, to skip face detection: left_x,left_y,right_x,right_y in pixels, the eye with the '
+        'Eye centers of one photo, to skip face detection: left_x,left_y,right_x,right_y in pixels, the eye with the '
         'smaller x first.',
     )
     overwrite: bool = option(
@@ -92,8 +92,8 @@ class PaintOptions(FaceOptions):
 
     blend: str = option(
         'feather',
-        'How eyes are put back. feather: colours are matched on average, and the change fades towards the rim of the '
-        'eye box. poisson: colours are matched all along the rim. hard: as painted.',
+        'How eyes are put back. feather: colors are matched on average, and the change fades towards the rim of the '
+        'eye box. poisson: colors are matched all along the rim. hard: as painted.',
         choices=BLENDS,
     )
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from gaze_tf.compositing import blend as blend_lib
 from gaze_tf.editing.editor import GazeEditor, alphas_of_eyes
 from gaze_tf.editing.eye_contact import AT_CAMERA, gaze_moved
+from gaze_tf.editing.jitter import JitterMeter
 from gaze_tf.editing.options import VideoOptions
 from gaze_tf.editing.source_files import Source
 from gaze_tf.editing.strength import seen, share_of
@@ -63,8 +64,8 @@ class Summary(NamedTuple):
 
     frames: int
     repainted: int
-    found_jitter: float
-    used_jitter: float
+    found_jitter: float | None
+    used_jitter: float | None
     notes: tuple
     problem: str
     chosen: list
@@ -182,7 +183,7 @@ class _Tally:
 
     def __init__(self, video, write_row):
         self._video, self._write_row = video, write_row
-        self._jitters, self._chosen, self._others, self._reasons = _Jitters(), {}, False, collections.Counter()
+        self._jitter, self._chosen, self._others, self._reasons = JitterMeter(), {}, False, collections.Counter()
         self.number = self.edited = self.at_camera = 0
 
     def add(self, tracked):
@@ -192,7 +193,7 @@ class _Tally:
             self._write_row([self.number, f'{seconds:.3f}', *_measured(each), f'{each.strength:.3f}', each.reason])
         self._others = self._others or not all(each.chosen for each in tracked)
         tracked = [each for each in tracked if each.chosen]
-        self._jitters.add(tracked)
+        self._jitter.add({each.track: np.array([each.found_eyes, each.face.eyes]) for each in tracked})
         for each in tracked:
             self._chosen.setdefault(each.track, seconds)
         self._reasons.update(each.reason for each in tracked if each.reason)
@@ -214,7 +215,7 @@ class _Tally:
         return Summary(
             self.number,
             self.edited,
-            *self._jitters.of_all(),
+            *(self._jitter.result() or (None, None)),
             notes,
             self._video.problem,
             list(self._chosen.items()),
@@ -396,26 +397,3 @@ def _report_errors(path):
         yield
     except OSError as error:
         raise GazeError(f'`report={path}` cannot be written ({error.strerror or error}).') from error
-
-
-class _Jitters:
-    """`jitter.jitter` of eyes as found and as used, over all tracks, without keeping positions."""
-
-    def __init__(self):
-        self._last, self._squares, self._count = {}, np.zeros(2), 0
-
-    def add(self, tracked):
-        """Takes the [Tracked] of the next frame."""
-        self._last = {each.track: self._last.get(each.track, collections.deque(maxlen=3)) for each in tracked}
-        for each in tracked:
-            last = self._last[each.track]
-            last.append(np.array([each.found_eyes, each.face.eyes]))
-            if len(last) == 3:
-                self._squares += np.mean((last[0] - 2 * last[1] + last[2]) ** 2, axis=1)
-                self._count += 1
-
-    def of_all(self):
-        """(as found, as used) in pixels, or (None, None)."""
-        if not self._count:
-            return None, None
-        return tuple(float(value) for value in np.sqrt(self._squares / self._count / 6))

@@ -24,14 +24,14 @@ _T = TypeVar('_T')
 
 
 class Face(NamedTuple):
-    """A face in an upright photo. Positions are (x, y) in pixels; the centre of the first pixel is 0.5.
+    """A face in an upright photo. Positions are (x, y) in pixels; the center of the first pixel is 0.5.
 
-    eyes: (left_x, left_y, right_x, right_y), the centre of each eye between its corners and lids. The left eye is the
+    eyes: (left_x, left_y, right_x, right_y), the center of each eye between its corners and lids. The left eye is the
       one with the smaller x.
 
     The rest is measured by a detector and is None for eyes given by hand:
 
-    irises: their centres, in the same form as `eyes`.
+    irises: their centers, in the same form as `eyes`.
     eye_width: pixels from corner to corner, the mean of both eyes.
     openness: (left, right), the distance between the eyelids as a share of the eye's width; 0 is closed, 0.3 is usual.
     yaw: degrees by which the head is turned to the side (0: facing the camera; positive: towards larger x).
@@ -199,7 +199,7 @@ def eyes_given(eyes: Iterable[float], size: tuple[int, int]) -> Face:
     eyes = tuple(float(value) for value in eyes)
     if len(eyes) != 4:
         raise GazeError(
-            '`eyes` must be four numbers, LEFT_X,LEFT_Y,RIGHT_X,RIGHT_Y: the centres of both eyes in pixels, '
+            '`eyes` must be four numbers, LEFT_X,LEFT_Y,RIGHT_X,RIGHT_Y: the centers of both eyes in pixels, '
             'the eye with the smaller x first.'
         )
     if not _inside(eyes, size):

@@ -6,6 +6,7 @@ import imageio.v3 as iio
 import numpy as np
 from PIL import Image
 
+from gaze_tf.easing import ease
 from gaze_tf.errors import GazeError
 from gaze_tf.files import new_file
 from gaze_tf.media import marks
@@ -13,7 +14,7 @@ from gaze_tf.media.photo_reading import MAX_PIXELS
 
 # the shortest pause that browsers keep to is 2 hundredths of a second
 GIF_MAX_FPS = 50
-EASINGS = {'smooth': lambda t: t * t * (3 - 2 * t), 'linear': lambda t: t}
+EASINGS = {'smooth': ease, 'linear': lambda t: t}
 
 
 def course(first, last, frames, easing='smooth', ping_pong=True):

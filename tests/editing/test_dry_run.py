@@ -1,4 +1,5 @@
-"""`gaze-tf correct --dry_run`: measures photos, folders and videos without a network, and writes nothing but the report."""
+"""`gaze-tf correct --dry_run`: measures photos, folders and videos without a network, and writes nothing but the
+report."""
 
 import csv
 import io

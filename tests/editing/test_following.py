@@ -1,4 +1,5 @@
-"""Faces that are followed from frame to frame: a world of moving faces by hand, and mediapipe on a portrait that sways."""
+"""Faces that are followed from frame to frame: a world of moving faces by hand, and mediapipe on a portrait that
+sways."""
 
 import cmath
 import math
@@ -33,7 +34,8 @@ def face(x, y=100.0, roll=0.0):
 
 
 class World:
-    """Faces of each frame, which carries its number in its first pixel; `looked`: the frames in which all were looked for."""
+    """Faces of each frame, which carries its number in its first pixel; `looked`: the frames in which all were
+    looked for."""
 
     def __init__(self, faces, cuts=()):
         self.faces, self.cuts, self.looked, self.asked = faces, cuts, [], []

@@ -1,4 +1,5 @@
-"""Files of a model that are cut short, edited by hand or hostile: one sentence that names the file; and what errors say."""
+"""Files of a model that are cut short, edited by hand or hostile: one sentence that names the file; and what errors
+say."""
 
 import json
 import shutil

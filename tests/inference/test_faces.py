@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from gaze_tf.errors import GazeError
-from gaze_tf.inference.faces import Face, Limits, choose, eyes_given, why_not
+from gaze_tf.inference.faces import Face, Limits, choose, eyes_given, iris_offset, why_not
 from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 from tests.paths import DATA
 
@@ -322,3 +322,15 @@ def test_eyes_given():
 def test_eyes_given_refuses(eyes, reason):
     with pytest.raises(GazeError, match=f'`eyes.*{reason}'):
         eyes_given(eyes, (128, 100))
+
+
+@pytest.mark.parametrize(
+    'face, expected',
+    [
+        (Face((40, 50, 70, 50), (41, 50, 71, 52), 20.0, yaw=0.0, roll=0.0), (0.05, -0.05)),
+        # the same head, tilted by 90 degrees
+        (Face((50, 40, 50, 70), (50, 41, 48, 71), 20.0, yaw=0.0, roll=90.0), (0.05, -0.05)),
+    ],
+)
+def test_iris_offset(face, expected):
+    np.testing.assert_allclose(iris_offset(face), expected, atol=1e-9)
