@@ -203,7 +203,7 @@ def eyes_given(eyes: Iterable[float], size: tuple[int, int]) -> Face:
             'the eye with the smaller x first.'
         )
     if not _inside(eyes, size):
-        raise GazeError(f'`eyes={as_text(eyes)}` must be inside the picture of {size[0]}x{size[1]} pixels.')
+        raise GazeError(f'`eyes={as_text(eyes)}` do not lie in the picture of {size[0]}x{size[1]} pixels.')
     if eyes[0] >= eyes[2]:
         raise GazeError(f'`eyes={as_text(eyes)}` are swapped: the eye with the smaller x comes first.')
     apart = round(math.dist(eyes[:2], eyes[2:]), 3)
