@@ -36,7 +36,7 @@ def test_results_into_the_folder_of_the_photos(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    'make, message', [(lambda path: path.mkdir(), 'there are no photos'), (lambda path: None, 'there is no')]
+    'make, message', [(lambda path: path.mkdir(), 'There are no photos'), (lambda path: None, 'There is no')]
 )
 def test_nothing_to_do(tmp_path, capsys, make, message):
     make(tmp_path / 'in')
