@@ -3,6 +3,7 @@
 It knows the signatures of the model, not the networks.
 """
 
+import functools
 import pathlib
 import re
 from collections.abc import Callable, Sequence
@@ -95,8 +96,17 @@ class Network:
 
     def boxes(self, eyes: np.ndarray) -> np.ndarray:
         """The boxes painted for the eyes [4] of a face: int [2, 4], (x0, y0, x1, y1) in whole pixels, half-open."""
-        boxes = eye_boxes(tf.cast(eyes, tf.float32)[None], self.config)[0]
-        return boxes.numpy()[:, [1, 0, 3, 2]].astype(int)
+        return _boxes_function(self.config)(tf.cast(eyes, tf.float32)).numpy()
+
+
+@functools.cache
+def _boxes_function(config: config_lib.EncoderConfig) -> Callable:
+    """`Network.boxes` for a tensor: traced once, as it is called for every face."""
+
+    def boxes(eyes):
+        return tf.cast(tf.gather(eye_boxes(eyes[None], config)[0], [1, 0, 3, 2], axis=1), tf.int64)
+
+    return tf.function(boxes, input_signature=[tf.TensorSpec([4], tf.float32)], autograph=False)
 
 
 def _in_parts(function: Callable, images: np.ndarray, **others: np.ndarray) -> dict[str, np.ndarray]:

@@ -72,7 +72,8 @@ def test_bad_eyes(command, tmp_path, capsys, eyes, message):
         ('animate', {'alpha': 'a,b'}, '--alpha=a,b must be numbers'),
         ('animate', {'alpha': '0,nan'}, '--alpha=0,nan'),
         ('animate', {'alpha': '0,inf'}, '--alpha=0,inf'),
-        ('animate', {'fps': 'nan'}, '--fps'),
+        ('animate', {'fps': 'nan'}, '--fps=nan must be finite'),
+        ('animate', {'frames': 1}, '--frames must be at least 2, not 1'),
     ],
 )
 def test_bad_flags(command, tmp_path, monkeypatch, capsys, name, changes, message):
