@@ -65,11 +65,11 @@ class HardLimits(Options):
     has 57. Open eyes had an openness of 0.28 to 0.42, painted eyelids that are quite shut 0.09.
     """
 
-    min_eye_px: float = option(8.0, 'Faces with narrower eyes, in pixels, are left alone.')
-    max_yaw: float = option(30.0, 'Heads turned to the side by more degrees are left alone.')
-    max_pitch: float = option(25.0, 'Heads raised or lowered by more degrees are left alone.')
-    max_roll: float = option(45.0, 'Heads tilted by more degrees are left alone.')
-    max_gaze: float = option(45.0, 'Eyes that look to the side by more degrees are left alone.')
+    min_eye_px: float = option(8.0, 'Faces whose eyes are narrower than this, in pixels, are left alone.')
+    max_yaw: float = option(30.0, 'Heads turned to the side by more than this, in degrees, are left alone.')
+    max_pitch: float = option(25.0, 'Heads raised or lowered by more than this, in degrees, are left alone.')
+    max_roll: float = option(45.0, 'Heads tilted by more than this, in degrees, are left alone.')
+    max_gaze: float = option(45.0, 'Eyes that look to the side by more than this, in degrees, are left alone.')
     min_openness: float = option(
         0.12,
         'Faces with an eye that is less open than this share of its width are left alone; in a video these are blinks. '
@@ -92,14 +92,14 @@ class Limits(HardLimits):
     """
 
     full_yaw: float = option(
-        20.0, 'Heads turned to the side by more degrees are corrected less, down to nothing at `max_yaw`.'
-    )
+        20.0, 'Heads turned to the side by more than this, in degrees, are corrected less, down to nothing at
+    `max_yaw`.' )
     full_pitch: float = option(
-        15.0, 'Heads raised or lowered by more degrees are corrected less, down to nothing at `max_pitch`.'
-    )
+        15.0, 'Heads raised or lowered by more than this, in degrees, are corrected less, down to nothing at
+    `max_pitch`.' )
     full_gaze: float = option(
-        30.0, 'Eyes that look to the side by more degrees are corrected less, down to nothing at `max_gaze`.'
-    )
+        30.0, 'Eyes that look to the side by more than this, in degrees, are corrected less, down to nothing at
+    `max_gaze`.' )
 
 
 def why_not(face: Face, limits: HardLimits = HardLimits(), size: tuple[int, int] | None = None) -> str:
