@@ -82,8 +82,7 @@ def stages(out: pathlib.Path) -> list[tuple[str, list[str]]]:
 
 
 def run(out: pathlib.Path) -> int:
-    """Runs every stage, then writes the strip and the page. Returns the exit status of the first stage that fails,
-    or 0."""
+    """Runs every stage, then writes the strip and the page. Returns the first exit status that is not 0, or 0."""
     plan = stages(out)
     for number, (headline, command) in enumerate(plan, 1):
         print(f'\n[{number}/{len(plan)}] {headline}', flush=True)

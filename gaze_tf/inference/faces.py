@@ -92,14 +92,17 @@ class Limits(HardLimits):
     """
 
     full_yaw: float = option(
-        20.0, 'Heads turned to the side by more than this, in degrees, are corrected less, down to nothing at
-    `max_yaw`.' )
+        20.0,
+        'Heads turned to the side by more than this, in degrees, are corrected less, down to nothing at `max_yaw`.',
+    )
     full_pitch: float = option(
-        15.0, 'Heads raised or lowered by more than this, in degrees, are corrected less, down to nothing at
-    `max_pitch`.' )
+        15.0,
+        'Heads raised or lowered by more than this, in degrees, are corrected less, down to nothing at `max_pitch`.',
+    )
     full_gaze: float = option(
-        30.0, 'Eyes that look to the side by more than this, in degrees, are corrected less, down to nothing at
-    `max_gaze`.' )
+        30.0,
+        'Eyes that look to the side by more than this, in degrees, are corrected less, down to nothing at `max_gaze`.',
+    )
 
 
 def why_not(face: Face, limits: HardLimits = HardLimits(), size: tuple[int, int] | None = None) -> str:

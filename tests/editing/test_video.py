@@ -363,7 +363,7 @@ def test_animate_to_a_video(tmp_path):
     [
         ('out.gif', 6000, 'out.gif would have 11998 frames of 200x150 pixels'),
         ('out.mp4', 9000, '1 faces of 64x64 pixels in 9000 frames are more than'),
-        ('out.mp4', 20_000, 'range [2, 10000]'),
+        ('out.mp4', 20_000, '--frames must be at most 10000, not 20000'),
     ],
 )
 def test_animations_of_too_many_pixels(tmp_path, capsys, monkeypatch, output, frames, message):
