@@ -41,7 +41,9 @@ class SourceOptions(Options):
         'smaller x first.',
     )
     overwrite: bool = option(
-        False, 'Allow the output to replace the input; of several photos, edit again those already done.'
+        False,
+        'Allow the output to replace the input; of several photos, edit again those already done.',
+        affects='files',
     )
     domain: str = option(
         'y',

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import gaze_tf
 from gaze_tf.cli.photo_flags import describe
 from gaze_tf.editing.editor import GazeEditor
 from gaze_tf.editing.folder import face_row
@@ -116,3 +117,9 @@ def test_limits_are_numbers(name, value):
 def test_an_array_has_no_file(editor, tmp_path):
     with pytest.raises(GazeError, match='write .image'):
         editor.correct(SCENE).save(tmp_path / 'out.png')
+
+
+def test_the_public_interface():
+    assert gaze_tf.GazeEditor is GazeEditor and gaze_tf.__version__
+    with pytest.raises(AttributeError, match="no attribute 'GazeEditors'"):
+        gaze_tf.GazeEditors  # noqa: B018
