@@ -193,7 +193,7 @@ def test_turn_command_asks_for_an_angle(tmp_path, capsys):
     [
         ({'yaw': 50}, '--yaw=50 must be between'),
         ({'input': 'film.mp4'}, 'is a video: turn takes photos'),
-        ({'input': 'nothing.jpg'}, 'there is no nothing.jpg'),
+        ({'input': 'nothing.jpg'}, 'There is no nothing.jpg'),
         ({'output': ''}, '--output is needed'),
     ],
 )
