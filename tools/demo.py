@@ -43,8 +43,8 @@ code {{ background: #f5f5f5; overflow-wrap: anywhere; }}
 <body>
 <h1>Eyes that look at the camera</h1>
 <p>The eyes of this portrait were turned {yaw} degrees to the side with <code>gaze-tf turn</code>. From that picture
-alone, <code>gaze-tf correct</code> painted eyes that look at the camera, and <code>gaze-tf animate</code> moved them there
-and back. Outside the eyes no pixel of a corrected photo changes.</p>
+alone, <code>gaze-tf correct</code> painted eyes that look at the camera, and <code>gaze-tf animate</code> moved them
+there and back. Outside the eyes no pixel of a corrected photo changes.</p>
 <h2>Before and after</h2>
 <div class="photos">
 {photos}
