@@ -1,7 +1,7 @@
 """python -m tools.demo --output_dir=runs/demo
 
-What gaze_tf does, on a portrait and with the model that comes with it, within a minute: turns the eyes away, corrects them
-and animates them. Every stage is the command that anybody would type. index.html shows the photos before and after.
+Shows what gaze_tf does, in a minute, on a portrait and with the model that comes with it: it turns the eyes away,
+corrects and animates them. Each stage runs a gaze-tf command. index.html shows the photos before and after.
 """
 
 import os
@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from gaze_tf.files import new_file, write_text
 
-# before TensorFlow is imported, in every stage: its start-up chatter buries the progress
+# for TensorFlow in every stage: its start-up messages bury the progress
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -43,9 +43,9 @@ code {{ background: #f5f5f5; overflow-wrap: anywhere; }}
 </head>
 <body>
 <h1>Eyes that look at the camera</h1>
-<p>The eyes of this portrait were turned {yaw} degrees to the side by <code>gaze-tf turn</code>. From that picture alone,
-<code>gaze-tf correct</code> painted eyes that look at the camera, and <code>gaze-tf animate</code> the way there and back.
-Outside the eyes no pixel of a corrected photo changes.</p>
+<p>The eyes of this portrait were turned {yaw} degrees to the side with <code>gaze-tf turn</code>. From that picture
+alone, <code>gaze-tf correct</code> painted eyes that look at the camera, and <code>gaze-tf animate</code> moved them
+there and back. Outside the eyes no pixel of a corrected photo changes.</p>
 <h2>Before and after</h2>
 <div class="photos">
 {photos}
@@ -54,13 +54,13 @@ Outside the eyes no pixel of a corrected photo changes.</p>
 <figure><img src="{strip}" alt="The eyes of the three photos, enlarged"></figure>
 <h2>Animated</h2>
 <div class="photos">
-<figure><img src="{animation}" alt="The eyes move to the camera and back"><figcaption>From where they looked to the camera, and
-back</figcaption></figure>
+<figure><img src="{animation}" alt="The eyes move to the camera and back"><figcaption>From where they looked to the
+camera, and back</figcaption></figure>
 </div>
 <h2>Limits</h2>
-<p>The model learned from formal portraits, mostly of older men in even light, and paints worse eyes for people and photos
-unlike these. What it paints is a drawing and no evidence of where somebody looked: edit people who agreed to it, and tell
-viewers.</p>
+<p>The model learned from formal portraits, mostly of older men in even light, and paints worse eyes for other people
+and photos. What it paints is a drawing and no evidence of where somebody looked. Edit only people who agreed to it, and
+tell viewers.</p>
 <p>On a photo of your own: <code>gaze-tf correct --input=photo.jpg --output=corrected.jpg</code></p>
 <p><small>Portrait: Eileen Collins, NASA, public domain.</small></p>
 </body>
@@ -68,8 +68,8 @@ viewers.</p>
 """
 
 
-def stages(out):
-    """(headline, command line) of each stage."""
+def stages(out: pathlib.Path) -> list[tuple[str, list[str]]]:
+    """The (headline, command line) of each stage."""
     gaze_tf = [sys.executable, '-m', 'gaze_tf.cli.main']
     turned = f'{out}/turned.png'
     return [
@@ -82,8 +82,8 @@ def stages(out):
     ]
 
 
-def run(out):
-    """Runs every stage, then shows what they left; returns the exit status of the first stage that fails."""
+def run(out: pathlib.Path) -> int:
+    """Runs every stage, then writes the strip and the page. Returns the first exit status that is not 0, or 0."""
     plan = stages(out)
     for number, (headline, command) in enumerate(plan, 1):
         print(f'\n[{number}/{len(plan)}] {headline}', flush=True)
@@ -105,8 +105,8 @@ On a photo of your own: gaze-tf correct --input=photo.jpg --output=corrected.jpg
     return 0
 
 
-def strip(out):
-    """The Image: the eyes of PHOTOS, enlarged, one below the other under their labels."""
+def strip(out: pathlib.Path) -> Image.Image:
+    """The enlarged eyes of PHOTOS, one below the other under their labels."""
     x0, y0, x1, y1 = AROUND_EYES
     height = _WIDTH * (y1 - y0) // (x1 - x0)
     image = Image.new('RGB', (_WIDTH, (_HEADER + height) * len(PHOTOS)), 'white')
@@ -120,8 +120,8 @@ def strip(out):
     return image
 
 
-def page():
-    """index.html as text."""
+def page() -> str:
+    """The text of index.html."""
     photos = '\n'.join(
         f'<figure><img src="{name}" alt="{label}"><figcaption>{label}</figcaption></figure>'
         for name, label in PHOTOS.items()
@@ -138,5 +138,5 @@ def main(argv):
 
 
 if __name__ == '__main__':
-    flags.DEFINE_string('output_dir', 'runs/demo', 'Folder for everything that the demo makes.')
+    flags.DEFINE_string('output_dir', 'runs/demo', 'Folder for everything that the demo writes.')
     app.run(main)

@@ -1,18 +1,20 @@
-"""The training demo's picture: held-out faces as they were, masked, corrected, and as the renderer draws them at the camera."""
+"""The picture of the training demo: held-out faces, masked, corrected, and as the renderer draws them at the camera."""
+
+import pathlib
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from gaze_tf import config
+from gaze_tf.compositing.eye_boxes import eye_boxes
 from gaze_tf.evaluation.samples import Samples
-from gaze_tf.models.geometry import eye_boxes
 
 _SCALE, _EYE_SCALE, _EYE_MARGIN, _HEADER = 1.5, 3, 4, 24
 _COLUMNS = ('input', 'masked input', 'corrected', 'rendered at the camera')
 
 
-def draw(out, count):
-    """The Image, with the last `count` faces of domain Y, of `out` as the stages of tools/training_demo.py leave it."""
+def draw(out: pathlib.Path, count: int) -> Image.Image:
+    """The picture of the last `count` faces of domain Y in the folder `out` of tools/training_demo.py."""
     model = config.load(out / 'gaze' / config.CONFIG_NAME)['model']
     samples = Samples(out / 'faces', model.img_size, {'y': count}, frame_eyes=model.eye_shares)
     rows = []
@@ -28,7 +30,7 @@ def draw(out, count):
 
 
 def _grid(cells):
-    """A row for each face, a column for each of _COLUMNS."""
+    """The picture with a row for each face and a column for each of _COLUMNS."""
     width, height = cells[0][0].size
     grid = Image.new('RGB', (width * len(_COLUMNS), _HEADER + height * len(cells)), 'white')
     pen = ImageDraw.Draw(grid)
@@ -40,7 +42,7 @@ def _grid(cells):
 
 
 def _cell(picture, boxes):
-    """A face and, beside it, its two eyes enlarged, with a margin around their boxes."""
+    """A face and, beside it, its eyes enlarged, with a margin around their boxes."""
     face = Image.fromarray(picture)
     side = round(picture.shape[0] * _SCALE)
     cell = face.resize((side, side), Image.Resampling.LANCZOS)

@@ -1,105 +1,101 @@
 """gaze-tf animate --input=photo.jpg --output=photo.gif
 
 Moves the eyes of a photo from where they look (alpha 0) to the camera (alpha 1) and back, as a GIF or a video (.mp4).
-Beyond 0 and 1 it extrapolates (the paper goes to 1.4).
+Alphas below 0 and above 1 extrapolate (the paper goes to 1.4).
 """
 
-import sys
+import dataclasses
+import logging
+import pathlib
+from typing import Any
 
 from absl import flags
 
-from gaze_tf.cli import faces
+from gaze_tf.cli import option_flags, photo_flags
+from gaze_tf.editing.options import AnimationOptions, ModelOptions, SourceOptions
 from gaze_tf.errors import GazeError
+from gaze_tf.inference.faces import Limits
+from gaze_tf.options import Options, option
+
+_log = logging.getLogger(__name__)
 
 
-def define_flags(values):
-    faces.define_flags(values)
-    faces.define_mark_flag(values)
-    flags.DEFINE_list(
-        'alpha', ['0', '1'], 'First and last alpha: 0 is the gaze as it was, 1 at the camera.', flag_values=values
-    )
-    flags.DEFINE_integer(
-        'frames', 11, 'Frames from the first to the last alpha.', lower_bound=2, upper_bound=10_000, flag_values=values
-    )
-    flags.DEFINE_float('fps', 10.0, 'Frames a second.', lower_bound=0.1, upper_bound=240, flag_values=values)
-    flags.DEFINE_boolean('ping_pong', True, 'Play them forward and back.', flag_values=values)
-    flags.DEFINE_enum('easing', 'smooth', ['smooth', 'linear'], 'smooth: slow at both ends.', flag_values=values)
-    flags.DEFINE_enum(
-        'format', 'gif', ['gif', 'mp4'], 'Of several photos: the format of the results.', flag_values=values
-    )
-    flags.DEFINE_integer(
-        'max_side',
-        1080,
-        'Larger photos are reduced to so many pixels on their longer side.',
-        lower_bound=16,
-        flag_values=values,
-    )
+@dataclasses.dataclass(frozen=True)
+class FormatOptions(Options):
+    """What is written."""
+
+    format: str = option('gif', 'Of several photos: the format of the results.', choices=('gif', 'mp4'))
 
 
-def run(values):
-    eyes, alpha = faces.read_eyes(values), faces.numbers(values, 'alpha')
-    if len(alpha) != 2:
-        raise GazeError(f'--alpha={",".join(values.alpha)} must be two numbers.')
-    from gaze_tf.editing import inputs
+def define_flags(values: flags.FlagValues) -> None:
+    option_flags.define(values, SourceOptions, AnimationOptions, Limits, ModelOptions, FormatOptions)
 
-    if inputs.is_video(values.input):
-        raise GazeError(f'--input={values.input} is a video: animate takes photos; `gaze-tf correct` takes videos.')
-    if inputs.is_one(values.input):
-        sources = [inputs.one(values.input, eyes, values.output, ('.gif', '.mp4'), values.overwrite)]
+
+def run(values: flags.FlagValues) -> int | None:
+    photos = photo_flags.validate_photo_flags(values)
+    options = option_flags.read(values, AnimationOptions)
+    from gaze_tf.editing import source_files
+
+    if source_files.is_video(photos.input):
+        raise GazeError(f'--input={photos.input} is a video: animate takes photos; `gaze-tf correct` takes videos.')
+    if source_files.is_single(photos.input):
+        sources = [source_files.find_one(photos, ('.gif', '.mp4'))]
     else:
-        if eyes:
-            raise GazeError(f'--eyes goes with one photo, not with {values.input}.')
-        sources, note = inputs.several(values.input, values.output, f'.{values.format}', values.domain, values.last)
-        if note:
-            print(note, file=sys.stderr)
+        if photos.eyes:
+            raise GazeError(f'--eyes goes with one photo, not with {photos.input}.')
+        sources, left_out = source_files.find_several(photos, f'.{option_flags.read(values, FormatOptions).format}')
+        if left_out:
+            _log.warning(left_out)
+    assert sources[0].output is not None
     gif = sources[0].output.suffix.lower() == '.gif'
     if not gif:
         from gaze_tf.media.ffmpeg import find_ffmpeg
 
-        find_ffmpeg()  # whether it is there should be known at once
+        find_ffmpeg()  # a missing one should be known at once
 
     # TensorFlow takes seconds to import: after the flags are known to be good
-    from tqdm import tqdm
-
     from gaze_tf.editing.editor import GazeEditor
     from gaze_tf.media import animation
 
-    if gif and values.fps > animation.GIF_MAX_FPS:
-        print(
-            f'GIF holds at most {animation.GIF_MAX_FPS} frames a second (pauses are hundredths of a second, and of less '
-            f'than two browsers make ten): --fps={values.fps:g} is shown that fast. .mp4 holds more.',
-            file=sys.stderr,
+    if gif and options.fps > animation.GIF_MAX_FPS:
+        _log.warning(
+            f'GIF holds at most {animation.GIF_MAX_FPS} frames a second (pauses are hundredths of a second, and '
+            f'browsers turn less than two of them into ten): --fps={options.fps:g} is shown that fast. '
+            '.mp4 holds more.'
         )
-    editor, rows = GazeEditor.load(values.model, faces.limits(values)), []
-    for source in tqdm(sources, unit=' photos', disable=len(sources) == 1):
-        try:
-            reports = _animate(editor, source, alpha, values)
-        except GazeError as error:
-            if len(sources) == 1:
-                raise
-            rows.append(
-                {
-                    'file': str(source.path),
-                    'error': str(error),
-                    'status': 'unchanged' if isinstance(error, faces.NothingEdited) else 'failed',
-                }
-            )
-        else:
-            rows.append({'file': str(source.path), 'status': 'animated'})
+    editor = GazeEditor.load(values.model, photo_flags.limits(values))
     if len(sources) > 1:
-        return faces.summary(rows, values.output)
-    print('\n'.join([f'Wrote {sources[0].output}', *faces.describe(reports)]))
+        return photo_flags.summary(_animate_several(editor, sources, options), photos.output)
+    reports = _animate(editor, sources[0], options)
+    _log.info('\n'.join([f'Wrote {sources[0].output}', *photo_flags.describe(reports)]))
+    return None
 
 
-def _animate(editor, source, alpha, values):
-    """Writes one animation; the FaceReports of its photo."""
+def _animate_several(editor: Any, sources: list, options: AnimationOptions) -> list[dict[str, Any]]:
+    from tqdm import tqdm
+
+    rows = []
+    for source in tqdm(sources, unit=' photos'):
+        row = {'file': str(source.path), 'status': 'animated'}
+        try:
+            _animate(editor, source, options)
+        except GazeError as error:
+            row['error'] = str(error)
+            row['status'] = 'unchanged' if isinstance(error, photo_flags.NothingEdited) else 'failed'
+        rows.append(row)
+    return rows
+
+
+def _animate(editor: Any, source: Any, options: AnimationOptions) -> list:
+    """Writes one animation; returns the FaceReports of its photo."""
     from gaze_tf.media import animation
     from gaze_tf.media.photo import Photo
 
-    rgb, eyes = animation.shrink(Photo.open(source.path).rgb, source.eyes, values.max_side)
-    course = animation.compute_alphas(*alpha, values.frames, values.easing, values.ping_pong)
+    rgb, eyes = animation.shrink(Photo.open(source.path).rgb, source.eyes, options.max_side)
+    first, last = options.alpha
+    course = animation.compute_alphas(first, last, options.frames, options.easing, options.ping_pong)
     animation.check_size(source.output, len(course), rgb.shape[1::-1])
-    frames, reports = editor.animate(rgb, course, eyes, values.faces, values.blend)
-    faces.refuse_if_none(source.path, reports)
-    animation.write(source.output, frames, values.fps, values.mark)
+    frames, reports = editor.animate(rgb, course, eyes, options.faces, options.blend)
+    photo_flags.refuse_if_none(pathlib.Path(source.path), reports)
+    animation.write(source.output, frames, options.fps, options.mark)
     return reports

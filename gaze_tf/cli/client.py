@@ -7,13 +7,15 @@ says what was done, and the same command goes on where it was interrupted. The m
 """
 
 import contextlib
+import dataclasses
 import pathlib
 import sys
 
 from absl import flags
 
-from gaze_tf.cli import faces
+from gaze_tf.cli import option_flags, photo_flags
 from gaze_tf.cli.main import require
+from gaze_tf.editing.options import MarkOptions
 from gaze_tf.errors import GazeError
 
 
@@ -77,27 +79,26 @@ def define_flags(values):
         upper_bound=2047,
         flag_values=values,
     )
-    faces.define_photo_flags(values)
-    faces.define_mark_flag(values)
+    photo_flags.define_photo_flags(values)
+    option_flags.define(values, MarkOptions)
 
 
 def run(values):
     require(values, 'server')
-    eyes = faces.read_eyes(values)
-    from gaze_tf.editing import inputs
+    photos = photo_flags.validate_photo_flags(values)
+    from gaze_tf.editing import source_files
 
-    one = inputs.is_one(values.input)
-    if inputs.is_video(values.input):
+    one = source_files.is_single(values.input)
+    if source_files.is_video(values.input):
         raise GazeError(f'--input={values.input} is a video: client takes photos; `gaze-tf correct` takes videos.')
-    if not one and eyes:
+    if not one and photos.eyes:
         raise GazeError(f'--eyes goes with one photo, not with {values.input}.')
     if one:
-        source = inputs.one(values.input, eyes, values.output, inputs.OUTPUTS, values.overwrite)
+        source = source_files.find_one(photos, source_files.OUTPUTS)
     else:
-        sources, note = inputs.several(values.input, values.output, '', values.domain, values.last, values.overwrite)
-        for note in [note, *faces.mark_notes(values, sources)]:
-            if note:
-                print(note, file=sys.stderr)
+        sources, note = source_files.find_several(photos)
+        for sentence in filter(None, [note, *photo_flags.mark_notes(values, sources)]):
+            print(sentence, file=sys.stderr)
     with _client(values) as client:
         return _one(client, source, values) if one else _several(client, sources, values)
 
@@ -116,7 +117,7 @@ def _client(values):
             timeout=values.timeout,
             retries=values.retries,
             max_message_mb=values.max_message_mb,
-            limits=faces.limits(values),
+            limits=photo_flags.limits(values),
             tls=values.tls,
             ca=values.ca or None,
             header=_header(values.header_file),
@@ -144,15 +145,15 @@ def _header(path):
 
 def _one(client, source, values):
     edited = client.correct(source.path, source.eyes, values.faces)
-    faces.refuse_if_none(source.path, edited.faces)
+    photo_flags.refuse_if_none(source.path, edited.faces)
     edited.save(source.output, values.mark)
     print(
         '\n'.join(
             [
                 f'Wrote {source.output}',
-                *faces.describe(edited.faces),
+                *photo_flags.describe(edited.faces),
                 *edited.photo.notes,
-                *faces.mark_notes(values, [source]),
+                *photo_flags.mark_notes(values, [source]),
             ]
         )
     )
@@ -164,11 +165,11 @@ def _several(client, sources, values):
     settings = {
         name: values[name].value for name in ('server', 'rest', 'model_name', 'version', 'label', 'faces', 'mark')
     }
-    settings['limits'] = faces.limits(values)._asdict()
+    settings['limits'] = dataclasses.asdict(photo_flags.limits(values))
 
     def edit(todo):
         paths, eyes = [source.path for source in todo], [source.eyes for source in todo]
         return zip(todo, client.correct_many(paths, eyes, values.faces, values.concurrency))
 
     rows = folder.save_all(edit, sources, values.output, settings, redo=values.overwrite, mark=values.mark)
-    return faces.summary(rows, values.output)
+    return photo_flags.summary(rows, values.output)

@@ -1,142 +1,122 @@
 """gaze-tf correct --input=photo.jpg --output=corrected.jpg
 
-Finds the faces of a photo and repaints their eyes so that they look at the camera. Outside the eyes every pixel stays as
-it was (JPEG: is encoded again as it had been). --input may also be a video, a folder or a quoted pattern of photos.
-Faces that are too small, turned or with closed or covered eyes are left as they are, and the report says so. --dry_run instead
-of --output only measures where heads are turned and eyes look, without a network: to find what is worth correcting.
+Finds the faces in a photo and repaints their eyes so that they look at the camera. Outside the eyes every pixel stays
+as it was (JPEGs are re-encoded once, with their original quantization tables). --input may also be a video, a folder or
+a quoted pattern of photos. Faces that are small or turned, or whose eyes are closed or covered, are left as they are,
+and the report says so. --dry_run instead of --output writes no picture: it measures where heads are turned and eyes
+look, without a network, to find what is worth correcting.
 """
 
+import dataclasses
+import logging
 import pathlib
-import sys
+from typing import Any
 
 from absl import flags
 
-from gaze_tf.cli import dry_run, faces
+from gaze_tf.cli import dry_run, option_flags, photo_flags
+from gaze_tf.editing.options import CorrectOptions, ModelOptions, SourceOptions, VideoOptions
 from gaze_tf.errors import GazeError
+from gaze_tf.inference.faces import Limits
+from gaze_tf.options import Options, option
+
+_log = logging.getLogger(__name__)
 
 
-def define_flags(values):
-    faces.define_flags(values)
-    faces.define_time_flags(values)
-    faces.define_mark_flag(values)
-    flags.DEFINE_boolean(
-        'dry_run',
+@dataclasses.dataclass(frozen=True)
+class ReportOptions(Options):
+    """What is written: pictures, a report, or both."""
+
+    dry_run: bool = option(
         False,
-        'Write no picture: find and measure only, for --report, which without a name is '
-        'printed: of each face (and frame) the eyes, yaw, pitch and roll of the head in degrees, openness, '
-        'where irises are in the eyes and look in degrees, and how strongly it would be corrected, or why '
-        'not.',
-        flag_values=values,
+        'Write no picture: only find and measure, for `report`, which is printed if it has no name: of each face (and '
+        'frame) the eyes, yaw, pitch and roll of the head in degrees, openness, where irises are in the eyes and look '
+        'in degrees, and how strongly it would be corrected, or why not.',
     )
-    flags.DEFINE_list(
-        'alpha',
-        ['1'],
-        'How far the gaze moves: 0 not at all, 1 to the camera; or two numbers, for the left and the right eye.',
-        flag_values=values,
+    format: str = option(
+        '', "Of several photos: the results' format; '': the format of each photo.", choices=('', 'png', 'jpg')
     )
-    flags.DEFINE_enum(
-        'format', '', ['', 'png', 'jpg'], "Of several photos: the results' format; '': as each was.", flag_values=values
-    )
-    flags.DEFINE_string(
-        'report',
+    report: str = option(
         '',
-        'JSON file for what was done to each face (several photos: report.json in --output, '
-        'but with --dry_run this file; a video: CSV, a row for each frame and face).',
-        flag_values=values,
+        'JSON file for what was done to each face (several photos: report.json in `output`, but with `dry_run` this '
+        'file; a video: CSV, with a row for each frame and face).',
+        affects='files',
     )
-    flags.DEFINE_boolean(
-        'always',
-        False,
-        'Of a video: repaint eyes that look at the camera for a while, too, which are left alone otherwise.',
-        flag_values=values,
-    )
-    flags.DEFINE_boolean('cuts', True, 'Of a video: look for cuts, over which nothing is smoothed.', flag_values=values)
 
 
-def run(values):
-    if values.dry_run and values.output:
+def define_flags(values: flags.FlagValues) -> None:
+    option_flags.define(values, SourceOptions, VideoOptions, Limits, ModelOptions, ReportOptions)
+
+
+def run(values: flags.FlagValues) -> int | None:
+    report = option_flags.read(values, ReportOptions)
+    if report.dry_run and values.output:
         raise GazeError('--dry_run writes no picture: leave --output out; --report=FILE is where the report goes.')
-    eyes = faces.read_eyes(values, ['input'] if values.dry_run else ['input', 'output'])
-    alpha = faces.numbers(values, 'alpha')
-    if len(alpha) not in (1, 2):
-        raise GazeError(f'--alpha={",".join(values.alpha)} must be one number, or one for each eye.')
+    photos = photo_flags.validate_photo_flags(values, ['input'] if report.dry_run else ['input', 'output'])
+    options = option_flags.read(values, VideoOptions)
     # TensorFlow takes seconds to import: after the flags are known to be good
-    from gaze_tf.editing import inputs
+    from gaze_tf.editing import source_files
 
-    several = not inputs.is_one(values.input)
-    if several and eyes:
-        raise GazeError(f'--eyes goes with one photo, not with {values.input}.')
-    if values.dry_run:
-        return dry_run.run(values, eyes)
+    several = not source_files.is_single(photos.input)
+    if several and photos.eyes:
+        raise GazeError(f'--eyes goes with one photo, not with {photos.input}.')
+    if report.dry_run:
+        return dry_run.run(values, photos, options, report.report)
     if several:
-        return _several(values, alpha)
-    return (_video if inputs.is_video(values.input) else _one)(values, eyes, alpha)
+        return _correct_several(values, photos, report)
+    if source_files.is_video(photos.input):
+        _correct_video(values, photos, options, report.report)
+    else:
+        _correct_photo(values, photos, report)
+    return None
 
 
-def _one(values, eyes, alpha):
-    if values.format:
+def _correct_photo(values: flags.FlagValues, photos: SourceOptions, report: ReportOptions) -> None:
+    if report.format:
         raise GazeError("--format goes with several photos; one's is the suffix of --output.")
-    from gaze_tf.editing import inputs
+    from gaze_tf.editing import source_files
 
-    source = inputs.one(values.input, eyes, values.output, inputs.OUTPUTS, values.overwrite)
+    source = source_files.find_one(photos, source_files.OUTPUTS)
     from gaze_tf.editing.editor import GazeEditor
+    from gaze_tf.editing.folder import face_row
     from gaze_tf.media.photo import Photo
 
-    photo = Photo.open(source.path)
-    edited = GazeEditor.load(values.model, faces.limits(values)).correct(
-        photo, source.eyes, values.faces, alpha, values.blend
-    )
-    faces.refuse_if_none(source.path, edited.faces)
-    edited.save(source.output, values.mark)
-    if values.report:
-        faces.write_report(values.report, edited.faces)
-    print(
-        '\n'.join(
-            [f'Wrote {source.output}', *faces.describe(edited.faces), *photo.notes, *faces.mark_notes(values, [source])]
-        )
-    )
+    options, photo = option_flags.read(values, CorrectOptions), Photo.open(source.path)
+    editor = GazeEditor.load(values.model, photo_flags.limits(values))
+    edited = editor.correct(photo, source.eyes, options.faces, options.alpha, options.blend)
+    photo_flags.refuse_if_none(source.path, edited.faces)
+    assert source.output is not None
+    edited.save(source.output, options.mark)
+    if report.report:
+        photo_flags.write_report(report.report, [face_row(face) for face in edited.faces])
+    notes = [*photo.notes, *photo_flags.mark_notes(values, [source])]
+    _log.info('\n'.join([f'Wrote {source.output}', *photo_flags.describe(edited.faces), *notes]))
 
 
-def _several(values, alpha):
-    from gaze_tf.editing import inputs
+def _correct_several(values: flags.FlagValues, photos: SourceOptions, report: ReportOptions) -> int:
+    from gaze_tf.editing import source_files
 
-    if values.report:
-        raise GazeError(f'--report goes with one photo or video; of {values.input} it is report.json in --output.')
-    sources, note = inputs.several(
-        values.input, values.output, values.format and f'.{values.format}', values.domain, values.last, values.overwrite
-    )
-    for note in [note, *faces.mark_notes(values, sources)]:
-        if note:
-            print(note, file=sys.stderr)
+    if report.report:
+        raise GazeError(f'--report goes with one photo or video; of {photos.input} it is report.json in --output.')
+    sources, left_out = source_files.find_several(photos, report.format and f'.{report.format}')
+    for note in filter(None, [left_out, *photo_flags.mark_notes(values, sources)]):
+        _log.warning(note)
     from gaze_tf.editing import folder
     from gaze_tf.editing.editor import GazeEditor
 
-    limits = faces.limits(values)
+    options, limits = option_flags.read(values, CorrectOptions), photo_flags.limits(values)
     editor = GazeEditor.load(values.model, limits)
     settings = {
-        'model': _model(values.model, editor.network),
-        'faces': values.faces,
-        'alpha': alpha,
-        'blend': values.blend,
-        'limits': limits._asdict(),
-        'mark': values.mark,
+        'model': _identify_model(values.model, editor.network),
+        **options.affecting('results'),
+        'limits': dataclasses.asdict(limits),
     }
-    rows = folder.correct(
-        editor,
-        sources,
-        values.output,
-        settings,
-        values.faces,
-        alpha,
-        values.blend,
-        redo=values.overwrite,
-        mark=values.mark,
-    )
-    return faces.summary(rows, values.output)
+    rows = folder.correct(editor, sources, photos.output, settings, options, redo=photos.overwrite)
+    return photo_flags.summary(rows, photos.output)
 
 
-def _model(path, network):
-    """What tells the model of a run from others, for the report that a later run goes on from."""
+def _identify_model(path: str, network: Any) -> str:
+    """What tells the model of a run from others, for the report with which a later run continues."""
     if path:
         return str(pathlib.Path(path).resolve())
     from gaze_tf.data.records import file_sha256
@@ -144,31 +124,18 @@ def _model(path, network):
     return f'{network.path.name} of gaze_tf, sha256 {file_sha256(network.path)}'
 
 
-def _video(values, eyes, alpha):
-    from gaze_tf.editing import inputs
+def _correct_video(values: flags.FlagValues, photos: SourceOptions, options: VideoOptions, report: str) -> None:
+    from gaze_tf.editing import source_files
     from gaze_tf.media.video_files import SUFFIXES
 
-    source = inputs.one(values.input, eyes, values.output, SUFFIXES, values.overwrite)
+    source = source_files.find_one(photos, SUFFIXES)
     from gaze_tf.editing import video
     from gaze_tf.editing.editor import GazeEditor
     from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 
-    detector = None if eyes else MediapipeDetector(video.SMALLEST)
-    editor = GazeEditor.load(values.model, faces.limits(values), detector)
-    summary = video.correct(
-        editor,
-        source,
-        values.report or None,
-        values.faces,
-        alpha,
-        values.blend,
-        values.smoothing,
-        values.fade,
-        values.cuts,
-        values.mark,
-        values.look_away,
-        values.always,
-    )
-    print('\n'.join([f'Wrote {source.output}: {summary}', *faces.mark_notes(values, [source])]))
+    detector = None if photos.eyes else MediapipeDetector(video.SMALLEST)
+    editor = GazeEditor.load(values.model, photo_flags.limits(values), detector)
+    summary = video.correct(editor, source, report or None, options)
+    _log.info('\n'.join([f'Wrote {source.output}: {summary}', *photo_flags.mark_notes(values, [source])]))
     if summary.problem:
         raise GazeError(f'{summary.problem} Only those are in {source.output}.')

@@ -1,73 +1,78 @@
-"""What `gaze-tf correct --dry_run` does: finds and measures, without a network, and writes nothing but the report."""
+"""What `gaze-tf correct --dry_run` does: it finds and measures, without a network, and writes only the report."""
 
 import json
+import logging
 import sys
+from typing import Any
 
-from gaze_tf.cli import faces
+from absl import flags
+
+from gaze_tf.cli import photo_flags
+from gaze_tf.editing.options import SourceOptions, VideoOptions
 from gaze_tf.errors import GazeError
 
-
-def run(values, eyes):
-    """Measures what the flags of `correct` name; its exit status. eyes: --eyes or None."""
-    from gaze_tf.editing import inputs
-
-    if not inputs.is_one(values.input):
-        return _several(values)
-    return (_video if inputs.is_video(values.input) else _one)(values, eyes)
+_log = logging.getLogger(__name__)
 
 
-def _one(values, eyes):
-    from gaze_tf.editing import folder, inputs
+def run(values: flags.FlagValues, photos: SourceOptions, options: VideoOptions, report: str) -> int | None:
+    """Measures what the flags of `correct` name; returns the exit status. report: its file; '': standard output."""
+    from gaze_tf.editing import source_files
+
+    if not source_files.is_single(photos.input):
+        return _measure_several(values, photos, options, report)
+    if source_files.is_video(photos.input):
+        _measure_video(values, photos, options, report)
+    else:
+        _measure_photo(values, photos, options, report)
+    return None
+
+
+def _measure_photo(values: flags.FlagValues, photos: SourceOptions, options: VideoOptions, report: str) -> None:
+    from gaze_tf.editing import folder, source_files
     from gaze_tf.editing.editor import GazeEditor
     from gaze_tf.media.photo import Photo
 
-    photo = Photo.open(inputs.one(values.input, eyes, None, inputs.OUTPUTS, values.overwrite).path)
-    reports = folder.measured(GazeEditor(None, faces.limits(values)), photo.rgb, eyes, values.faces)
-    _write(values, [folder.face_row(report) for report in reports])
-    print('\n'.join(faces.describe_planned(reports) or ['No face was found.']), file=_beside(values))
+    source = source_files.find_one(photos, source_files.OUTPUTS)
+    photo = Photo.open(source.path)
+    editor = GazeEditor(None, photo_flags.limits(values))
+    reports = folder.measure_faces(editor, photo.rgb, source.eyes, options.faces)
+    _write(report, [folder.face_row(face) for face in reports])
+    _log.log(_beside(report), '\n'.join(photo_flags.describe_planned(reports) or ['No face was found.']))
 
 
-def _several(values):
-    from gaze_tf.editing import folder, inputs
+def _measure_several(values: flags.FlagValues, photos: SourceOptions, options: VideoOptions, report: str) -> int:
+    from gaze_tf.editing import folder, source_files
     from gaze_tf.editing.editor import GazeEditor
 
-    sources, note = inputs.several(values.input, None, domain=values.domain, last=values.last)
-    if note:
-        print(note, file=sys.stderr)
-    rows = folder.measure(GazeEditor(None, faces.limits(values)), sources, values.faces)
-    _write(values, {'photos': rows})
-    return faces.summary(rows, values.input, _beside(values))
+    sources, left_out = source_files.find_several(photos)
+    if left_out:
+        _log.warning(left_out)
+    rows = folder.measure(GazeEditor(None, photo_flags.limits(values)), sources, options.faces)
+    _write(report, {'photos': rows})
+    return photo_flags.summary(rows, photos.input, _beside(report))
 
 
-def _video(values, eyes):
-    from gaze_tf.editing import inputs, video
+def _measure_video(values: flags.FlagValues, photos: SourceOptions, options: VideoOptions, report: str) -> None:
+    from gaze_tf.editing import source_files, video
     from gaze_tf.editing.editor import GazeEditor
     from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 
-    source = inputs.one(values.input, eyes, None, (), values.overwrite)
-    editor = GazeEditor(None, faces.limits(values), None if eyes else MediapipeDetector(video.SMALLEST))
-    summary = video.measure(
-        editor,
-        source,
-        values.report or sys.stdout,
-        values.faces,
-        values.smoothing,
-        values.fade,
-        values.cuts,
-        values.look_away,
-    )
-    print(f'{values.input}: {summary}', file=_beside(values))
+    source = source_files.find_one(photos, ())
+    detector = None if photos.eyes else MediapipeDetector(video.SMALLEST)
+    editor = GazeEditor(None, photo_flags.limits(values), detector)
+    summary = video.measure(editor, source, report or sys.stdout, options)
+    _log.log(_beside(report), f'{photos.input}: {summary}')
     if summary.problem:
         raise GazeError(summary.problem)
 
 
-def _write(values, rows):
-    if values.report:
-        faces.write_json(values.report, rows)
+def _write(report: str, rows: Any) -> None:
+    if report:
+        photo_flags.write_report(report, rows)
     else:
         print(json.dumps(rows, indent=1))
 
 
-def _beside(values):
-    """Where it is said what is not the report, which programs may read from the standard output."""
-    return sys.stdout if values.report else sys.stderr
+def _beside(report: str) -> int:
+    """The level of messages: they go to stderr where the report itself goes to stdout, for programs to read."""
+    return logging.INFO if report else logging.WARNING

@@ -12,15 +12,16 @@ import pathlib
 
 from absl import flags
 
-from gaze_tf.cli import faces
+from gaze_tf.cli import option_flags
 from gaze_tf.cli.main import require
+from gaze_tf.editing.options import ModelOptions
 from gaze_tf.errors import GazeError
 
 _NOT_RECORDED = ('help', 'h', 'output', 'overwrite')
 
 
 def define_flags(values):
-    faces.define_model_flag(values)
+    option_flags.define(values, ModelOptions)
     flags.DEFINE_string(
         'data',
         '',

@@ -9,8 +9,9 @@ import sys
 
 from absl import flags
 
-from gaze_tf.cli import faces
+from gaze_tf.cli import photo_flags
 from gaze_tf.cli.main import require
+from gaze_tf.editing.options import SourceOptions
 from gaze_tf.errors import GazeError
 
 
@@ -44,15 +45,16 @@ def run(values):
     from gaze_tf.turning.eyeball import check_angles
 
     check_angles(values.yaw, values.pitch)
-    from gaze_tf.editing import inputs
+    from gaze_tf.editing import source_files
 
-    if inputs.is_video(values.input):
+    if source_files.is_video(values.input):
         raise GazeError(f'--input={values.input} is a video: turn takes photos.')
-    one, note = inputs.is_one(values.input), ''
+    photos = SourceOptions(values.input, values.output, overwrite=values.overwrite)
+    one, note = source_files.is_single(values.input), ''
     if one:
-        sources = [inputs.one(values.input, None, values.output, inputs.OUTPUTS, values.overwrite)]
+        sources = [source_files.find_one(photos, source_files.OUTPUTS)]
     else:
-        sources, note = inputs.several(values.input, values.output, overwrite=values.overwrite)
+        sources, note = source_files.find_several(photos)
     if note:
         print(note, file=sys.stderr)
     # TensorFlow takes seconds to import: after the flags are known to be good
@@ -62,7 +64,7 @@ def run(values):
     if not one:
         return _several(values, sources, detector)
     edited = _turned(values, sources[0], detector)
-    print('\n'.join([f'Wrote {sources[0].output}', *faces.describe(edited.faces), *edited.photo.notes]))
+    print('\n'.join([f'Wrote {sources[0].output}', *photo_flags.describe(edited.faces), *edited.photo.notes]))
 
 
 def _several(values, sources, detector):
@@ -74,10 +76,10 @@ def _several(values, sources, detector):
         try:
             _turned(values, source, detector)
         except GazeError as error:
-            status = 'left out' if isinstance(error, faces.NothingEdited) else 'failed'
+            status = 'left out' if isinstance(error, photo_flags.NothingEdited) else 'failed'
             row.update(status=status, error=str(error))
         rows.append(row)
-    return faces.summary(rows, values.output)
+    return photo_flags.summary(rows, values.output)
 
 
 def _turned(values, source, detector):
@@ -86,7 +88,7 @@ def _turned(values, source, detector):
 
     edited = turn_photo(source.path, values.yaw, values.pitch, detector, values.faces)
     if not edited.faces:
-        raise faces.NothingEdited(f'No face was found in {source.path}; nothing was written.')
-    faces.refuse_if_none(source.path, edited.faces)
+        raise photo_flags.NothingEdited(f'No face was found in {source.path}; nothing was written.')
+    photo_flags.refuse_if_none(source.path, edited.faces)
     edited.save(source.output)
     return edited

@@ -18,7 +18,7 @@ import tensorflow as tf
 from PIL import Image
 
 from gaze_tf.client.remote import RemoteModel, ServerError
-from gaze_tf.editing.editor import Edited, chosen_faces, opened
+from gaze_tf.editing.editor import Edited, open_photo, report_faces
 from gaze_tf.errors import GazeError
 from gaze_tf.export.checks import MAX_PIXELS, checked_files, decoded
 from gaze_tf.inference.faces import Limits
@@ -130,11 +130,11 @@ class GazeClient:
 
     def _look(self, photo, eyes, faces):
         """(Photo or None, its pixels, FaceReport of each face)."""
-        photo, rgb = opened(photo)
+        photo, rgb = open_photo(photo)
         # the server corrects in full
         reports = [
             report._replace(strength=float(report.done))
-            for report in chosen_faces(rgb, self._find, self._limits, eyes, faces)
+            for report in report_faces(rgb, self._find, self._limits, eyes, faces)
         ]
         height, width = rgb.shape[:2]
         if width * height > MAX_PIXELS and any(report.done for report in reports):

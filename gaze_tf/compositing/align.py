@@ -69,7 +69,7 @@ def cut_all(frames, photos):
     return cuts
 
 
-def frame_of(eyes, photo_size, frame_size, frame_eyes=MEAN_EYES):
+def align_face(eyes, photo_size, frame_size, frame_eyes=MEAN_EYES):
     """The Frame of side `frame_size` for a face with `eyes` (left_x, left_y, right_x, right_y) in a photo.
 
     photo_size: its (width, height). frame_eyes: where the eyes stand in the frame, as shares of its side. A photo as large
@@ -79,8 +79,8 @@ def frame_of(eyes, photo_size, frame_size, frame_eyes=MEAN_EYES):
     return Frame(*(each[0] for each in _placed(eyes, photo_size, frame_size, frame_eyes)), frame_size)
 
 
-def frames_of(eyes, photo_size, frame_size, frame_eyes=MEAN_EYES):
-    """The Frames, see `frame_of`, of faces with eyes [B, 4] in photos of one size, in numpy's memory."""
+def align_faces(eyes, photo_size, frame_size, frame_eyes=MEAN_EYES):
+    """The Frames, see `align_face`, of faces with eyes [B, 4] in photos of one size, in numpy's memory."""
     eyes, frame_eyes = np.asarray(eyes, np.float64), np.asarray(frame_eyes, np.float64)
     placed = (each.numpy() for each in _placed(eyes, photo_size, frame_size, frame_eyes))
     return [Frame(matrix, own, frame_size) for matrix, own in zip(*placed)]

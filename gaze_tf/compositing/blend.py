@@ -9,8 +9,8 @@ import tensorflow as tf
 from scipy import fft
 
 from gaze_tf.compositing.align import Patch, compiled, covered, parts_of, patch_of, places_of, sample, scale_of, size_of
+from gaze_tf.easing import ease
 
-BLENDS = 'feather', 'poisson', 'hard'
 # width of the feather, as a share of the eye box's height
 _FEATHER = 0.2
 # of the windows that compare structures, as a share of the frame's side
@@ -258,4 +258,4 @@ def _weights(places, box, ramp):
     inwards = tf.minimum(places - box[:2], box[2:] - places)
     inwards = tf.minimum(inwards[..., :1], inwards[..., 1:])
     share = tf.clip_by_value(inwards / ramp, 0, 1)
-    return share * share * (3 - 2 * share)
+    return ease(share)

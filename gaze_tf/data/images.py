@@ -36,10 +36,10 @@ def frame_of(width, eyes, img_size, frame_eyes=align.MEAN_EYES):
     """The align.Frame of side img_size of the face with `eyes` in a square image.
 
     Where frame_eyes are CelebAGaze's it is the whole image, wherever the eyes of this one are: that is how the data set
-    was cut. Anywhere else, it is `align.frame_of`.
+    was cut. Anywhere else, it is `align.align_face`.
     """
     if tuple(frame_eyes) != align.MEAN_EYES:
-        return align.frame_of(eyes, (width, width), img_size, frame_eyes)
+        return align.align_face(eyes, (width, width), img_size, frame_eyes)
     return align.Frame(
         tf.constant(_whole(width, img_size)), tf.constant(np.multiply(eyes, img_size) / width, tf.float32), img_size
     )

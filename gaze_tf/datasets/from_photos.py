@@ -1,20 +1,19 @@
 """A training set in CelebAGaze's layout from one's own photos: faces found, aligned and cut out."""
 
 import json
-import math
 import pathlib
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from gaze_tf.compositing.align import frame_of
+from gaze_tf.compositing.align import align_face
 from gaze_tf.data import celebagaze
 from gaze_tf.errors import GazeError
 from gaze_tf.files import new_folder
 from gaze_tf.inference import faces as faces_lib
 from gaze_tf.inference.covered import with_seen
+from gaze_tf.inference.faces import NO_LIMIT
 from gaze_tf.media.formats import PHOTOS
 from gaze_tf.media.photo import Photo
 
@@ -25,7 +24,7 @@ MAX_ENLARGED = 2.0
 # second number look elsewhere; in between, and on heads that are turned further than this, the irises do not tell
 _AT_CAMERA, _ELSEWHERE, _MAX_YAW = 0.05, 0.09, 15.0
 # a training set is to have gazes and nods of all kinds
-_LIMITS = faces_lib.Limits(max_pitch=math.inf, max_gaze=math.inf)
+_LIMITS = faces_lib.Limits(max_pitch=NO_LIMIT, max_gaze=NO_LIMIT)
 
 
 class Photos(NamedTuple):
@@ -67,7 +66,7 @@ def make(sources, output, detector, img_size=256, faces='largest', limits=_LIMIT
                     rejects.append({'file': str(path), 'face': index, 'reason': problem})
                     continue
                 name = unique_name(path.stem, taken)
-                frame = frame_of(face.eyes, rgb.shape[1::-1], img_size)
+                frame = align_face(face.eyes, rgb.shape[1::-1], img_size)
                 image = Image.fromarray(frame.cut(rgb).numpy())
                 image.save(folder / FOLDERS[chosen] / f'{name}.jpg', quality=95, subsampling=0)
                 rows[chosen].append(' '.join([name, *(f'{value:.1f}' for value in frame.eyes)]))
@@ -115,7 +114,7 @@ def _faces(path, detector, which, limits, img_size):
     size = rgb.shape[1::-1]
     for index, face in chosen:
         problem = faces_lib.why_not(face, limits, size)
-        scale = frame_of(face.eyes, size, img_size).scale
+        scale = align_face(face.eyes, size, img_size).scale
         if not problem and scale > MAX_ENLARGED:
             problem = (
                 f'it would have to be enlarged {scale:.1f} times (at most {MAX_ENLARGED:g}; a smaller --img_size helps)'

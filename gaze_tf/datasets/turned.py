@@ -15,7 +15,7 @@ import tensorflow as tf
 from PIL import Image
 from tqdm import tqdm
 
-from gaze_tf.compositing.align import frame_of
+from gaze_tf.compositing.align import align_face
 from gaze_tf.datasets import directions as directions_lib
 from gaze_tf.datasets import people
 from gaze_tf.datasets.from_photos import FOLDERS, MAX_ENLARGED, left_out
@@ -213,7 +213,7 @@ class _Worker:
         faces = with_seen(rgb, self._detector(rgb)[:1])
         if not faces:
             raise Unfit('no face was found')
-        frame = frame_of(faces[0].eyes, rgb.shape[1::-1], self._settings.img_size)
+        frame = align_face(faces[0].eyes, rgb.shape[1::-1], self._settings.img_size)
         if frame.scale > MAX_ENLARGED:
             raise Unfit(
                 f'it would have to be enlarged {frame.scale:.2f} times (at most {MAX_ENLARGED:g}; a smaller '

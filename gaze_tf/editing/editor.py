@@ -1,42 +1,52 @@
-"""Photo in, photo out: finds faces, aligns them, has their eyes repainted and puts those back.
+"""Photo in, photo out: finds faces, aligns them, repaints their eyes and puts them back.
 
 editor = GazeEditor.load()
 editor.correct('photo.jpg').save('corrected.jpg')
 """
 
 import pathlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from gaze_tf.compositing import blend as blend_lib
-from gaze_tf.compositing.align import cut_all, frame_of, frames_of
+from gaze_tf.compositing.align import Frame, align_face, align_faces, cut_all
 from gaze_tf.editing.following import Follower
+from gaze_tf.editing.options import BLENDS
 from gaze_tf.editing.strength import seen, strength_of
 from gaze_tf.errors import GazeError
 from gaze_tf.inference import faces as faces_lib
 from gaze_tf.inference.covered import with_seen
+from gaze_tf.inference.faces import Detector, Face, Limits
 from gaze_tf.inference.network import Network
 from gaze_tf.media.photo import Photo
 from gaze_tf.media.photo_reading import MAX_PIXELS
-from gaze_tf.options import check_finite
+from gaze_tf.options import as_text
 
-# faces that the network is given at once
+# faces in a batch of the network
 BATCH = 8
-# alphas of a face that it is given at once
+# alphas of a face in a batch
 ALPHAS = 16
+# which faces: 'largest', 'all', or numbers by size such as '0,2' or [0, 2]
+Which = str | int | Iterable[int]
+# one number, or one for each eye
+Alpha = float | Sequence[float]
 
 
 class FaceReport(NamedTuple):
-    """What was done to a face, and why not.
+    """What was done to a face, and if nothing, why.
 
-    index: by size in its photo, from 0, the largest; done: whether its eyes were repainted; reason: why not, or '';
-    face: the Face; sharpness: of its eye boxes after, as a share of that before; strength: how far its gaze was moved, from 0
-    to 1: of a face that is turned not all the way.
+    index: the number of the face by size in its photo; 0 is the largest.
+    face: the Face.
+    done: whether its eyes were repainted.
+    reason: why they were not, or ''.
+    sharpness: of its eye boxes after editing, as a share of that before; None unless done.
+    strength: how far its gaze was moved, from 0 to 1; less than 1 if its head or gaze is turned.
     """
 
-    index: int
-    face: faces_lib.Face
+    index: int  # type: ignore[assignment]  # tuples have a method of this name, which nobody calls here
+    face: Face
     done: bool
     reason: str = ''
     sharpness: float | None = None
@@ -44,74 +54,102 @@ class FaceReport(NamedTuple):
 
 
 class Edited(NamedTuple):
-    """A corrected photo: image uint8 [H, W, 3] upright; faces: list of FaceReport; photo: the Photo it was, or None."""
+    """A corrected photo.
+
+    image: uint8 [H, W, 3], upright. faces: what was done to each face. photo: the Photo it was, or None of an array.
+    """
 
     image: np.ndarray
-    faces: list
+    faces: list[FaceReport]
     photo: Photo | None = None
 
-    def save(self, path, mark=False):
-        """Writes it as the file that it came from was (see `Photo.save`, for mark, too); raises GazeError."""
+    def save(self, path: pathlib.Path | str, mark: bool = False) -> None:
+        """Writes the photo with the format settings and the metadata of the original; see `Photo.save`.
+
+        Raises GazeError: it cannot be written, or the photo was an array.
+        """
         if self.photo is None:
             raise GazeError('An edited array has no file whose format and metadata could be kept: write .image.')
         self.photo.save(path, self.image, mark)
 
 
 class Work(NamedTuple):
-    """A photo before the network: its faces, and those that are to be repainted cut out.
+    """A photo before painting: its faces, with cuts of those to be repainted.
 
-    rgb: uint8 [H, W, 3]; reports: FaceReport of each face; frames: {index: Frame} of those to be done; cuts: {index:
-    uint8 [S, S, 3]} likewise.
+    rgb: uint8 [H, W, 3]. reports: FaceReport of each face. frames: {index: Frame} of the faces to be repainted; cuts:
+    {index: uint8 [S, S, 3]} of the same.
     """
 
     rgb: np.ndarray
-    reports: list
-    frames: dict
-    cuts: dict
+    reports: list[FaceReport]
+    frames: dict[int, Frame]
+    cuts: dict[int, np.ndarray]
     photo: Photo | None = None
 
 
 class GazeEditor:
-    """Edits photos with a model.
+    """Corrects and animates the eyes in photos.
 
-    network: Network, or None of one that only finds and measures; limits: faces_lib.Limits beyond which a face is left alone;
-    detector: uint8 [H, W, 3] → list of Face, the largest first (mediapipe's if none is given, loaded when it is first needed).
+    Args:
+      network: the model's Network; None for an editor that only finds and measures.
+      limits: which faces are left alone or corrected less.
+      detector: rgb uint8 [H, W, 3] → list of Face, the largest first; by default mediapipe's, loaded on first use.
     """
 
-    def __init__(self, network, limits=faces_lib.Limits(), detector=None):
-        for name, value in limits._asdict().items():
-            check_finite(name, value)
-        self.network, self.limits, self._detector = network, limits, detector
+    def __init__(self, network: Network | None, limits: Limits = Limits(), detector: Detector | None = None) -> None:
+        self._network, self.limits, self._detector = network, limits, detector
 
     @classmethod
-    def load(cls, path=None, limits=faces_lib.Limits(), detector=None):
-        """The editor with a SavedModel, or the newest version in a folder of `gaze-tf export`; without a path with the model
-        that comes with gaze_tf. Raises GazeError."""
+    def load(
+        cls, path: pathlib.Path | str | None = None, limits: Limits = Limits(), detector: Detector | None = None
+    ) -> 'GazeEditor':
+        """An editor with the model at a path: a SavedModel, or a folder of versions, of which it takes the newest.
+
+        Without a path it takes the model that comes with gaze_tf. Raises GazeError if there is no model.
+        """
         return cls(Network(path), limits, detector)
 
-    def correct(self, photo, eyes=None, faces='largest', alpha=1.0, blend='feather'):
-        """A photo with eyes that look at the camera.
+    def correct(
+        self,
+        photo: pathlib.Path | str | Photo | np.ndarray,
+        eyes: Sequence[float] | None = None,
+        faces: Which = 'largest',
+        alpha: Alpha = 1.0,
+        blend: str = 'feather',
+    ) -> Edited:
+        """Makes the people in a photo look at the camera.
 
         Args:
-          photo: a path, or RGB uint8 [H, W, 3].
-          eyes: (left_x, left_y, right_x, right_y) of one face, to do without a detector.
-          faces: 'largest', 'all', or numbers of faces by size such as '0,2' or [0, 2].
-          alpha: how far the gaze moves, 0 not at all, 1 to the camera; one number, or one for each eye.
-          blend: see `blend.put_back`.
+          photo: a path, a Photo, or RGB uint8 [H, W, 3].
+          eyes: (left_x, left_y, right_x, right_y) of one face in pixels, the eye with the smaller x first; skips face
+            detection.
+          faces: which faces: 'largest', 'all', or numbers by size such as '0,2' or [0, 2]; 0 is the largest.
+          alpha: how far the gaze moves: 0 not at all, 1 to the camera. One number, or one for each eye.
+          blend: how eyes are put back: 'feather', 'poisson' or 'hard'; see `blend.put_back`.
 
         Returns:
-          Edited.
+          The Edited photo. Its pixels outside the eye boxes are those of the original.
 
         Raises:
-          GazeError: what cannot be read or is not there.
+          GazeError: the photo cannot be read, an argument is wrong, or a face with such a number is not there.
         """
         return self.paint([self.prepare(photo, eyes, faces)], alpha, blend)[0]
 
-    def animate(self, photo, alphas, eyes=None, faces='largest', blend='feather'):
-        """Frames of a photo whose eyes move: one for each alpha. For the other arguments see `correct`.
+    def animate(
+        self,
+        photo: pathlib.Path | str | Photo | np.ndarray,
+        alphas: Sequence[float] | np.ndarray,
+        eyes: Sequence[float] | None = None,
+        faces: Which = 'largest',
+        blend: str = 'feather',
+    ) -> tuple[Iterator[np.ndarray], list[FaceReport]]:
+        """Moves the eyes in a photo: one frame for each alpha. For the other arguments see `correct`.
+
+        Args:
+          alphas: [N]; 0 is the original gaze, 1 looks at the camera; others extrapolate.
 
         Returns:
-          (iterator of uint8 [H, W, 3], list of FaceReport).
+          (N frames uint8 [H, W, 3], each made when it is asked for; the FaceReport of each face).
 
         Raises:
           GazeError: as `correct`; or the faces of all frames together have too many pixels.
@@ -122,7 +160,7 @@ class GazeEditor:
         side = self.network.img_size
         if len(work.cuts) * len(alphas) * side * side > MAX_PIXELS:
             raise GazeError(
-                f'--frames: {len(work.cuts)} faces of {side}x{side} pixels in {len(alphas)} frames are more than '
+                f'{len(work.cuts)} faces of {side}x{side} pixels in {len(alphas)} frames are more than '
                 f'{MAX_PIXELS // 10**6} million pixels: ask for fewer frames or faces.'
             )
         painted = {
@@ -145,7 +183,13 @@ class GazeEditor:
         return frames, work.reports
 
     @property
-    def detector(self):
+    def network(self) -> Network:
+        """The model. An editor that only finds and measures has none."""
+        assert self._network is not None, 'this editor only finds and measures'
+        return self._network
+
+    @property
+    def detector(self) -> Detector:
         """What finds faces."""
         if self._detector is None:
             from gaze_tf.inference.mediapipe_detector import MediapipeDetector
@@ -153,40 +197,47 @@ class GazeEditor:
             self._detector = MediapipeDetector()
         return self._detector
 
-    def find(self, rgb):
-        """All faces of a photo uint8 [H, W, 3], the largest first."""
+    def find(self, rgb: np.ndarray) -> list[Face]:
+        """All faces in a photo uint8 [H, W, 3], the largest first."""
         return self.detector(rgb)
 
-    def finder(self, fps):
-        """What finds the faces of a video's frames, called with one after the other, as `find` does those of a photo: a
-        Follower where the detector has a method `mark`. Whether their eyes are covered is told."""
+    def finder(self, fps: float) -> Detector:
+        """A detector for the frames of one video, called in their order; it also measures whether eyes are covered.
+
+        It follows faces from frame to frame if the detector has a method `mark`; otherwise it detects them in each.
+        """
         mark = getattr(self.detector, 'mark', None)
         find = Follower(self.find, mark, fps) if mark else self.find
         return lambda rgb: with_seen(rgb, find(rgb))
 
-    def frame_of(self, face, rgb):
+    def align_face(self, face: Face, rgb: np.ndarray) -> Frame:
         """The model's Frame of a Face in a photo uint8 [H, W, 3]."""
-        return frame_of(face.eyes, rgb.shape[1::-1], self.network.img_size, self.network.frame_eyes)
+        return align_face(face.eyes, rgb.shape[1::-1], self.network.img_size, self.network.frame_eyes)
 
-    def cut_out(self, photos, faces):
+    def cut_out(self, photos: Sequence[np.ndarray], faces: Sequence[Face]) -> tuple[list[Frame], np.ndarray]:
         """([Frame], what each shows uint8 [B, S, S, 3]) of a Face in each of photos uint8 [H, W, 3] of one size."""
-        frames = frames_of(
+        frames = align_faces(
             [face.eyes for face in faces], photos[0].shape[1::-1], self.network.img_size, self.network.frame_eyes
         )
         return frames, cut_all(frames, photos)
 
-    def prepare(self, photo, eyes=None, faces='largest'):
-        """The Work on a photo (path, Photo or array); for the arguments see `correct`."""
-        photo, rgb = opened(photo)
-        reports = chosen_faces(rgb, self.find, self.limits, eyes, faces)
-        frames = {report.index: self.frame_of(report.face, rgb) for report in reports if report.done}
-        return Work(rgb, reports, frames, {index: frame.cut(rgb).numpy() for index, frame in frames.items()}, photo)
+    def prepare(
+        self,
+        photo: pathlib.Path | str | Photo | np.ndarray,
+        eyes: Sequence[float] | None = None,
+        faces: Which = 'largest',
+    ) -> Work:
+        """The Work on a photo: its faces found and cut out. For the arguments and errors see `correct`."""
+        opened, rgb = open_photo(photo)
+        reports = report_faces(rgb, self.find, self.limits, eyes, faces)
+        frames = {report.index: self.align_face(report.face, rgb) for report in reports if report.done}
+        return Work(rgb, reports, frames, {index: frame.cut(rgb).numpy() for index, frame in frames.items()}, opened)
 
-    def paint(self, works, alpha=1.0, blend='feather'):
-        """The Edited photos of Works, all their faces through the network a batch at a time."""
+    def paint(self, works: Sequence[Work], alpha: Alpha = 1.0, blend: str = 'feather') -> list[Edited]:
+        """The Edited photo of each Work; their faces share batches. For the other arguments see `correct`."""
         alphas = alphas_of_eyes(alpha)
         keys = [(number, index) for number, work in enumerate(works) for index in work.cuts]
-        painted = {}
+        painted: dict[tuple[int, int], np.ndarray] = {}
         for start in range(0, len(keys), BATCH):
             some = keys[start : start + BATCH]
             cuts = np.stack([works[number].cuts[index] for number, index in some])
@@ -194,15 +245,26 @@ class GazeEditor:
             strengths = np.array([works[number].reports[index].strength for number, index in some])
             painted.update(zip(some, self.repainted(cuts, eyes, strengths[:, None] * alphas)))
         # an eye with alpha 0 stays as it is
-        strengths = [float(value != 0) for value in alphas]
+        shown = [float(value != 0) for value in alphas]
         return [
-            self._put_back(work, {index: painted[number, index] for index in work.cuts}, blend, strengths)
+            self._put_back(work, {index: painted[number, index] for index in work.cuts}, blend, shown)
             for number, work in enumerate(works)
         ]
 
-    def repainted(self, cuts, eyes, alphas, codes=None):
-        """Faces in the model's frame, uint8 [B, S, S, 3] with eyes [B, 4], the gaze of each eye moved by its alpha of
-        [B, 2]; codes: content codes to correct with instead of their own, where both alphas are 1 (see `Network.paint`)."""
+    def repainted(
+        self, cuts: np.ndarray, eyes: np.ndarray, alphas: np.ndarray, codes: Sequence[np.ndarray | None] | None = None
+    ) -> np.ndarray:
+        """Moves the gaze of faces in the model's frame.
+
+        Args:
+          cuts: uint8 [B, S, S, 3].
+          eyes: [B, 4] in pixels of the cuts.
+          alphas: [B, 2], how far the gaze of each eye moves.
+          codes: codes to use instead of the faces' own, where both alphas are 1; see `Network.paint`.
+
+        Returns:
+          uint8 [B, S, S, 3].
+        """
         result, full = np.empty_like(cuts), (alphas == 1).all(axis=1)
         if full.any():
             result[full] = (
@@ -218,9 +280,11 @@ class GazeEditor:
             result[~full] = frames[:, 0]
         return result
 
-    def _put_back(self, work, painted, blend, strengths):
-        if blend not in blend_lib.BLENDS:
-            raise GazeError(f'--blend={blend} must be {", ".join(blend_lib.BLENDS)}.')
+    def _put_back(
+        self, work: Work, painted: Mapping[int, np.ndarray], blend: str, strengths: Sequence[float]
+    ) -> Edited:
+        if blend not in BLENDS:
+            raise GazeError(f'`blend={blend}` must be {", ".join(BLENDS)}.')
         image = work.rgb
         reports = list(work.reports)
         for index, after in painted.items():
@@ -240,19 +304,29 @@ class GazeEditor:
         return Edited(image, reports, work.photo)
 
 
-def opened(photo):
-    """(the Photo or None, its pixels uint8 [H, W, 3]) of a path, a Photo or an array; raises GazeError."""
+def open_photo(photo: pathlib.Path | str | Photo | np.ndarray) -> tuple[Photo | None, np.ndarray]:
+    """(the Photo, or None of an array; its pixels uint8 [H, W, 3]) of a path, a Photo or an array. Raises GazeError."""
     if isinstance(photo, (str, pathlib.Path)):
-        photo = Photo.open(photo)
-    return (photo, photo.rgb) if isinstance(photo, Photo) else (None, _checked(photo))
+        opened = Photo.open(photo)
+    elif isinstance(photo, Photo):
+        opened = photo
+    else:
+        return None, _checked(photo)
+    return opened, opened.rgb
 
 
-def chosen_faces(rgb, find, limits=faces_lib.Limits(), eyes=None, faces='largest'):
-    """The FaceReport of each face of a photo uint8 [H, W, 3]; done: whether it is to be edited. Raises GazeError.
+def report_faces(
+    rgb: np.ndarray,
+    find: Detector,
+    limits: Limits = Limits(),
+    eyes: Sequence[float] | None = None,
+    faces: Which = 'largest',
+) -> list[FaceReport]:
+    """The FaceReport of each face in a photo uint8 [H, W, 3]; `done` says whether it is to be edited. Raises GazeError.
 
-    find: a detector, not asked where `eyes` are given; for these and `faces` see `GazeEditor.correct`.
+    find: a detector, not called if `eyes` are given. For `eyes` and `faces` see `GazeEditor.correct`.
     """
-    size = rgb.shape[1::-1]
+    size = rgb.shape[1], rgb.shape[0]
     if eyes is None:
         found = with_seen(rgb, find(rgb))
         chosen = dict(faces_lib.choose(found, faces)) if found else {}
@@ -269,18 +343,19 @@ def chosen_faces(rgb, find, limits=faces_lib.Limits(), eyes=None, faces='largest
     ]
 
 
-def alphas_of_eyes(alpha):
-    """alpha, one number or one for each eye, as float64 [2]; raises GazeError."""
+def alphas_of_eyes(alpha: Alpha) -> np.ndarray:
+    """An alpha, one number or one for each eye, as float64 [2]. Raises GazeError."""
+    text = as_text(alpha)
     try:
         alphas = np.broadcast_to(np.asarray(alpha, float), 2)
     except (TypeError, ValueError) as error:
-        raise GazeError(f'--alpha={alpha} must be one number, or one for each eye.') from error
+        raise GazeError(f'`alpha={text}` must be one number, or one for each eye.') from error
     if not np.isfinite(alphas).all():
-        raise GazeError(f'--alpha={alpha} must be finite.')
+        raise GazeError(f'`alpha={text}` must be finite.')
     return alphas
 
 
-def _checked(rgb):
+def _checked(rgb: np.ndarray) -> np.ndarray:
     rgb = np.asarray(rgb)
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
         raise GazeError(f'A photo is a path or RGB uint8 [H, W, 3], not {rgb.dtype} {list(rgb.shape)}.')

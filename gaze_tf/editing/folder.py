@@ -1,29 +1,39 @@
-"""Many photos in one run: read and written in the background while the network works, and reported one by one."""
+"""Many photos in one run: they are read and written in the background while the network works, and reported singly."""
 
 import collections
 import concurrent.futures
 import json
 import pathlib
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
-from gaze_tf.editing.editor import BATCH, chosen_faces
-from gaze_tf.errors import GazeError
+from gaze_tf.editing.editor import BATCH, Edited, FaceReport, GazeEditor, Work, report_faces
+from gaze_tf.editing.options import CorrectOptions
+from gaze_tf.editing.source_files import Source
+from gaze_tf.errors import GazeError, first_line
 from gaze_tf.files import reason, write_text
 from gaze_tf.inference.faces import gaze_aside, iris_offset
 from gaze_tf.media.photo import Photo
 
 REPORT = 'report.json'
-# photos that are read ahead, and pixels that are held before the network is given what there is
+# photos that are read ahead, and pixels that may wait before the network gets a batch that is not full
 _AHEAD = 3
 _PIXELS = 24e6
-# seconds between two writings of the report, from which a run that was killed goes on
+# seconds between two saves of the report, with which a run that was killed can continue
 _SAVE_EVERY = 10
 
 
-def face_row(report):
-    """A FaceReport for JSON, with what its Face tells of the gaze: `faces.iris_offset` and, in degrees, `faces.gaze_aside`."""
+# edits Sources: yields each with its result, or with the exception why there is none
+Edit = Callable[[Sequence[Source]], Iterable[tuple[Source, Edited | Exception]]]
+
+
+def face_row(report: FaceReport) -> dict[str, Any]:
+    """A FaceReport for JSON, with what its Face tells of the gaze: `faces.iris_offset` and `faces.gaze_aside`
+    (degrees)."""
     face = report.face
     row = {
         'index': report.index,
@@ -32,44 +42,59 @@ def face_row(report):
         'iris_offset': iris_offset(face),
         'gaze_aside': gaze_aside(face),
     }
-    row.update(
-        {'reason': report.reason} if report.reason else {'sharpness': report.sharpness, 'strength': report.strength}
-    )
+    if report.reason:
+        row['reason'] = report.reason
+    else:
+        row.update(sharpness=report.sharpness, strength=report.strength)
     return {name: _rounded(value) for name, value in row.items() if value is not None}
 
 
-def correct(editor, sources, folder, settings, faces='largest', alpha=1.0, blend='feather', redo=False, mark=False):
-    """Corrects the photos of Sources by a GazeEditor; for faces, alpha and blend see `GazeEditor.correct`, for the rest
-    `save_all`."""
-    return save_all(lambda todo: _edited(editor, todo, faces, alpha, blend), sources, folder, settings, redo, mark)
+def correct(
+    editor: GazeEditor,
+    sources: Sequence[Source],
+    folder: pathlib.Path | str,
+    settings: dict[str, Any],
+    options: CorrectOptions = CorrectOptions(),
+    redo: bool = False,
+) -> list[dict[str, Any]]:
+    """Corrects the photos of Sources with a GazeEditor; for the other arguments and the result see `save_all`."""
+    return save_all(lambda todo: _edit(editor, todo, options), sources, folder, settings, redo, options.mark)
 
 
-def save_all(edit, sources, folder, settings, redo=False, mark=False):
+def save_all(
+    edit: Edit,
+    sources: Sequence[Source],
+    folder: pathlib.Path | str,
+    settings: dict[str, Any],
+    redo: bool = False,
+    mark: bool = False,
+) -> list[dict[str, Any]]:
     """Saves edited photos and writes a report beside them.
 
-    A photo that cannot be read or written is reported and left out. One in which nothing is to be done is copied.
-    What the report of an earlier run with the same settings says is done, is not done again. Its rows on other photos stay.
+    A photo that cannot be read or written is reported and left out. A photo in which there is nothing to do is copied.
+    Photos that the report of an earlier run with the same settings lists as done are skipped. Its rows on other photos
+    are kept.
 
     Args:
-      edit: list of Sources → yields (Source, its Edited, or the exception why there is none) for each.
-      sources: list of inputs.Source.
+      edit: edits photos; see `Edit`.
+      sources: the photos.
       folder: where the report (report.json) goes.
       settings: what the results depend on, for JSON.
-      redo: whether to do again what is done.
+      redo: whether to edit again photos that are already done.
       mark: see `Photo.save`.
 
     Returns:
-      list of rows: dicts with 'file', 'output', 'status' ('corrected', 'unchanged' and its 'reason', 'failed' and its
-      'error'), 'faces', and for what an earlier run did, 'earlier'.
+      A row for each source: a dict with 'file', 'output', 'status' ('corrected', 'unchanged' and its 'reason', 'failed'
+      and its 'error'), 'faces', and 'earlier' if an earlier run did it.
 
     Raises:
       GazeError: the report cannot be written.
     """
     report = _Report(pathlib.Path(folder), settings, sources, redo)
-    # a folder that cannot be written is to be known before the work, not after it
+    # a folder that cannot be written must show before the work, not after it
     report.save()
     todo = [source for source in sources if str(source.path) not in report.rows]
-    written = collections.deque()
+    written: collections.deque = collections.deque()
     with (
         concurrent.futures.ThreadPoolExecutor(1) as writer,
         tqdm(total=len(sources), initial=len(sources) - len(todo), unit=' photos', dynamic_ncols=True) as bar,
@@ -77,17 +102,18 @@ def save_all(edit, sources, folder, settings, redo=False, mark=False):
         try:
             for source, edited in edit(todo):
                 if isinstance(edited, Exception):
-                    report.add(source, status='failed', error=_of_the_file(source, edited))
+                    report.add(source, status='failed', error=_describe_failure(source, edited))
                     bar.update()
                     continue
+                assert source.output is not None
                 written.append((source, edited, writer.submit(edited.save, source.output, mark)))
-                # whatever waits to be written is held in memory
+                # photos that wait to be written are held in memory
                 while len(written) > BATCH:
                     _finish(written.popleft(), report, bar)
             while written:
                 _finish(written.popleft(), report, bar)
         finally:
-            # interrupted: what is being written is done, too
+            # after an interruption, what is being written is finished
             for entry in written:
                 if not entry[-1].cancel():
                     _finish(entry, report, bar)
@@ -95,21 +121,21 @@ def save_all(edit, sources, folder, settings, redo=False, mark=False):
     return [report.rows[str(source.path)] for source in sources]
 
 
-def measure(editor, sources, faces='largest'):
-    """What `correct` would do to the photos of Sources, without doing it: the editor may have no network.
+def measure(editor: GazeEditor, sources: Sequence[Source], faces: str = 'largest') -> list[dict[str, Any]]:
+    """What `correct` would do to the photos of Sources. Nothing is edited, so the editor needs no network.
 
     Returns:
-      list of rows: dicts with 'file', 'status' ('measured', or 'failed' and its 'error'), 'faces', of which none is done, and
-      'notes', if there are any.
+      A row for each source: a dict with 'file', 'status' ('measured', or 'failed' and its 'error'), 'faces', none of
+      which is done, and 'notes' if there are any.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     with concurrent.futures.ThreadPoolExecutor(2) as readers:
         for source, future in tqdm(_read(readers, sources), total=len(sources), unit=' photos', dynamic_ncols=True):
             try:
                 photo = future.result()
-                reports = measured(editor, photo.rgb, source.eyes, faces)
-            except Exception as error:  # whatever one photo does to a decoder or detector, the others are measured
-                rows.append({'file': str(source.path), 'status': 'failed', 'error': _of_the_file(source, error)})
+                reports = measure_faces(editor, photo.rgb, source.eyes, faces)
+            except Exception as error:  # whatever breaks in one photo, the others are measured
+                rows.append({'file': str(source.path), 'status': 'failed', 'error': _describe_failure(source, error)})
                 continue
             notes = {'notes': photo.notes} if photo.notes else {}
             rows.append(
@@ -123,20 +149,23 @@ def measure(editor, sources, faces='largest'):
     return rows
 
 
-def measured(editor, rgb, eyes=None, faces='largest'):
-    """The FaceReport of each face of a photo uint8 [H, W, 3] to which nothing was done yet. For the rest see
-    `GazeEditor.correct`."""
-    return [report._replace(done=False) for report in chosen_faces(rgb, editor.find, editor.limits, eyes, faces)]
+def measure_faces(
+    editor: GazeEditor, rgb: np.ndarray, eyes: Sequence[float] | None = None, faces: str = 'largest'
+) -> list[FaceReport]:
+    """The FaceReport of each face in a photo uint8 [H, W, 3], as not done yet; see `GazeEditor.correct`."""
+    return [report._replace(done=False) for report in report_faces(rgb, editor.find, editor.limits, eyes, faces)]
 
 
-def _edited(editor, sources, faces, alpha, blend):
-    """What `save_all` takes, by a GazeEditor: the faces of several photos in one batch."""
+def _edit(
+    editor: GazeEditor, sources: Sequence[Source], options: CorrectOptions
+) -> Iterator[tuple[Source, Edited | Exception]]:
+    """An `Edit` with a GazeEditor: the faces of several photos share a batch."""
     with concurrent.futures.ThreadPoolExecutor(2) as readers:
-        group = []
+        group: list[tuple[Source, Work]] = []
         for source, future in _read(readers, sources):
             try:
-                work = editor.prepare(future.result(), source.eyes, faces)
-            except Exception as error:  # whatever one photo does to a decoder or detector, the others are done
+                work = editor.prepare(future.result(), source.eyes, options.faces)
+            except Exception as error:  # whatever breaks in one photo, the others are edited
                 yield source, error
                 continue
             group.append((source, work))
@@ -145,31 +174,34 @@ def _edited(editor, sources, faces, alpha, blend):
                 or len(group) >= 2 * BATCH
                 or sum(work.rgb.size for _, work in group) >= 3 * _PIXELS
             ):
-                yield from _painted(editor, group, alpha, blend)
+                yield from _paint(editor, group, options)
                 group = []
-        yield from _painted(editor, group, alpha, blend)
+        yield from _paint(editor, group, options)
 
 
-def _painted(editor, group, alpha, blend):
-    """Yields (source, its Edited, or the exception why there is none) of a group of (source, Work)."""
+def _paint(
+    editor: GazeEditor, group: list[tuple[Source, Work]], options: CorrectOptions
+) -> Iterator[tuple[Source, Edited | Exception]]:
     try:
-        edited = editor.paint([work for _, work in group], alpha, blend)
-    except GazeError:  # of what was asked for, not of a photo
+        edited = editor.paint([work for _, work in group], options.alpha, options.blend)
+    except GazeError:  # about the options, not about a photo
         raise
     except Exception as error:
         if len(group) == 1:
             yield group[0][0], error
             return
-        # which photo it was shows when they are alone
+        # one by one, to see which photo it was
         for each in group:
-            yield from _painted(editor, [each], alpha, blend)
+            yield from _paint(editor, [each], options)
     else:
         yield from zip([source for source, _ in group], edited)
 
 
-def _read(readers, sources):
-    """Yields (source, future of its Photo) in order, a few of them read ahead."""
-    waiting = collections.deque()
+def _read(
+    readers: concurrent.futures.Executor, sources: Iterable[Source]
+) -> Iterator[tuple[Source, concurrent.futures.Future[Photo]]]:
+    """Yields (source, future of its Photo) in order, with a few read ahead."""
+    waiting: collections.deque = collections.deque()
     for source in sources:
         waiting.append((source, readers.submit(Photo.open, source.path)))
         if len(waiting) > _AHEAD:
@@ -191,21 +223,23 @@ def _finish(entry, report, bar):
     try:
         future.result()
     except Exception as error:
-        report.add(source, status='failed', error=_of_the_file(source, error))
+        report.add(source, status='failed', error=_describe_failure(source, error))
     else:
         report.add(source, **_row(edited))
     bar.update()
 
 
 class _Report:
-    """The rows of a run by photo, and their file, where those of runs over other photos stay.
+    """The rows of a run by photo, and their file, which also keeps the rows of runs over other photos.
 
-    A row belongs to its result's name, which is one of the folder's. It names the settings it was made with where they
-    are not the report's, which are those of the run that wrote last.
+    A row belongs to the name of its result, which is unique in the folder. If it was made with other settings than
+    those of the report, which are of the run that wrote last, it names them.
     """
 
     def __init__(self, folder, settings, sources, redo):
-        self._path, self._settings, self.rows = folder / REPORT, settings, {}
+        self._path, self.rows = folder / REPORT, {}
+        # as the file gives them back
+        self._settings = json.loads(json.dumps(settings))
         self._names = {source.output.name for source in sources}
         self._saved = time.monotonic()
         rows = {} if redo else self._read()
@@ -221,7 +255,7 @@ class _Report:
                 self.rows[str(source.path)] = {**row, 'earlier': True}
 
     def _read(self):
-        """{name of the result: row} of the file, as it is now; what is no report counts as none."""
+        """{name of the result: row} of the file as it is now; empty if it is no report."""
         try:
             report = json.loads(self._path.read_text(encoding='utf-8'))
             rows = {}
@@ -243,8 +277,8 @@ class _Report:
             self.save()
 
     def save(self):
-        """Writes the report; raises GazeError."""
-        # read anew: runs over other photos may be writing into the same folder
+        """Writes the report. Raises GazeError."""
+        # read again: runs over other photos may be writing into the same folder
         rows = [row for name, row in self._read().items() if name not in self._names]
         rows += [{name: value for name, value in row.items() if name != 'earlier'} for row in self.rows.values()]
         try:
@@ -256,19 +290,18 @@ class _Report:
 
 
 def _newer(source):
-    """Whether the result is there and not older than its photo."""
+    """Whether the result exists and is not older than its photo."""
     try:
         return source.output.stat().st_mtime >= source.path.stat().st_mtime
     except OSError:
         return False
 
 
-def _of_the_file(source, error):
-    """What is wrong with one of many files, which no flag names."""
+def _describe_failure(source: Source, error: Exception) -> str:
     if isinstance(error, GazeError):
         return str(error)
-    why = (str(error).splitlines() or [''])[0]
-    return f'{source.path} could not be edited ({type(error).__name__}{": " if why else ""}{why}).'
+    kind, why = type(error).__name__, first_line(error)
+    return f'{source.path} could not be edited ({kind if why == kind else f"{kind}: {why}"}).'
 
 
 def _rounded(value):

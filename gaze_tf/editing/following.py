@@ -1,4 +1,5 @@
-"""Faces in the frames of a video: found in full once in a while, in between marked where they must have moved to."""
+"""Faces in the frames of a video: detected in full now and then, and in between marked where they should have moved
+to."""
 
 import cmath
 import math
@@ -8,29 +9,29 @@ import numpy as np
 from gaze_tf.editing.tracking import is_cut, pattern_of
 from gaze_tf.inference.faces import same_eyes
 
-# How far an eye may be from where it was expected, in distances between the eyes: beyond the first its face is lost, beyond
-# the second it is marked once more, as what is marked is drawn a little towards what was expected.
+# How far an eye may be from where it was expected, in distances between the eyes. Beyond the first its face is lost.
+# Beyond the second it is marked once more, as marks are drawn a little towards what was expected.
 _JUMP, _DRAWN = 0.3, 0.01
-# by how much the box of a face that is followed may differ from the one it is found with: its place as a share of its
-# side, and the ratio of sides. Nearer ones are kept, as positions of eyes depend a little on the box.
+# By how much the box of a followed face may differ from the detected one: its place as a share of its side, and the
+# ratio of sides. Closer ones are kept, as eye positions depend a little on the box.
 _PLACE, _RATIO = 0.1, 1.15
 
 
 class Follower:
-    """rgb uint8 [H, W, 3] of the next frame → list of Face, the largest first.
+    """Finds faces in successive frames: rgb uint8 [H, W, 3] of the next frame → list of Face, the largest first.
 
-    Looks for faces at the beginning of a shot and once a second, and where one is lost: at once, and in growing intervals
-    as long as it is not found again. From frame to frame it expects faces to go on as they moved last.
+    It detects faces at the beginning of a shot and once a second. If it loses one, it detects at once, and again in
+    growing intervals until the face is back. From frame to frame it expects faces to move as they moved last.
     """
 
     def __init__(self, find, mark, fps):
-        """find: a detector; mark: rgb, Face → the Face that is about there (by its box and roll), None if none is; fps:
-        frames per second."""
+        """find: a detector. mark: rgb, Face → the Face near that one (by its box and roll), or None. fps: frames per
+        second."""
         self._find, self._mark = find, mark
         self._most = max(round(float(fps)), 1)
         self._previous = None
         self._followed = []  # (Face in the last frame, its eyes in the one before)
-        self._left, self._wait = 0, self._most  # frames until all faces are looked for, and between the last two times
+        self._left, self._wait = 0, self._most  # frames until the next detection, and between the last two
 
     def __call__(self, rgb):
         pattern = pattern_of(rgb)
@@ -41,7 +42,7 @@ class Follower:
         followed = self._follow(rgb)
         if not self._left or len(followed) < len(self._followed):
             faces = self._find(rgb)
-            # what is missed now may be seen in the next frame, but what is gone is not worth a search in each
+            # a face missed now may be found in the next frame, but one that has gone is not worth a search in each
             self._wait = 1 if len(faces) < max(len(self._followed), begins) else min(2 * self._wait, self._most)
             self._left = self._wait
             followed = [next((one for one in followed if _agree(one[0], face)), (face, _eyes(face))) for face in faces]
@@ -50,7 +51,7 @@ class Follower:
         return [face for face, _ in self._followed]
 
     def _follow(self, rgb):
-        """Those of the followed that are where they should be, each once."""
+        """The followed faces that are where they should be, each once."""
         followed = []
         for last, before in self._followed:
             expected = _moved(last, before, _eyes(last))
@@ -59,18 +60,18 @@ class Follower:
                 expected = _moved(expected, _eyes(expected), _eyes(face))
                 face = self._mark(rgb, expected)
             if face and _off(expected, face) < _JUMP and not any(same_eyes(face, other) for other, _ in followed):
-                # the box stays where it was to the eyes, so that it does not stray
+                # the box keeps its place relative to the eyes, so that it does not stray
                 followed.append((face._replace(box=_moved(expected, _eyes(expected), _eyes(face)).box), _eyes(last)))
         return followed
 
 
 def _eyes(face):
-    """complex [2], x + iy of both eyes: so turning is a multiplication."""
+    """Both eyes as complex numbers x + iy, [2]: rotation is multiplication."""
     return np.reshape(face.eyes, (2, 2)) @ (1, 1j)
 
 
 def _moved(face, start, end):
-    """The Face with eyes, box and roll moved as the eyes have from `start` to `end`, complex [2]."""
+    """The Face with eyes, box and roll moved as the eyes moved from `start` to `end`, complex [2]."""
     turn = (end[1] - end[0]) / (start[1] - start[0])
 
     def moved(points):
@@ -83,13 +84,13 @@ def _moved(face, start, end):
 
 
 def _off(expected, face):
-    """How far the farther eye of a Face is from where it was expected, in distances between the eyes."""
+    """How far an eye of a Face, the farther one, is from where it was expected, in distances between the eyes."""
     eyes = _eyes(expected)
     return abs(_eyes(face) - eyes).max() / abs(eyes[1] - eyes[0])
 
 
 def _agree(followed, found):
-    """Whether two Faces are one, with about the same box."""
+    """Whether two Faces are the same, with about the same box."""
     (low, high), (other_low, other_high) = (np.reshape(face.box, (2, 2)) @ (1, 1j) for face in (followed, found))
     side, other_side = (high - low).real, (other_high - other_low).real
     return (

@@ -1,4 +1,4 @@
-"""Live: the newest frame of a camera is repainted and shown at once; what comes in the meantime is dropped."""
+"""Live editing: the newest frame of a camera is repainted and shown at once; frames that come meanwhile are dropped."""
 
 import array
 import collections
@@ -6,11 +6,13 @@ import contextlib
 import signal
 import threading
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from gaze_tf.editing.editor import GazeEditor
+from gaze_tf.editing.options import LiveOptions
 from gaze_tf.editing.strength import share_of
 from gaze_tf.editing.tracking import Tracker
 from gaze_tf.editing.video import repaint, track
@@ -18,18 +20,22 @@ from gaze_tf.errors import GazeError
 from gaze_tf.inference import faces as faces_lib
 from gaze_tf.media.live_devices import QUIT
 
-# seconds between two looks at whether all is to end, while no frame comes
+# seconds between two checks whether to stop, while no frame comes
 _LOOK_S = 0.1
-# seconds over which the rate on the screen is counted
+# seconds over which the frame rate on the screen is measured
 _RATE_S = 1.0
 _FULL = np.ones(2)
 _BAR = '{n_fmt} frames, {elapsed}{postfix}'
 
 
 class Summary(NamedTuple):
-    """What was shown: frames, those of them in which eyes were repainted, frames that were dropped, seconds from the first
-    frame to the last; latencies: median and 95th percentile of the seconds from when a frame came to when it was shown, None
-    if none was; reason: why most of the others were left alone; problem: why no more frames came, both '' if there is nothing.
+    """What was shown.
+
+    shown: frames. repainted: those in which eyes were repainted. dropped: frames that came and were not shown.
+    seconds: from the first frame to the last.
+    latencies: median and 95th percentile of the seconds from when a frame came to when it was shown; None without
+    frames.
+    reason: why most of the other frames were left alone, or ''. problem: why no more frames came, or ''.
     """
 
     shown: int
@@ -52,40 +58,39 @@ class Summary(NamedTuple):
         return line + (f', in others mostly not, as {self.reason}' if self.reason else '')
 
 
-def run(editor, source, output, faces='largest', blend='feather', smoothing=1.2, fade=0.25, look_away=False):
-    """Repaints frames of a source on their way to an output until the source ends, q is pressed, or SIGINT or SIGTERM comes.
+def run(editor: GazeEditor, source: Any, output: Any, options: LiveOptions = LiveOptions()) -> Summary:
+    """Repaints frames from a source to an output until the source ends, q is pressed, or SIGINT or SIGTERM comes.
 
     Args:
-      editor: GazeEditor.
+      editor: the editor.
       source, output: see `live_devices`.
-      faces, blend, smoothing, fade, look_away: as of `video.correct`; smoothing: seconds of which the half before a frame
-        counts.
+      options: see LiveOptions; of `smoothing` only the half before a frame counts.
 
     Returns:
       Summary.
 
     Raises:
-      GazeError: no frame came, or none can be shown.
+      GazeError: no frame came, or none could be shown.
     """
-    _warm_up(editor, source, blend)
+    _warm_up(editor, source, options.blend)
     tracker = Tracker(
         source.fps,
-        smoothing,
-        fade,
+        options.smoothing,
+        options.fade,
         lambda face: faces_lib.why_not(face, editor.limits, source.size),
         True,
-        faces,
+        options.faces,
         lambda face: share_of(face, editor.limits),
-        look_away,
+        options.look_away,
         causal=True,
     )
     counts, correcting = _Counts(), True
     with _noted_signals() as noted, _Newest(source) as newest, tqdm(bar_format=_BAR) as bar:
-        arrivals = collections.deque()
+        arrivals: collections.deque[_Arrival] = collections.deque()
         chunks = _found(editor, source, newest.frames(noted), tracker, arrivals)
         for complete in track(editor, chunks, tracker, _FULL):
             arrival = arrivals.popleft()
-            ((frame, tracked, after),) = repaint(editor, complete, _FULL, blend, arrival.number)
+            ((frame, tracked, after),) = repaint(editor, complete, _FULL, options.blend, arrival.number)
             text = f'{counts.now()}{"" if correcting else " (not corrected)"}'
             key = output.show(after if correcting else frame, arrival.number, text)
             counts.add(arrival, tracked)
@@ -100,7 +105,7 @@ def run(editor, source, output, faces='largest', blend='feather', smoothing=1.2,
 
 
 def _warm_up(editor, source, blend):
-    """Has everything computed once that a frame needs: the first time takes seconds."""
+    """Computes once everything that a frame needs, as the first time takes seconds."""
     width, height = source.size
     frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     side = min(width, height) / 2
@@ -117,7 +122,7 @@ def _warm_up(editor, source, blend):
 
 
 def _found(editor, source, frames, tracker, arrivals):
-    """Yields chunks of one (frame, its Faces), and appends their _Arrivals; tells the Tracker what was dropped."""
+    """Yields chunks of one (frame, its Faces), appends their _Arrivals, and tells the Tracker about dropped frames."""
     find, last = editor.finder(source.fps), None
     for arrival in frames:
         tracker.skip(0 if last is None else arrival.number - last - 1)
@@ -127,7 +132,7 @@ def _found(editor, source, frames, tracker, arrivals):
 
 
 class _Arrival(NamedTuple):
-    """A frame, its number in its source, and when it came, by time.monotonic."""
+    """A frame, its number in its source, and when it came (time.monotonic)."""
 
     frame: np.ndarray
     number: int
@@ -135,8 +140,10 @@ class _Arrival(NamedTuple):
 
 
 class _Newest:
-    """A context in which a thread reads a source and keeps only its newest frame. dropped: frames that nobody took; problem:
-    the GazeError that ended it, or None."""
+    """A context in which a thread reads a source and keeps only the newest frame.
+
+    dropped: frames that were not taken. problem: the exception that ended it, or None.
+    """
 
     def __init__(self, source):
         self._source, self._changed, self._stop = source, threading.Condition(), threading.Event()
@@ -152,7 +159,7 @@ class _Newest:
         self._thread.join()
 
     def frames(self, ended):
-        """Yields _Arrivals, each as soon as it is there, until the source ends or `ended` is true."""
+        """Yields _Arrivals as they come, until the source ends or `ended` is true."""
         while not ended:
             with self._changed:
                 self._changed.wait_for(lambda: self._newest or self._ended, _LOOK_S)
@@ -171,7 +178,7 @@ class _Newest:
                     self.dropped += self._newest is not None
                     self._newest = _Arrival(frame, number, time.monotonic())
                     self._changed.notify()
-        except Exception as error:  # it is the other thread's to show
+        except Exception as error:  # the other thread raises it
             self.problem = error
         finally:
             with self._changed:
@@ -180,7 +187,7 @@ class _Newest:
 
 
 class _Counts:
-    """What a Summary says, while it comes."""
+    """Counts what a Summary tells."""
 
     def __init__(self):
         self.shown = self.repainted = 0
@@ -189,7 +196,7 @@ class _Counts:
         self._recent, self._reasons = collections.deque(), collections.Counter()
 
     def add(self, arrival, tracked):
-        """An _Arrival was shown just now, with these [Tracked]."""
+        """Counts an _Arrival that was shown just now, with its list of Tracked."""
         now = time.monotonic()
         self._first, self._last = now if self._first is None else self._first, now
         self._latencies.append(now - arrival.came)
@@ -204,7 +211,7 @@ class _Counts:
                 (each.reason for each in tracked if each.chosen),
                 faces_lib.NOT_CHOSEN if tracked else 'no face was found',
             )
-            # the figures in it differ from frame to frame
+            # figures differ from frame to frame
             self._reasons[reason.partition(' by ')[0]] += bool(reason)
 
     def now(self):
@@ -215,7 +222,7 @@ class _Counts:
         return f'{len(self._recent) / _RATE_S:.0f} frames/s, {1000 * latency:.0f} ms'
 
     def summary(self, newest):
-        """The Summary, with what a _Newest tells."""
+        """The Summary, with what a _Newest knows."""
         latencies = tuple(np.percentile(self._latencies, [50, 95]).tolist()) if self.shown else None
         reason = max(self._reasons, key=self._reasons.get, default='')
         return Summary(
@@ -231,7 +238,8 @@ class _Counts:
 
 @contextlib.contextmanager
 def _noted_signals():
-    """A list of the SIGINTs and SIGTERMs that came: of each the first only ends what is shown, a second one acts as ever."""
+    """A list of the SIGINTs and SIGTERMs that came. The first of each only ends the show; a second one acts as
+    usual."""
     noted = []
 
     def note(number, _):

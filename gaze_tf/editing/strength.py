@@ -1,38 +1,43 @@
-"""How strongly a face is corrected: less the more it is turned, and in videos never changing suddenly.
+"""How strongly a face is corrected: less the more it is turned, and never with a sudden change in a video.
 
-Strengths are computed as shares in [0, 1], along straight ramps; `smooth` at the end makes strengths of them. A strength is how
-far the gaze moves to the camera: eyes between are painted. Painted eyes mixed with the photo's would have two irises.
+Everything is computed with shares in [0, 1], along straight ramps; `smooth` turns them into strengths at the end. A
+strength
+is how far the gaze moves to the camera, and eyes in between are painted: a mix of painted and original eyes would have
+two irises.
 """
 
 import functools
 
 import numpy as np
 
-from gaze_tf.inference.faces import gaze_aside
+from gaze_tf.easing import ease
+from gaze_tf.inference.faces import Face, Limits, gaze_aside
 
-# Whoever may look away does so once in each of these seconds, beginning in the first ones of them, for so long: it is 4 to 10
-# seconds from one glance to the next.
+# Faces that look away do so once in every 7 seconds, beginning within the first 3 of them, for 0.3 to 1 second: from
+# one glance to the next it is 4 to 10 seconds.
 _EVERY_S, _BEGINS_S, _LASTS_S = 7.0, (0.0, 3.0), (0.3, 1.0)
-# the share then, a strength of 0.3
+# the share during a glance, a strength of 0.3
 _AWAY = 0.363
-# from this strength on, nothing of the photo's own eyes is seen
+# from this strength on, nothing of the original eyes shows
 _SEEN = 0.2
 
 
-def smooth(share):
-    """The strength of a share: as large at both ends, without a kink there. Its slope is 1.5 at most."""
-    return share * share * (3 - 2 * share)
+def smooth(share: float) -> float:
+    """The strength of a share: a ramp without kinks."""
+    return ease(share)
 
 
-def seen(strength):
-    """The share, from 0 to 1, with which painted eyes are put over the photo's own: all of it but for the weakest strengths,
-    where both look much the same way."""
-    return smooth(min(strength / _SEEN, 1.0))
+def seen(strength: float) -> float:
+    """The share, from 0 to 1, with which painted eyes cover the original ones.
+
+    It is 1 except for the weakest strengths, where both look much the same way.
+    """
+    return ease(min(strength / _SEEN, 1.0))
 
 
-def share_of(face, limits):
-    """The share of a Face within Limits: 1 up to all of their lower thresholds, 0 from any upper one on; what is not known of
-    a face counts as straight."""
+def share_of(face: Face, limits: Limits) -> float:
+    """The share of a Face: 1 up to the `full` thresholds of the limits, 0 beyond any maximum. Unknown angles count
+    as 0."""
     share = 1.0
     for value, full, most in (
         (face.yaw, limits.full_yaw, limits.max_yaw),
@@ -44,35 +49,40 @@ def share_of(face, limits):
     return share
 
 
-def strength_of(face, limits):
-    """The strength, from 0 to 1, with which a Face of a photo is corrected."""
-    return smooth(share_of(face, limits))
+def strength_of(face: Face, limits: Limits) -> float:
+    """The strength, from 0 to 1, with which a Face in a photo is corrected."""
+    return ease(share_of(face, limits))
 
 
-def steady(shares, fit, fade):
-    """Shares of successive frames [N] without the noise of measured angles: means over up to `fade` frames to both sides, of
-    frames that are fit (bool [N]), which the others do not enter."""
+def steady(shares: np.ndarray, fit: np.ndarray, fade: int) -> np.ndarray:
+    """Shares [N] of successive frames, smoothed, so that noise in measured angles does not show.
+
+    fit: bool [N], frames that can be edited; the others do not count and get 0. fade: frames to both sides that are
+    averaged.
+    """
     apart = abs(np.arange(len(shares))[:, None] - np.arange(len(shares)))
     weights = np.exp(-0.5 * (apart / (fade / 2)) ** 2) * (apart <= fade) * fit
     return np.where(fit, (weights * shares).sum(1) / np.maximum(weights.sum(1), 1e-9), 0)
 
 
-def within(shares, now, fades):
-    """The largest share of frame `now` that changes by no more than 1 / fade a frame and leads to no larger one than any of
-    `shares` [N] in its frame, which has the fade of [N] frames."""
+def within(shares: np.ndarray, now: int, fades: np.ndarray) -> float:
+    """The largest share of frame `now` from which every frame k can be reached with at most shares[k].
+
+    A share changes by at most 1 / fades[k] a frame on the way to frame k. shares, fades: [N].
+    """
     return float(min(np.min(shares + abs(np.arange(len(shares)) - now) / fades), 1))
 
 
-def glancing(track, seconds):
-    """The share of a track that looks away now and then at the most, at so many seconds of a video: 1, or in a glance less."""
-    # so that not all do it in the same seconds
+def glancing(track: int, seconds: float) -> float:
+    """The largest share of a track that sometimes looks away, at this time of a video: 1, or less during a glance."""
+    # shifted, so that tracks do not all look away in the same seconds
     slot, within_slot = divmod(seconds + _glance(track, 0)[0] / _BEGINS_S[1] * _EVERY_S, _EVERY_S)
     start, length = _glance(track, 1 + int(slot))
     return _AWAY if start <= within_slot < start + length else 1.0
 
 
 @functools.lru_cache(maxsize=1000)
-def _glance(track, number):
+def _glance(track: int, number: int) -> tuple[float, float]:
     """(when it begins, how long it lasts) in seconds."""
     rng = np.random.default_rng([track, number])
     return rng.uniform(*_BEGINS_S), rng.uniform(*_LASTS_S)

@@ -1,27 +1,30 @@
-"""Faces of single frames become tracks, within each scene: steady eyes and codes, strengths that come and go softly."""
+"""Turns the faces of single frames into tracks, with smooth eyes and codes, and with strengths that fade in and out."""
 
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from gaze_tf.editing.choice import Choice
-from gaze_tf.editing.contact import AT_CAMERA, RATE, Contact
-from gaze_tf.editing.numbering import REACH, Numbering, step
+from gaze_tf.editing.eye_contact import AT_CAMERA, RATE, EyeContact
 from gaze_tf.editing.strength import glancing, smooth, steady, within
+from gaze_tf.editing.track_choice import TrackChoice
+from gaze_tf.editing.track_matching import REACH, TrackMatcher, step
 from gaze_tf.inference.faces import NOT_CHOSEN, Face
 
 _BLINK_FADE = 3  # frames
-# as open as eyes are in the midst of a blink, see Face.openness; of portraits 1 in 25 has narrower ones
+# openness of eyes in the middle of a blink, see Face.openness; 1 portrait in 25 has narrower eyes
 _NARROW = 0.2
-# Mediapipe's positions have outliers, which look like motion where the median noise is small: it counts as so much (standard
-# deviation, in distances between the eyes), but as no more than so many times itself.
+# Mediapipe's positions have outliers, which look like motion where the median noise is small. So noise counts as at
+# least this (standard deviation, in distances between the eyes), but as at most this many times itself.
 _LEAST_NOISE, _OUTLIERS = 0.001, 5
 
 
 class Found(NamedTuple):
-    """A Face in a frame, with its content code, its look (see `numbering.look_of`) and the degrees by which painting moves its
-    gaze (see `contact.gaze_moved`), where they are known."""
+    """A Face in a frame, with what is known of it.
+
+    code: its content code. look: see `track_matching.look_of`. moved: the degrees by which painting moves its gaze, see
+    `eye_contact.gaze_moved`.
+    """
 
     face: Face
     code: np.ndarray | None = None
@@ -32,11 +35,13 @@ class Found(NamedTuple):
 class Tracked(NamedTuple):
     """A face in a frame.
 
-    track: the same number for the same face within a shot, as long as it is not lost for long; face: with smoothed eyes
-    (where the detector missed it, all of it lies between what was before and after); found_eyes: its eyes before they
-    were smoothed; strength: of the correction, 0 to 1; code: smoothed, None if none was near; reason: why the strength
-    is 0 (of a causal Tracker: or goes there), '' if it is not; chosen: whether it is one of the tracks that are edited. Of
-    others the face is as it was found.
+    track: the number of its track, the same within a shot unless the face is lost for long.
+    face: the Face with smoothed eyes; interpolated where the detector missed it.
+    found_eyes: its eyes before smoothing.
+    strength: of the correction, from 0 to 1.
+    code: the smoothed code; None if none is near.
+    reason: why the strength is 0 (or, in a causal Tracker, falls to 0); '' if it is not.
+    chosen: whether its track is edited. If not, the face is as it was found.
     """
 
     track: int
@@ -58,7 +63,7 @@ class _Seen(NamedTuple):
 
 
 class _Moment:
-    """A frame that waits, and what is known of it; the frame itself goes when it is handed out."""
+    """A waiting frame and what is known of it; the frame itself is released when it is handed out."""
 
     def __init__(self, frame, shot, number):
         self.frame, self.shot, self.number = frame, shot, number
@@ -66,14 +71,14 @@ class _Moment:
 
 
 class Tracker:
-    """Takes the faces of one frame after another, gives them back tracked, `delay` frames later.
+    """Takes the faces of one frame after another and returns them tracked, `delay` frames later.
 
-    It holds `delay` frames and what was found in twice as many, however long the video. Codes of faces are worth finding in
-    one of `code_every` frames, and how far painting moves their gaze in one of `moved_every`.
+    It holds `delay` frames and the faces of twice as many, however long the video is. It needs codes in one of
+    `code_every` frames, and how far painting moves the gaze in one of `moved_every`.
 
-    A causal one, for what is shown at once, gives each frame back when it takes it: windows lie before the frame; of a face
-    that becomes unfit, strengths go down from there on, and where it is not found nothing is known of it; the choice of faces
-    may change its mind over the first second of a shot.
+    A causal Tracker, for frames that are shown at once, returns each frame when it takes it. Its windows lie before the
+    frame. When a face can no longer be edited, its strength falls from then on; where it is not found, nothing is known
+    of it. The choice of faces may change during the first second of a shot.
     """
 
     def __init__(
@@ -88,39 +93,47 @@ class Tracker:
         look_away=False,
         causal=False,
     ):
-        """fps: frames per second; window_s: seconds of video that smooth eyes and codes, 0 for none; fade_s: seconds
-        in which strengths go from 1 to 0, 0 for at once; limits: Face → why it is left alone, '' if it is not
-        (openness may be None); cuts: whether to look for them (otherwise frames may be anything); faces: which tracks are
-        edited, see `choice.Choice`; share: Face → see `strength.share_of`, of those that are not left alone; look_away:
-        whether tracks do so now and then, see `strength.glancing`; causal: see above.
+        """
+        Args:
+          fps: frames per second.
+          window_s: seconds of video over which eyes and codes are smoothed; 0: none.
+          fade_s: seconds in which strengths go from 1 to 0; 0: at once.
+          limits: Face → why it is left alone, or ''; its openness may be None.
+          cuts: whether to detect them; if not, frames may be anything.
+          faces: which tracks are edited; see `track_choice.TrackChoice`.
+          share: Face → its share, see `strength.share_of`; asked for faces that are not left alone.
+          look_away: whether tracks sometimes look away; see `strength.glancing`.
+          causal: see above.
         """
         self._half = round(float(window_s * fps) / 2)
-        # frames from one whose faces have codes to the next: of twelve of a window there are good means
+        # codes are found in one of so many frames: twelve in a window have a good mean
         self.code_every = max(self._half // 6, 1)
-        # likewise for how far painting moves the gaze, in frames that have codes
+        # and how far painting moves the gaze in one of so many, which have codes
         self.moved_every = max(round(float(fps) / RATE / self.code_every), 1) * self.code_every
         self._fade = max(round(float(fade_s * fps)), 1)
         self._blink_fade = min(_BLINK_FADE, self._fade)
-        self._numbering, self._choice = Numbering(fps), Choice(faces, fps)
-        self._causal, self._begin_choice, self._begun = causal, lambda: Choice(faces, fps), (None, 0)
-        # gaps must be known as such before a fade or a window meets them
+        self._numbering, self._choice = TrackMatcher(fps), TrackChoice(faces, fps)
+        self._causal, self._begin_choice, self._begun = causal, lambda: TrackChoice(faces, fps), (None, 0)
+        # gaps must be known before a fade or a window reaches them
         self.delay = 0 if causal else max(self._half, self._fade) + self._numbering.gap
-        # frames that count for those after them; where those before are all there is, noise is told from twice as many
+        # frames that later ones depend on; a causal Tracker, with past frames only, estimates noise from twice as many
         self._kept = max(2 * self._half, self._fade, self._choice.beginning) if causal else self.delay
         self._skipped = 0
-        self._shares = {}  # of a causal one: track → (its share in the last frame, frames in which it may go up)
+        self._shares = {}  # if causal: track → (its share in the last frame, frames in which it may rise to 1)
         self._fps, self._limits, self._cuts, self._share, self._look_away = float(fps), limits, cuts, share, look_away
-        self._contacts = {}  # track → Contact
+        self._contacts = {}  # track → EyeContact
         self._moments = []
         self._next = 0  # of self._moments: the frame that is handed out next
         self._previous = None
 
     def skip(self, count):
-        """So many frames before the next were dropped: of a causal one, windows and fades last as long as without it."""
+        """Tells that frames before the next were dropped, so that windows and fades of a causal Tracker keep their
+        length."""
         self._skipped += count
 
     def push(self, frame, found):
-        """Takes a frame, uint8 [H, W, 3], and its list of Found; returns [(frame, [Tracked])] now complete."""
+        """Takes a frame uint8 [H, W, 3] and its list of Found. Returns the (frame, [Tracked]) that are complete, 0
+        or 1."""
         shot, number = (self._moments[-1].shot, self._moments[-1].number + 1) if self._moments else (0, 0)
         number, self._skipped = number + self._skipped, 0
         if self._cuts:
@@ -137,19 +150,19 @@ class Tracker:
         return [self._hand_out()] if len(self._moments) - 1 - self._next >= self.delay else []
 
     def finish(self):
-        """The frames that still wait, in the form of `push`."""
+        """Returns the frames that still wait, as `push` does."""
         return [self._hand_out() for _ in range(self._next, len(self._moments))]
 
     def _judge(self, face, code, moved=None):
         reason = self._limits(face)
-        # nothing but its eyelids is to blame: where closed eyes seem to look does not matter, and narrow ones may seem covered
+        # only the eyelids are to blame: the gaze of closed eyes does not matter, and narrow eyes may seem covered
         narrow = face.openness is not None and min(face.openness) < _NARROW
         lids = face._replace(irises=None, seen=face.seen if narrow else None)
         blink = bool(reason and self._limits(lids)) and not self._limits(lids._replace(openness=None, seen=None))
         return _Seen(face, code, reason, blink, 0.0 if reason else self._share(face), None if reason else moved)
 
     def _bridge(self, track):
-        """Fills the gap before the newest frame, if it is one."""
+        """Fills the gap before the newest frame, if there is one."""
         now = len(self._moments) - 1
         last = next(
             (k for k in range(now - 1, max(now - self._numbering.gap - 2, -1), -1) if track in self._moments[k].seen),
@@ -190,7 +203,7 @@ class Tracker:
         return result
 
     def _compared(self, moment):
-        """The frames, that of a moment first, over which sizes of faces are compared."""
+        """The frames over which sizes of faces are compared, starting with this moment."""
         if not self._causal:
             return self._moments[self._next : self._next + self._choice.beginning]
         if moment.seen and moment.shot != self._begun[0]:
@@ -201,7 +214,7 @@ class Tracker:
         return self._moments[self._next :: -1]
 
     def _approach(self, chosen):
-        """The shares of a causal one in the frame that is next: as near to what the frame says as their last ones allow."""
+        """Sets the shares of a causal Tracker in the next frame, as close to what it says as the last ones allow."""
         moment, passed = self._moments[self._next], 1
         if self._next:
             before = self._moments[self._next - 1]
@@ -213,7 +226,7 @@ class Tracker:
             share, fade = self._shares.get(track, (0.0, self._fade))
             seen = moment.seen.get(track)
             if seen is not None and seen.blink:
-                # eyes that have closed are seen to be so at once
+                # closed eyes must show at once
                 shares[track] = 0.0, self._blink_fade
                 continue
             wanted = self._wanted(track)[-1] if seen is not None else 0.0
@@ -234,15 +247,15 @@ class Tracker:
             )
             face = face._replace(eyes=tuple(eyes.tolist()))
             code = self._mean_code(offsets, around)
-        # a step each frame, also in those that are left alone for something else
+        # called in each frame, also where the face is left alone for another reason
         contact = self._contact(track, now)
         strength = smooth(min(self._share_of(track, now), contact))
         reason = seen.reason or (AT_CAMERA if not contact else '')
         return Tracked(track, face, seen.face.eyes, strength, code, reason)
 
     def _contact(self, track, now):
-        """The largest share as far as eyes that look at the camera are left alone."""
-        contact = self._contacts.setdefault(track, Contact(self._fps, self._fade, self.delay))
+        """The largest share that leaves eyes alone which look at the camera."""
+        contact = self._contacts.setdefault(track, EyeContact(self._fps, self._fade, self.delay))
         first, last = (max(now + offset, 0) for offset in contact.window)
         around = [
             moment.seen[track].moved
@@ -252,7 +265,7 @@ class Tracker:
         return contact.share([moved for moved in around if moved is not None])
 
     def _mean_code(self, offsets, around):
-        """Of the faces that are fit (closed eyes have none of their own), else of all."""
+        """The mean code of faces that can be edited (closed eyes have none of their own), else of all."""
         known = [
             (offset, seen)
             for offset, seen in zip(offsets, around)
@@ -266,7 +279,8 @@ class Tracker:
         return np.average(codes, axis=0, weights=weights).astype(codes.dtype)
 
     def _share_of(self, track, now):
-        """As much as the frames around allow: 0 where the face is lost or unfit, in others what its share says."""
+        """The share of a track in a frame: what the frames around it allow, and 0 where its face is lost or left
+        alone."""
         if self._causal:
             return self._shares[track][0]
         scene = self._scene()
@@ -275,11 +289,11 @@ class Tracker:
         return within(self._wanted(track), scene.index(self._moments[now]), fades)
 
     def _scene(self):
-        """The moments of the shot of the next."""
+        """The moments in the shot of the next frame."""
         return [moment for moment in self._moments if moment.shot == self._moments[self._next].shot]
 
     def _wanted(self, track):
-        """The share in each moment of the scene, whatever those of its neighbours."""
+        """The share in each moment of the scene by itself."""
         scene = self._scene()
         seen = [moment.seen.get(track) for moment in scene]
         fit = np.array([one is not None and not one.reason for one in seen])
@@ -294,11 +308,11 @@ def _left_alone(track, face):
 
 
 def smoothed(offsets, values, half, least_noise=0.0):
-    """The value at offset 0 of values [N, C] at whole offsets [N], 0 among them: a line is fitted around it.
+    """The smoothed value [C] at offset 0 of values [N, C] at whole offsets [N], which include 0.
 
-    Lepski's rule: of several Gaussian windows, up to `half` frames to both sides, the widest whose fit agrees with
-    those of all narrower ones as far as the values' own noise allows, which counts as `least_noise` where it has outliers.
-    So a still face has the long window, and where it starts, stops or turns the short ones leave nothing smeared.
+    A line is fitted in a Gaussian window of at most `half` frames to both sides. Its width follows Lepski's rule: the
+    widest whose fit agrees with all narrower ones within the noise of the values, which counts as `least_noise` where
+    it has outliers. So a still face gets the long window, and starts, stops and turns are not smeared.
     """
     noise = _noise(values)
     noise = max(noise, min(least_noise, _OUTLIERS * noise))
@@ -316,7 +330,7 @@ def smoothed(offsets, values, half, least_noise=0.0):
 
 
 def _line_weights(offsets, width, half):
-    """What each value counts in the value at 0 of the line fitted with Gaussian weights."""
+    """The weight of each value in the value at 0 of a line fitted with Gaussian weights."""
     gaussian = np.where(abs(offsets) <= half, _gaussian(offsets, width), 0)
     s0, s1, s2 = (np.sum(gaussian * offsets**k) for k in range(3))
     spread = s0 * s2 - s1 * s1
@@ -328,17 +342,17 @@ def _gaussian(offsets, width):
 
 
 def _noise(values):
-    """Standard deviation of white noise in values [N, C], by third differences: smooth motion has next to none.
+    """The standard deviation of white noise in values [N, C], by third differences, which are small in smooth motion.
 
-    A median, so that a single start or stop does not count. Of fewer than six values none can be told from motion:
-    then all is noise.
+    It uses a median, so that a single start or stop does not count. In fewer than six values, noise cannot be told from
+    motion, and everything counts as noise.
     """
     differences = np.diff(values, n=3, axis=0)  # of white noise: 1 + 9 + 9 + 1 times its variance
     return np.median(abs(differences)) / 0.6745 / np.sqrt(20) if len(differences) > 2 else 1e9
 
 
 def _between(before, after, share):
-    """The Face a share of the way from one to the other; what one of them lacks is None."""
+    """The Face at a share of the way from one to the other; what one of them lacks is None."""
 
     def mix(a, b):
         if a is None or b is None:
@@ -350,12 +364,12 @@ def _between(before, after, share):
 
 
 def is_cut(previous, pattern):
-    """Whether another scene begins between two frames, of which these are `pattern_of`.
+    """Whether another scene begins between two frames with these patterns; see `pattern_of`.
 
-    Brightness and contrast are taken out: noise, a moving head, a camera's ordinary motion, fades and flashes that leave
-    the scene to be seen are no cuts.
+    Brightness and contrast do not count: noise, a moving head, ordinary camera motion, and fades and flashes in which
+    the scene stays visible are no cuts.
     """
-    # to patterns fainter than this, in grey levels, noise and compression would give a meaning
+    # in patterns fainter than this, in gray levels, noise and compression would count
     faint = 4.0
     scales = [max(np.sqrt(np.mean(each**2)), faint) for each in (previous, pattern)]
     likeness = np.mean(previous * pattern) / (scales[0] * scales[1])
@@ -364,7 +378,7 @@ def is_cut(previous, pattern):
 
 
 def pattern_of(frame):
-    """The coarse pattern of a frame uint8 [H, W, 3], float [16, 16, 3]: means of its parts, less that of all."""
+    """The coarse pattern of a frame uint8 [H, W, 3]: float [16, 16, 3], the means of its parts minus their mean."""
     step = max(min(frame.shape[:2]) // 128, 1)
     small = Image.fromarray(frame[::step, ::step]).resize((16, 16), Image.Resampling.BOX)
     small = np.asarray(small, float)

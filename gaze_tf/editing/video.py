@@ -1,4 +1,4 @@
-"""Videos: the eyes of every frame repainted, steadily. Frames stream through; only a look-ahead of them is held."""
+"""Videos: the eyes of every frame are repainted, smoothly. Frames stream through; only those looked ahead are held."""
 
 import collections
 import concurrent.futures
@@ -6,27 +6,30 @@ import contextlib
 import csv
 import itertools
 import pathlib
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import numpy as np
 from tqdm import tqdm
 
 from gaze_tf.compositing import blend as blend_lib
-from gaze_tf.editing.contact import AT_CAMERA, gaze_moved
-from gaze_tf.editing.editor import alphas_of_eyes
-from gaze_tf.editing.numbering import GAP_S, look_of
+from gaze_tf.editing.editor import GazeEditor, alphas_of_eyes
+from gaze_tf.editing.eye_contact import AT_CAMERA, gaze_moved
+from gaze_tf.editing.jitter import JitterMeter
+from gaze_tf.editing.options import VideoOptions
+from gaze_tf.editing.source_files import Source
 from gaze_tf.editing.strength import seen, share_of
+from gaze_tf.editing.track_matching import GAP_S, look_of
 from gaze_tf.editing.tracking import Found, Tracker
 from gaze_tf.errors import GazeError
 from gaze_tf.files import new_file
 from gaze_tf.inference import faces as faces_lib
 from gaze_tf.media.video_files import open_video, write_video
 
-# frames whose faces go through the network together
+# frames whose faces share a batch of the network
 _CHUNK = 8
-# bytes of frames that may wait for those after them, and of a chunk
+# bytes of frames that may wait for later ones, and of a chunk
 _WAITING, _CHUNK_BYTES = 1_200_000_000, 200_000_000
-# side of the smallest faces looked for, as a share of the longer side
+# side of the smallest faces to detect, as a share of the longer side of a frame
 SMALLEST = 0.06
 # tracks that a summary names
 _NAMED = 10
@@ -52,17 +55,22 @@ COLUMNS = (
 
 
 class Summary(NamedTuple):
-    """What was done to a video: its frames, those in which eyes were repainted, how much eyes tremble as they were found
-    and as they were used (pixels, see `stability.jitter`; None without three frames of a face); notes: sentences for the
-    user on what is not as it was, but for the eyes; problem: what was wrong with it, in a sentence, or ''; chosen:
-    [(track that was chosen, the second in which it was first seen)]; done: what was done in those frames; at_camera: times that
-    a face was left alone as its eyes look at the camera.
+    """What was done to a video.
+
+    frames: their number. repainted: those in which eyes were repainted.
+    found_jitter, used_jitter: how much eyes tremble, in pixels, as found and as used (see `jitter.jitter`); None
+      without three frames of a face.
+    notes: sentences for the user on what else changed in the video.
+    problem: what was wrong with it, in a sentence, or ''.
+    chosen: [(chosen track, the second in which it was first seen)].
+    done: what was done in those frames.
+    at_camera: how often a face was left alone because its eyes look at the camera.
     """
 
     frames: int
     repainted: int
-    found_jitter: float
-    used_jitter: float
+    found_jitter: float | None
+    used_jitter: float | None
     notes: tuple
     problem: str
     chosen: list
@@ -72,7 +80,7 @@ class Summary(NamedTuple):
     def __str__(self):
         line = f'{self.frames} frames, {self.done} in {self.repainted}'
         if self.at_camera:
-            line += f', left alone in {self.at_camera} as they look at the camera (--always: are repainted)'
+            line += f', left alone in {self.at_camera} as they look at the camera (`always` repaints them)'
         if self.found_jitter is not None:
             line += f'; eye positions jitter by {self.found_jitter:.2f} pixels as found, {self.used_jitter:.2f} as used'
         if self.chosen:
@@ -84,32 +92,19 @@ class Summary(NamedTuple):
 
 
 def correct(
-    editor,
-    source,
-    report=None,
-    faces='largest',
-    alpha=1.0,
-    blend='feather',
-    smoothing=1.2,
-    fade=0.25,
-    cuts=True,
-    mark=False,
-    look_away=False,
-    always=False,
-):
+    editor: GazeEditor,
+    source: Source,
+    report: pathlib.Path | str | TextIO | None = None,
+    options: VideoOptions = VideoOptions(),
+) -> Summary:
     """Corrects a video, with its sound.
 
     Args:
-      editor: GazeEditor.
-      source: inputs.Source; its eyes, if any, are those of every frame.
-      report: path of a CSV with a row for each frame and face (COLUMNS), then one for each sentence on the video as a
-        whole, of which only `reason` is filled; or None.
-      faces: the tracks that are edited in each shot: 'largest', 'all', or numbers by size, see `choice.Choice`.
-      alpha, blend: as of `GazeEditor.correct`.
-      smoothing, fade: seconds, see `tracking.Tracker`; cuts: whether to look for them.
-      mark: see `video_files.write_video`.
-      look_away: whether faces do so now and then, see `strength.glancing`.
-      always: whether eyes are repainted also where they look at the camera for a while, see `contact.Contact`.
+      editor: the editor.
+      source: the video; its eyes, if any, are those of every frame.
+      report: path of a CSV, or an open text file, or None. It gets a row for each frame and face (COLUMNS), then one
+        for each sentence on the video as a whole, in which only `reason` is filled.
+      options: see VideoOptions.
 
     Returns:
       Summary.
@@ -117,20 +112,23 @@ def correct(
     Raises:
       GazeError: the video cannot be read or written; a file that was there stays.
     """
-    alphas = alphas_of_eyes(alpha)
+    alphas = alphas_of_eyes(options.alpha)
     with open_video(source.path) as video, _rows(report) as write_row:
         size, fps = video.info.size, video.info.fps
         given = source.eyes and faces_lib.eyes_given(source.eyes, size)
-        tracker, note = _tracker(editor, video.info, given, faces, smoothing, fade, cuts, look_away)
+        tracker, note = _tracker(editor, video.info, given, options)
         tally = _Tally(video, write_row)
         with (
-            write_video(source.output, size, fps, audio_from=source.path, mark=mark) as out,
+            write_video(source.output, size, fps, audio_from=source.path, mark=options.mark) as out,
             tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar,
         ):
             # frames are read, looked through, painted and written at the same time
             painted = _ahead(
                 _painted(
-                    editor, track(editor, _ahead(_found(editor, video, given)), tracker, alphas, always), alphas, blend
+                    editor,
+                    track(editor, _ahead(_found(editor, video, given)), tracker, alphas, options.always),
+                    alphas,
+                    options.blend,
                 )
             )
             with contextlib.closing(painted):
@@ -146,14 +144,17 @@ def correct(
             return tally.summary([*out.notes, note])
 
 
-def measure(editor, source, report=None, faces='largest', smoothing=1.2, fade=0.25, cuts=True, look_away=False):
-    """What `correct`, whose arguments it takes, would do to a video, without doing it: the editor may have no network.
-
-    report: may be a text file that is open.
-    """
+def measure(
+    editor: GazeEditor,
+    source: Source,
+    report: pathlib.Path | str | TextIO | None = None,
+    options: VideoOptions = VideoOptions(),
+) -> Summary:
+    """What `correct` would do to a video; the arguments are the same. Nothing is edited: the editor needs no
+    network."""
     with open_video(source.path) as video, _rows(report) as write_row:
         given = source.eyes and faces_lib.eyes_given(source.eyes, video.info.size)
-        tracker, note = _tracker(editor, video.info, given, faces, smoothing, fade, cuts, look_away)
+        tracker, note = _tracker(editor, video.info, given, options)
         tally = _Tally(video, write_row)
         with tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar:
             with contextlib.closing(_ahead(_found(editor, video, given))) as chunks:
@@ -167,38 +168,40 @@ def measure(editor, source, report=None, faces='largest', smoothing=1.2, fade=0.
         return tally.summary([note, none])._replace(done='eyes to be repainted')
 
 
-def _tracker(editor, info, given, faces, smoothing, fade, cuts, look_away):
-    """(Tracker of a video with this Info, a sentence for the user or '')."""
-    smoothing, fade, note = _within_memory(info.size, info.fps, smoothing, fade)
+def _tracker(editor, info, given, options):
+    """(the Tracker of a video with this Info, a sentence for the user or '')."""
+    smoothing, fade, note = _within_memory(info.size, info.fps, options.smoothing, options.fade)
     return Tracker(
         info.fps,
         smoothing,
         fade,
         lambda face: faces_lib.why_not(face, editor.limits, info.size),
-        cuts,
-        'all' if given else faces,
+        options.cuts,
+        'all' if given else options.faces,
         lambda face: share_of(face, editor.limits),
-        look_away,
+        options.look_away,
     ), note
 
 
 class _Tally:
-    """What happens to a video, frame by frame: in rows of its report, and counted. number: of frames so far; edited: of those
-    in which a face has a strength; at_camera: see Summary."""
+    """Records what happens to a video, frame by frame, in rows of its report and in counts.
+
+    number: frames so far. edited: those in which a face has a strength. at_camera: see Summary.
+    """
 
     def __init__(self, video, write_row):
         self._video, self._write_row = video, write_row
-        self._jitters, self._chosen, self._others, self._reasons = _Jitters(), {}, False, collections.Counter()
+        self._jitter, self._chosen, self._others, self._reasons = JitterMeter(), {}, False, collections.Counter()
         self.number = self.edited = self.at_camera = 0
 
     def add(self, tracked):
-        """Takes the [Tracked] of the next frame."""
+        """Takes the list of Tracked of the next frame."""
         seconds = self._video.seconds(self.number)
         for each in tracked:
             self._write_row([self.number, f'{seconds:.3f}', *_measured(each), f'{each.strength:.3f}', each.reason])
         self._others = self._others or not all(each.chosen for each in tracked)
         tracked = [each for each in tracked if each.chosen]
-        self._jitters.add(tracked)
+        self._jitter.add({each.track: np.array([each.found_eyes, each.face.eyes]) for each in tracked})
         for each in tracked:
             self._chosen.setdefault(each.track, seconds)
         self._reasons.update(each.reason for each in tracked if each.reason)
@@ -207,20 +210,20 @@ class _Tally:
         self.number += 1
 
     def why_none(self):
-        """In a few words, why no face was edited."""
+        """Why no face was edited, in a few words."""
         if self._reasons:
             return max(self._reasons, key=self._reasons.get)
         return faces_lib.NOT_CHOSEN if self._others else 'none was found'
 
     def summary(self, notes):
-        """The Summary, with these sentences, '' among them, beside those of reading; they are written into the report, too."""
+        """The Summary, with these sentences ('' is skipped) and those from reading, which also go into the report."""
         notes = tuple(filter(None, [self._video.info.note, *self._video.notes, *notes]))
         for sentence in [*notes, *filter(None, [self._video.problem])]:
             self._write_row([''] * (len(COLUMNS) - 1) + [sentence])
         return Summary(
             self.number,
             self.edited,
-            *self._jitters.of_all(),
+            *(self._jitter.result() or (None, None)),
             notes,
             self._video.problem,
             list(self._chosen.items()),
@@ -229,9 +232,9 @@ class _Tally:
 
 
 def _measured(each):
-    """The columns of a Tracked from `track` to `gaze_aside`, '' for what its detector does not tell."""
+    """The columns of a Tracked from `track` to `gaze_aside`; '' for what its detector does not measure."""
     face = each.face
-    # irises are where they were found, and so must the eyes be
+    # irises are not smoothed, so the eyes must not be either
     as_found = face._replace(eyes=each.found_eyes)
     shares = [*(face.openness or (None, None)), *(faces_lib.iris_offset(as_found) or (None, None))]
     values = [(value, 2) for value in (*face.eyes, face.yaw, face.pitch, face.roll)] + [(value, 3) for value in shares]
@@ -245,7 +248,7 @@ def _measured(each):
 
 
 def _within_memory(size, fps, smoothing, fade):
-    """(smoothing, fade, note): so much of both that the frames that wait for them fit into memory."""
+    """(smoothing, fade, note): both reduced as far as needed for the waiting frames to fit into memory."""
     most = max(_WAITING / float(3 * size[0] * size[1] * fps) - GAP_S, 0)
     if max(smoothing / 2, fade) <= most:
         return smoothing, fade, ''
@@ -253,14 +256,14 @@ def _within_memory(size, fps, smoothing, fade):
         min(smoothing, 2 * most),
         min(fade, most),
         (
-            f'As its frames are large or many, positions are smoothed over {min(smoothing, 2 * most):.2g} seconds and changes '
-            f'fade in {min(fade, most):.2g}.'
+            f'As its frames are large or many, positions are smoothed over {min(smoothing, 2 * most):.2g} seconds '
+            f'and changes fade in {min(fade, most):.2g}.'
         ),
     )
 
 
 def _read(video):
-    """Yields lists of frames that go through the network together."""
+    """Yields lists of frames that share a batch of the network."""
     frames = iter(video)
     width, height = video.info.size
     count = max(min(_CHUNK_BYTES // (3 * width * height), _CHUNK), 1)
@@ -276,8 +279,8 @@ def _found(editor, video, given):
 
 
 def _ahead(items):
-    """Yields what a generator does, of which a thread of its own makes the next one meanwhile."""
-    # the thread first, as a generator that runs cannot be closed
+    """Yields the items of a generator, while a thread computes the next one."""
+    # the thread ends first, as a running generator cannot be closed
     with contextlib.closing(items), concurrent.futures.ThreadPoolExecutor(1) as worker:
         future = worker.submit(next, items, None)
         while (item := future.result()) is not None:
@@ -286,9 +289,9 @@ def _ahead(items):
 
 
 def track(editor, chunks, tracker, alphas, always=True):
-    """Of chunks of (frame, its Faces) yields such of (frame, [Tracked]), `tracker.delay` frames later.
+    """Turns chunks of (frame, its Faces) into chunks of (frame, [Tracked]), `tracker.delay` frames later.
 
-    always: as of `correct`; without it the Tracker must look ahead, so that eyes are painted before they look away.
+    always: see VideoOptions; without it the Tracker must look ahead, so that eyes are painted before they look away.
     """
     most, number = 1, 0
     for chunk in chunks:
@@ -316,9 +319,9 @@ def track(editor, chunks, tracker, alphas, always=True):
 
 
 def _looked(editor, chunk, wanted):
-    """What the network tells of each face in a chunk: {'code', 'moved'} as Found has them, as far as they are wanted.
+    """What the network measures of each face in a chunk, as far as it is wanted: {'code', 'moved'}, see Found.
 
-    wanted: of each frame, whether codes are, and how far painting moves the gaze.
+    wanted: for each frame, whether codes are wanted, and how far painting moves the gaze.
     """
     faces = [(rgb, face, *which) for (rgb, faces), which in zip(chunk, wanted) for face in faces]
     some = [n for n, (_, _, *which) in enumerate(faces) if any(which)]
@@ -338,7 +341,7 @@ def _looked(editor, chunk, wanted):
 
 
 def _painted(editor, chunks, alphas, blend):
-    """Yields what `repaint` makes of chunks."""
+    """Yields `repaint` of each chunk."""
     first = 0
     for chunk in chunks:
         yield repaint(editor, chunk, alphas, blend, first)
@@ -346,7 +349,7 @@ def _painted(editor, chunks, alphas, blend):
 
 
 def repaint(editor, chunk, alphas, blend, number):
-    """(frame, [Tracked], frame with repainted eyes) of a chunk; `number`: of its first frame."""
+    """(frame, [Tracked], frame with repainted eyes) for each frame of a chunk. number: that of its first frame."""
     work = [(k, each) for k, (_, tracked) in enumerate(chunk) for each in tracked if each.strength > 0 and alphas.any()]
     results = [rgb for rgb, _ in chunk]
     if work:
@@ -385,7 +388,7 @@ def _at_once(numbers, eyes):
 
 @contextlib.contextmanager
 def _rows(path):
-    """A function that writes a row of the report, a file that is there whole at the end or not at all, or an open one."""
+    """Yields a function that writes a row of the report: an open file, or one that appears whole or not at all."""
     if path is None:
         yield lambda row: None
         return
@@ -415,27 +418,4 @@ def _report_errors(path):
     try:
         yield
     except OSError as error:
-        raise GazeError(f'--report={path} cannot be written ({error.strerror or error}).') from error
-
-
-class _Jitters:
-    """`stability.jitter` of eyes as found and as used, over all tracks, without keeping positions."""
-
-    def __init__(self):
-        self._last, self._squares, self._count = {}, np.zeros(2), 0
-
-    def add(self, tracked):
-        """Takes the [Tracked] of the next frame."""
-        self._last = {each.track: self._last.get(each.track, collections.deque(maxlen=3)) for each in tracked}
-        for each in tracked:
-            last = self._last[each.track]
-            last.append(np.array([each.found_eyes, each.face.eyes]))
-            if len(last) == 3:
-                self._squares += np.mean((last[0] - 2 * last[1] + last[2]) ** 2, axis=1)
-                self._count += 1
-
-    def of_all(self):
-        """(as found, as used) in pixels, or (None, None)."""
-        if not self._count:
-            return None, None
-        return tuple(float(value) for value in np.sqrt(self._squares / self._count / 6))
+        raise GazeError(f'`report={path}` cannot be written ({error.strerror or error}).') from error

@@ -6,10 +6,10 @@ The geometry is that of `gaze_tf.editing`, by the same functions.
 import tensorflow as tf
 
 from gaze_tf.compositing import blend
-from gaze_tf.compositing.align import frame_of, size_of
+from gaze_tf.compositing.align import align_face, size_of
+from gaze_tf.compositing.eye_boxes import eye_boxes
 from gaze_tf.export.checks import checked_files, decoded
 from gaze_tf.export.painting import corrected
-from gaze_tf.models import geometry
 
 # photos that are worked on at once: each may take half a gigabyte
 _AT_ONCE = 4
@@ -33,11 +33,11 @@ def _corrected_file(model, file, eyes):
     # decoders are there for CPUs only, and so are the pixels then
     with tf.device('CPU:0'):
         photo = decoded(file)
-        frame = frame_of(eyes, size_of(photo), model.config.img_size, model.config.eye_shares)
+        frame = align_face(eyes, size_of(photo), model.config.img_size, model.config.eye_shares)
         cut = frame.cut(photo)
     painted = corrected(model, cut[None], frame.eyes[None])[0]
     with tf.device('CPU:0'):
-        boxes = tf.gather(geometry.eye_boxes(frame.eyes[None], model.config)[0], [1, 0, 3, 2], axis=1)
+        boxes = tf.gather(eye_boxes(frame.eyes[None], model.config)[0], [1, 0, 3, 2], axis=1)
         # a sixth larger than by default, in a ninth of the time
         return tf.io.encode_png(_put_back(photo, frame, cut, painted, tf.cast(boxes, tf.int32)), compression=1)
 

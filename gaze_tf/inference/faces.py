@@ -1,76 +1,115 @@
-"""Faces and their eyes: what is known of a face in a photo, and which faces are left alone.
+"""Faces and their eyes: what is known about a face in a photo, and which faces are left alone.
 
-A detector is any callable: rgb uint8 [H, W, 3] → list of Face, the largest first. In videos one with a method `mark`, see
-`MediapipeDetector.mark`, need not find faces anew in each frame.
+A detector is any callable: rgb uint8 [H, W, 3] → list of Face, the largest first. If it also has a method `mark` (see
+`MediapipeDetector.mark`), faces in videos need not be detected anew in every frame.
 """
 
+import dataclasses
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from gaze_tf.errors import GazeError
+from gaze_tf.options import Options, as_text, option
 
-# pixels between eyes given by hand: of nearer ones a photo shows nothing that could be repainted
+# the least distance, in pixels, between eyes given by hand: a smaller face shows nothing that could be repainted
 MIN_APART = 4
-# Eye widths by which irises move along the eyes: for a degree that mediapipe sees of a head's turn, while the eyes stay on
-# the camera (60 portraits); and for a degree that the eyes turn (204 photos with turned eyes, see docs/turning.md).
+# Eye widths by which irises move along the eyes: per degree of head turn (as mediapipe sees it) while the eyes stay on
+# the camera (60 portraits), and per degree that the eyes turn (204 photos with turned eyes, see docs/turning.md).
 _ALONG_PER_YAW, _ALONG_PER_GAZE = 0.0052, 0.0042
-NOT_CHOSEN = 'it was not chosen (--faces)'
+# degrees that no face exceeds
+NO_LIMIT = 1e9
+NOT_CHOSEN = 'it was not chosen'
+_T = TypeVar('_T')
 
 
 class Face(NamedTuple):
-    """A face in a photo of upright pixels; positions are (x, y) in its pixels, the middle of the first is 0.5.
+    """A face in an upright photo. Positions are (x, y) in pixels; the center of the first pixel is 0.5.
 
-    eyes: (left_x, left_y, right_x, right_y), the middle of each eye between its corners and lids; left has the
-    smaller x.
-    What only a detector can tell is None for eyes given by hand:
-    irises: their centres, in the same form.
-    eye_width: from corner to corner, in pixels, mean of both eyes.
-    openness: (left, right), distance of the eyelids as a share of the eye's width; 0 is closed, 0.3 usual.
-    yaw, roll: degrees; of the head to the side (0: facing the camera; positive: towards larger x), and of the line
-    from the person's right eye to the left one (0: level; positive: clockwise; beyond 90: upside down).
+    eyes: (left_x, left_y, right_x, right_y), the center of each eye between its corners and lids. The left eye is the
+      one with the smaller x.
+
+    The rest is measured by a detector and is None for eyes given by hand:
+
+    irises: their centers, in the same form as `eyes`.
+    eye_width: pixels from corner to corner, the mean of both eyes.
+    openness: (left, right), the distance between the eyelids as a share of the eye's width; 0 is closed, 0.3 is usual.
+    yaw: degrees by which the head is turned to the side (0: facing the camera; positive: towards larger x).
+    roll: degrees of the line from the person's right eye to the left eye (0: level; positive: clockwise; beyond 90:
+      upside down).
     box: (x0, y0, x1, y1) around the face.
-    pitch: degrees of the head up (positive) or down.
-    seen: how surely both eyes are to be seen and not covered, 0 to 1, see `covered.with_seen`.
+    pitch: degrees by which the head is raised (positive) or lowered.
+    seen: how certain it is that both eyes are visible, from 0 to 1; see `covered.with_seen`.
     """
 
-    eyes: tuple
-    irises: tuple | None = None
+    eyes: tuple[float, ...]
+    irises: tuple[float, ...] | None = None
     eye_width: float | None = None
-    openness: tuple | None = None
+    openness: tuple[float, ...] | None = None
     yaw: float | None = None
     roll: float | None = None
-    box: tuple | None = None
+    box: tuple[float, ...] | None = None
     pitch: float | None = None
     seen: float | None = None
 
 
-class Limits(NamedTuple):
-    """What a face must be like to be edited, and to be edited in full.
+# rgb uint8 [H, W, 3] → the faces in it, the largest first
+Detector = Callable[[Any], list[Face]]
 
-    Up to full_yaw, full_pitch and full_gaze degrees (see `gaze_aside`) faces are edited in full, from there on less and less,
-    beyond max_yaw, max_pitch and max_gaze not at all. The model for people was trained on eyes turned by up to 30 degrees.
-    min_seen: of Face.seen.
-    The defaults are for what MediapipeDetector measures. It sees less than the whole turn of a head: 15 degrees
-    for 20 and 21 for 30 in turns of a portrait that were rendered; a man in profile has 57. Open eyes had an openness
-    of 0.28 to 0.42, painted eyelids that are quite shut 0.09. Four fifths of 60 formal portraits had a pitch of -7 to 4.
+
+@dataclasses.dataclass(frozen=True)
+class HardLimits(Options):
+    """Which faces are edited at all. The defaults fit what MediapipeDetector measures.
+
+    It sees only part of a head's turn: 15 degrees of 20 and 21 of 30 in rendered turns of a portrait; a man in profile
+    has 57. Open eyes had an openness of 0.28 to 0.42, painted eyelids that are quite shut 0.09.
     """
 
-    min_eye_px: float = 8
-    max_yaw: float = 30
-    max_roll: float = 45
-    min_openness: float = 0.12
-    full_yaw: float = 20
-    max_pitch: float = 25
-    full_pitch: float = 15
-    max_gaze: float = 45
-    full_gaze: float = 30
-    min_seen: float = 0.5
+    min_eye_px: float = option(8.0, 'Faces whose eyes are narrower than this, in pixels, are left alone.')
+    max_yaw: float = option(30.0, 'Heads turned to the side by more than this, in degrees, are left alone.')
+    max_pitch: float = option(25.0, 'Heads raised or lowered by more than this, in degrees, are left alone.')
+    max_roll: float = option(45.0, 'Heads tilted by more than this, in degrees, are left alone.')
+    max_gaze: float = option(45.0, 'Eyes that look to the side by more than this, in degrees, are left alone.')
+    min_openness: float = option(
+        0.12,
+        'Faces with an eye that is less open than this share of its width are left alone; in a video these are blinks. '
+        '0: repaint closed eyes, too.',
+    )
+    min_seen: float = option(
+        0.5,
+        'Eyes that are visible with less certainty than this, from 0 to 1, count as covered: their face is left '
+        'alone. 0: repaint covered eyes, too.',
+    )
 
 
-def why_not(face, limits=Limits(), size=None):
-    """Why a face is left alone, in a few words that follow 'face 0: '; '' if it is fit to be edited.
+@dataclasses.dataclass(frozen=True)
+class Limits(HardLimits):
+    """Which faces are edited, and which of them in full.
 
-    size: (width, height) of the picture, in which both eyes must lie. What is None in a face passes.
+    Faces up to full_yaw, full_pitch and full_gaze (see `gaze_aside`) are edited in full. Beyond, the strength falls,
+    down to 0 at max_yaw, max_pitch and max_gaze. The model for people was trained on eyes turned by up to 30 degrees.
+    Four fifths of 60 formal portraits had a pitch of -7 to 4.
+    """
+
+    full_yaw: float = option(
+        20.0,
+        'Heads turned to the side by more than this, in degrees, are corrected less, down to nothing at `max_yaw`.',
+    )
+    full_pitch: float = option(
+        15.0,
+        'Heads raised or lowered by more than this, in degrees, are corrected less, down to nothing at `max_pitch`.',
+    )
+    full_gaze: float = option(
+        30.0,
+        'Eyes that look to the side by more than this, in degrees, are corrected less, down to nothing at `max_gaze`.',
+    )
+
+
+def why_not(face: Face, limits: HardLimits = HardLimits(), size: tuple[int, int] | None = None) -> str:
+    """Why a face is left alone, in a few words that follow 'face 0: '; '' if it can be edited.
+
+    size: (width, height) of the picture, in which both eyes must lie; None skips that test. Values of the face that are
+    None pass.
     """
     if size and not _inside(face.eyes, size):
         x, y = next(eye for eye in (face.eyes[:2], face.eyes[2:]) if not _inside(eye, size))
@@ -94,11 +133,11 @@ def why_not(face, limits=Limits(), size=None):
     return ''
 
 
-def gaze_aside(face):
-    """Degrees by which a Face looks past the camera to the side, positive towards larger x, or None if it does not tell.
+def gaze_aside(face: Face) -> float | None:
+    """Degrees by which a Face looks past the camera to the side, positive towards larger x; None if they are unknown.
 
-    How far irises are from the middles of their eyes, less what the head's turn does to that. For people who look at the
-    camera it has a standard deviation of 4 degrees. (Up and down irises tell too little: 7 degrees.)
+    It is measured by how far irises are from the middle of their eyes, less the effect of the head's turn. For people
+    who look at the camera it has a standard deviation of 4 degrees. (Vertically irises say too little: 7 degrees.)
     """
     offset = iris_offset(face)
     if offset is None or face.yaw is None:
@@ -106,9 +145,11 @@ def gaze_aside(face):
     return (offset[0] + _ALONG_PER_YAW * face.yaw) / _ALONG_PER_GAZE
 
 
-def iris_offset(face):
-    """(along, up): how far the irises of a Face are from the middles of its eyes, mean of both, along the line through the
-    eyes, positive towards larger x, and across it, positive upwards; in eye widths. None if it does not tell."""
+def iris_offset(face: Face) -> tuple[float, float] | None:
+    """(along, up): how far irises are from the middle of their eyes, in eye widths, the mean of both; None if unknown.
+
+    along: on the line through the eyes, positive towards larger x. up: across that line, positive upwards.
+    """
     if face.irises is None or not face.eye_width:
         return None
     x0, y0, x1, y1 = face.eyes
@@ -118,62 +159,69 @@ def iris_offset(face):
     return along, up
 
 
-def choose(faces, which):
-    """[(index, Face)] of faces, the largest first, by 'largest', 'all', or indices such as '0,2' or [0, 2]; raises GazeError."""
-    if not isinstance(which, str):
-        which = ','.join(map(str, [which] if isinstance(which, int) else which))
-    if which in ('largest', 'all'):
-        return list(enumerate(faces))[: 1 if which == 'largest' else None]
+def parse_faces(which: str | int | Iterable[int]) -> str | list[int]:
+    """'largest', 'all', or the different numbers in a choice of faces such as '0,2' or [0, 2]. Raises GazeError."""
+    text = which if isinstance(which, str) else as_text([which] if isinstance(which, int) else list(which))
+    if text in ('largest', 'all'):
+        return text
     try:
-        indices = list(dict.fromkeys(int(index) for index in which.split(',')))
-    except ValueError as error:
-        raise GazeError(
-            f"--faces: {which!r} is not 'largest', 'all', or numbers of faces such as 0,2 (the largest face is 0)."
-        ) from error
-    for index in indices:
-        if not 0 <= index < len(faces):
-            there = (
+        numbers = list(dict.fromkeys(int(number) for number in text.split(',')))
+    except ValueError:
+        numbers = [-1]
+    if min(numbers) < 0:
+        raise GazeError(f'`faces={text}` must be largest, all, or numbers such as 0,2; face 0 is the largest.')
+    return numbers
+
+
+def choose(faces: Sequence[_T], which: str | int | Iterable[int]) -> list[tuple[int, _T]]:
+    """[(number, face)] of the chosen faces; see `parse_faces`.
+
+    faces: sorted by size, the largest first. Raises GazeError for a face that is not there.
+    """
+    chosen = parse_faces(which)
+    if isinstance(chosen, str):
+        return list(enumerate(faces))[: 1 if chosen == 'largest' else None]
+    for number in chosen:
+        if number >= len(faces):
+            found = (
                 'none was found'
                 if not faces
                 else 'the only one found is 0'
                 if len(faces) == 1
-                else f'the {len(faces)} found are 0 to {len(faces) - 1}'
+                else f'the {len(faces)} found are 0 to {len(faces) - 1}, by size'
             )
-            raise GazeError(f'--faces: there is no face {index}; {there} (by size).')
-    return [(index, faces[index]) for index in indices]
+            raise GazeError(f'`faces={as_text(chosen)}`: there is no face {number}; {found}.')
+    return [(number, faces[number]) for number in chosen]
 
 
-def eyes_given(eyes, size):
+def eyes_given(eyes: Iterable[float], size: tuple[int, int]) -> Face:
     """The Face of eyes given by hand, (left_x, left_y, right_x, right_y), in a picture of size (width, height).
 
-    Raises GazeError unless they are four numbers in the picture, the eye with the smaller x first, not too close.
+    Raises GazeError unless these are four numbers in the picture, the eye with the smaller x first, not too close.
     """
     eyes = tuple(float(value) for value in eyes)
     if len(eyes) != 4:
         raise GazeError(
-            '--eyes takes four numbers, LEFT_X,LEFT_Y,RIGHT_X,RIGHT_Y: the centres of both eyes in pixels, '
+            '`eyes` must be four numbers, LEFT_X,LEFT_Y,RIGHT_X,RIGHT_Y: the centers of both eyes in pixels, '
             'the eye with the smaller x first.'
         )
     if not _inside(eyes, size):
-        raise GazeError(f'--eyes: {_text(eyes)} do not lie in the picture of {size[0]}x{size[1]} pixels.')
+        raise GazeError(f'`eyes={as_text(eyes)}` do not lie in the picture of {size[0]}x{size[1]} pixels.')
     if eyes[0] >= eyes[2]:
-        raise GazeError(f'--eyes: {_text(eyes)} are swapped: the eye with the smaller x comes first.')
+        raise GazeError(f'`eyes={as_text(eyes)}` are swapped: the eye with the smaller x comes first.')
     apart = round(math.dist(eyes[:2], eyes[2:]), 3)
     if apart < MIN_APART:
-        raise GazeError(f'--eyes: {_text(eyes)} are {apart:g} pixels apart (at least {MIN_APART}).')
+        raise GazeError(f'`eyes={as_text(eyes)}` are {apart:g} pixels apart (at least {MIN_APART}).')
     return Face(eyes)
 
 
-def same_eyes(face, other):
-    """Whether two Faces of one picture are the same: the middles between their eyes are nearer than half an eye distance."""
+def same_eyes(face: Face, other: Face) -> bool:
+    """Whether two Faces of a picture are the same: the points midway between their eyes are nearer than half an eye
+    distance."""
     (x0, y0, x1, y1), (u0, v0, u1, v1) = face.eyes, other.eyes
     apart = max(math.hypot(x1 - x0, y1 - y0), math.hypot(u1 - u0, v1 - v0))
     return math.hypot(x0 + x1 - u0 - u1, y0 + y1 - v0 - v1) < apart
 
 
-def _inside(points, size):
+def _inside(points: tuple[float, ...], size: tuple[int, int]) -> bool:
     return all(0 <= value < size[axis % 2] for axis, value in enumerate(points))
-
-
-def _text(eyes):
-    return ','.join(f'{value:g}' for value in eyes)

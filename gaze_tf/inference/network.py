@@ -1,10 +1,12 @@
-"""A model for numpy arrays: a SavedModel of `gaze-tf export`, or the one that comes with gaze_tf.
+"""A model for numpy arrays: a SavedModel from `gaze-tf export`, or the one that comes with gaze_tf.
 
-Knows its signatures, not the networks.
+It knows the signatures of the model, not the networks.
 """
 
+import functools
 import pathlib
 import re
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,15 +14,16 @@ import tensorflow as tf
 
 from gaze_tf import config as config_lib
 from gaze_tf.checkpoint_index import open_checkpoint
+from gaze_tf.compositing.eye_boxes import eye_boxes
 from gaze_tf.errors import GazeError, first_line
 from gaze_tf.files import SAVED_MODEL_NAME, reason, versions
 
-# faces, and alphas of each, that a model is given at once: memory is bounded, and served models take no more than they must
+# faces in a batch, and alphas of each, which bounds memory and what served models accept
 _ROWS, _ALPHAS = 32, 32
 
 
 class _Loaded(NamedTuple):
-    """path, config: as of a Network; functions: {signature: function}; module: keeps their variables alive."""
+    """path, config: see Network. functions: {signature: function}. module: keeps their variables alive."""
 
     path: pathlib.Path
     config: config_lib.ModelConfig
@@ -29,32 +32,33 @@ class _Loaded(NamedTuple):
 
 
 class Network:
-    """What a model computes on aligned faces: uint8 [B, S, S, 3] with eyes [B, 4] in pixels.
+    """What a model computes on cuts: aligned faces uint8 [B, S, S, 3] with eyes [B, 4] in pixels.
 
-    img_size: side S of the faces that it takes, in pixels. frame_eyes: where eyes stand in them, as shares of S.
-    path: folder of the SavedModel, or the file of the weights that come with gaze_tf. config: its ModelConfig.
+    img_size: the side S of the cuts, in pixels.
+    frame_eyes: where the eyes are in them, as shares of S.
+    path: the folder of the SavedModel, or the file of the weights that come with gaze_tf.
+    config: the ModelConfig of the model.
     """
 
-    def __init__(self, path=None):
-        """Loads a SavedModel, or the newest of a folder of versions; without a path the model that comes with gaze_tf.
+    def __init__(self, path: pathlib.Path | str | None = None) -> None:
+        """Loads a SavedModel, or the newest in a folder of versions; without a path the model that comes with gaze_tf.
 
-        Raises GazeError if there is none at `path`.
+        Raises GazeError if there is no model at the path.
         """
         loaded = _saved_model(_newest(pathlib.Path(path))) if path else _shipped()
         self.path, self.config, functions, self._module = loaded
         self.img_size, self.frame_eyes = self.config.img_size, self.config.eye_shares
-        self._crop = np.array([self.config.crop_w, self.config.crop_h])
         self._correct, self._animate = functions['correct'], functions['animate']
         # not in models that were exported by earlier versions
         self._encode, self._paint = functions.get('encode'), functions.get('paint')
         self._codes = _codes_of(self._paint)
 
-    def correct(self, images, eyes):
-        """→ uint8 [B, S, S, 3], looking at the camera."""
+    def correct(self, images: np.ndarray, eyes: np.ndarray) -> np.ndarray:
+        """The faces looking at the camera, uint8 [B, S, S, 3]."""
         return _in_parts(self._correct, images=images, eyes=eyes)['images']
 
-    def animate(self, images, eyes, alphas):
-        """With alphas [K], or [B, K] of each face → frames uint8 [B, K, S, S, 3]: alpha 0 as it was, 1 at the camera."""
+    def animate(self, images: np.ndarray, eyes: np.ndarray, alphas: Sequence[float] | np.ndarray) -> np.ndarray:
+        """Frames uint8 [B, K, S, S, 3] with alphas [K], or [B, K]: 0 is the original gaze, 1 looks at the camera."""
         alphas = np.asarray(alphas, np.float32)
         count = alphas.shape[-1]
         alphas = np.broadcast_to(alphas, [len(images), count])
@@ -66,39 +70,47 @@ class Network:
             axis=1,
         )
 
-    def encode(self, images, eyes):
-        """→ {name: codes [B, n]}: the `content` of both eyes, their `palette` where the model has palettes, and `angle`; nothing
-        from a model that does not tell them."""
+    def encode(self, images: np.ndarray, eyes: np.ndarray) -> dict[str, np.ndarray]:
+        """The codes of both eyes, {name: [B, n]}: `content`, `angle`, and `palette` if the model has palettes.
+
+        Empty for a model of an earlier version, without the signature.
+        """
         return _in_parts(self._encode, images=images, eyes=eyes) if self._encode else {}
 
-    def paint_codes(self, images, eyes):
-        """→ [B, n]: all codes that `paint` takes in a row, or a None for each face from a model that does not tell them."""
+    def paint_codes(self, images: np.ndarray, eyes: np.ndarray) -> Sequence[np.ndarray | None]:
+        """All codes that `paint` takes, in one row for each face, [B, n]; None for each face if the model has none."""
         if not self._codes:
             return [None] * len(images)
         found = self.encode(images, eyes)
         return np.concatenate([found[name] for name in self._codes], axis=1)
 
-    def paint(self, images, eyes, codes):
-        """`correct` with these `paint_codes` instead of the faces' own, but for those for which there is None."""
-        if not self._codes:
+    def paint(self, images: np.ndarray, eyes: np.ndarray, codes: Sequence[np.ndarray | None]) -> np.ndarray:
+        """`correct` with these `paint_codes`; a face whose codes are None keeps its own. uint8 [B, S, S, 3]."""
+        if not self._paint:
             return self.correct(images, eyes)
         own = [k for k, code in enumerate(codes) if code is None]
-        if own:
-            codes = list(codes)
-            for k, code in zip(own, self.paint_codes(images[own], eyes[own])):
-                codes[k] = code
-        parts = np.split(np.stack(codes), np.cumsum(list(self._codes.values()))[:-1], axis=1)
+        found = dict(zip(own, self.paint_codes(images[own], eyes[own]) if own else ()))
+        rows = [found[k] if code is None else code for k, code in enumerate(codes)]
+        parts = np.split(np.asarray(rows), np.cumsum(list(self._codes.values()))[:-1], axis=1)
         return _in_parts(self._paint, images=images, eyes=eyes, **dict(zip(self._codes, parts)))['images']
 
-    def boxes(self, eyes):
-        """The two boxes that are painted for eyes [4] of a face: whole pixels (x0, y0, x1, y1), half-open."""
-        centres = np.reshape(eyes, (2, 2))
-        edges = np.concatenate([centres - self._crop / 2, centres + self._crop / 2], axis=1)
-        return np.clip(np.floor(edges), 0, self.img_size).astype(int)
+    def boxes(self, eyes: np.ndarray) -> np.ndarray:
+        """The boxes painted for the eyes [4] of a face: int [2, 4], (x0, y0, x1, y1) in whole pixels, half-open."""
+        return _boxes_function(self.config)(tf.cast(eyes, tf.float32)).numpy()
 
 
-def _in_parts(function, images, **others):
-    """{name: array} of what a signature gives for images uint8 [B, S, S, 3] and arrays of as many rows of numbers."""
+@functools.cache
+def _boxes_function(config: config_lib.EncoderConfig) -> Callable:
+    """`Network.boxes` for a tensor: traced once, as it is called for every face."""
+
+    def boxes(eyes):
+        return tf.cast(tf.gather(eye_boxes(eyes[None], config)[0], [1, 0, 3, 2], axis=1), tf.int64)
+
+    return tf.function(boxes, input_signature=[tf.TensorSpec([4], tf.float32)], autograph=False)
+
+
+def _in_parts(function: Callable, images: np.ndarray, **others: np.ndarray) -> dict[str, np.ndarray]:
+    """The results of a signature, {name: array}, for images uint8 [B, S, S, 3] and other arrays [B, n], in batches."""
     inputs = {'images': np.asarray(images), **{name: np.asarray(rows, np.float32) for name, rows in others.items()}}
     parts = [
         function(**{name: tf.constant(rows[start : start + _ROWS]) for name, rows in inputs.items()})
@@ -107,44 +119,47 @@ def _in_parts(function, images, **others):
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _codes_of(paint):
-    """{name: numbers} of the codes that the function `paint` of a _Loaded takes; nothing where there is none."""
+def _codes_of(paint: Callable | None) -> dict[str, int]:
+    """{name: size} of the codes that the signature `paint` takes; empty if there is none."""
     if not paint:
         return {}
-    # those that are not traced yet have the first, those of a SavedModel the second
-    specs = getattr(paint, 'input_signature', None) or paint.structured_input_signature[1].values()
+    # untraced functions have the first, functions of a SavedModel the second
+    signature = getattr(paint, 'input_signature', None)
+    specs = signature or paint.structured_input_signature[1].values()  # type: ignore[attr-defined]  # TensorFlow's
     return {spec.name: spec.shape[1] for spec in specs if spec.name not in ('images', 'eyes')}
 
 
-def _saved_model(path):
-    """The _Loaded of a SavedModel; raises GazeError."""
+def _saved_model(path: pathlib.Path) -> _Loaded:
+    """Loads a SavedModel. Raises GazeError."""
     try:
         config = config_lib.load(path / config_lib.CONFIG_NAME).get('model')
         if not config:
-            raise GazeError(f'{config_lib.CONFIG_NAME} is not that of a model')
+            raise GazeError(f'{config_lib.CONFIG_NAME} does not describe a model')
         module = tf.saved_model.load(str(path))
         size = module.signatures['correct'].structured_input_signature[1]['images'].shape[1]
         if size != config.img_size:
             raise GazeError(
                 f'its graph takes images of {size} pixels, and {config_lib.CONFIG_NAME} says {config.img_size}'
             )
-        # both are in every model
+        # every model has the first two
         return _Loaded(
             path,
             config,
             {'correct': module.signatures['correct'], 'animate': module.signatures['animate'], **module.signatures},
             module,
         )
-    # a SavedModel that is cut short, or edited, raises nearly anything
+    # a truncated or edited SavedModel raises nearly anything
     except Exception as error:
-        # some of TensorFlow's messages show paths as Python does bytes
+        # some of TensorFlow's messages show paths as bytes
         why = re.sub(r"b'([^']*)'", r'\1', first_line(error))
         file = path if isinstance(error, GazeError) else _culprit(path)
-        raise GazeError(f'--model: {file} cannot be used ({why}): name another version or export it again.') from error
+        raise GazeError(
+            f'The model {file} cannot be used ({why}): choose another version or export it again.'
+        ) from error
 
 
-def _culprit(path):
-    """The file because of which a SavedModel in a folder cannot be loaded."""
+def _culprit(path: pathlib.Path) -> pathlib.Path | str:
+    """The file that keeps a SavedModel from loading."""
     prefix = path / 'variables' / 'variables'
     file = f'{prefix}.index'
     try:
@@ -157,10 +172,12 @@ def _culprit(path):
     return path / SAVED_MODEL_NAME
 
 
-def _shipped():
-    """The _Loaded of the model that comes with gaze_tf: its functions are traced when they are first called, which takes less
-    time than loading a SavedModel with all of them."""
-    # here: those who bring a SavedModel need no networks
+def _shipped() -> _Loaded:
+    """Loads the model that comes with gaze_tf.
+
+    Its functions are traced on first use, which takes less time than loading a SavedModel with all of them.
+    """
+    # imported here, as a SavedModel needs no networks
     from gaze_tf.export.signatures import serving_module, signatures_of
     from gaze_tf.pretrained import weights
 
@@ -169,8 +186,8 @@ def _shipped():
     return _Loaded(weights.FOLDER / weights.WEIGHTS, model.config, signatures_of(module), module)
 
 
-def _newest(path):
-    """The folder of the SavedModel: `path` itself, where it holds one, or its newest version; raises GazeError."""
+def _newest(path: pathlib.Path) -> pathlib.Path:
+    """The folder of the SavedModel: `path` itself if it holds one, or its newest version. Raises GazeError."""
     if (path / SAVED_MODEL_NAME).is_file():
         return path
     try:
@@ -178,7 +195,7 @@ def _newest(path):
     except (FileNotFoundError, NotADirectoryError):
         found = {}
     except OSError as error:
-        raise GazeError(f'--model: {path} cannot be read: {reason(error)}.') from error
+        raise GazeError(f'The model {path} cannot be read: {reason(error)}.') from error
     if not found:
-        raise GazeError(f'--model: there is no SavedModel in {path}; `gaze-tf export` writes one.')
+        raise GazeError(f'There is no SavedModel in {path}; `gaze-tf export` writes one.')
     return found[max(found)]

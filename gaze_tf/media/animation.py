@@ -7,6 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 from PIL import Image
 
+from gaze_tf.easing import ease
 from gaze_tf.errors import GazeError
 from gaze_tf.files import new_file
 from gaze_tf.media import ai_mark
@@ -14,10 +15,7 @@ from gaze_tf.media.photo_reading import MAX_PIXELS
 
 # browsers show no frame for less than 2 hundredths of a second
 GIF_MAX_FPS = 50
-EASINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    'smooth': lambda t: t * t * (3 - 2 * t),
-    'linear': lambda t: t,
-}
+EASINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {'smooth': ease, 'linear': lambda t: t}
 
 
 def compute_alphas(

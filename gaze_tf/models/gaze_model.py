@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from gaze_tf.compositing.eye_boxes import eye_boxes
 from gaze_tf.config import ModelConfig
 from gaze_tf.models import detail, geometry
 from gaze_tf.models.discriminator import discriminator
@@ -82,7 +83,7 @@ class GazeModel(tf.Module):
 
     def look(self, image: tf.Tensor, eyes: tf.Tensor) -> Faces:
         """Faces of images [B, S, S, 3] in [-1, 1] with eyes at [B, 4] pixels."""
-        boxes = geometry.eye_boxes(eyes, self.config)
+        boxes = eye_boxes(eyes, self.config)
         mask = geometry.eye_mask(boxes, self.config.img_size)
         return self._describe(image, mask, boxes)
 

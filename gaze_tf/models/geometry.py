@@ -1,24 +1,7 @@
-"""Eye boxes, masks and crops as tensors: one definition for training, export and evaluation.
-
-Eyes are rows (left_x, left_y, right_x, right_y) in pixels; left is the eye with the smaller x in the image.
-"""
+"""Masks and crops of eye boxes (see `compositing.eye_boxes`), as tensors: one definition for training, export and
+evaluation."""
 
 import tensorflow as tf
-
-from gaze_tf.config import EncoderConfig
-
-
-def eye_boxes(eyes: tf.Tensor, config: EncoderConfig, whole: bool = True) -> tf.Tensor:
-    """Boxes of crop_w x crop_h pixels centred on the eyes: [B, 4] pixels → [B, 2, 4] float32.
-
-    A box is (y0, x0, y1, x1) in pixels, half-open; the left one first. Edges are truncated to whole pixels as in the
-    original, except in its PAM (`whole=False`), and clipped to the image, unlike there.
-    """
-    centre_yx = tf.reverse(tf.reshape(eyes, [-1, 2, 2]), axis=[2])
-    half = tf.constant([config.crop_h, config.crop_w], tf.float32) / 2
-    boxes = tf.concat([centre_yx - half, centre_yx + half], axis=-1)
-    # clipped at 0, truncation towards zero and rounding down agree
-    return tf.clip_by_value(tf.floor(boxes) if whole else boxes, 0.0, float(config.img_size))
 
 
 def eye_mask(boxes: tf.Tensor, size: int) -> tf.Tensor:

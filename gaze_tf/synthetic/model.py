@@ -14,6 +14,8 @@ import functools
 import numpy as np
 from scipy import ndimage
 
+from gaze_tf.easing import ease
+
 EYEBALL = 19.0  # radius of the eyeball, face units
 EYE_BOX = (60, 40)  # all that the gaze can change lies in boxes of this width and height around the eyes
 F32 = np.float32
@@ -220,7 +222,7 @@ def gaze_vector(yaw, pitch):
 
 def smooth(low, high, x):
     t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    return ease(t)
 
 
 def cover(distance, pixel):

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from gaze_tf.compositing.eye_boxes import eye_boxes
 from gaze_tf.config import EncoderConfig, PamConfig
 from gaze_tf.data.pipeline import Batch, for_networks
 from gaze_tf.losses import reconstruction
@@ -42,7 +43,7 @@ class PamStep:
     def eyes(self, batch: Batch) -> list[tf.Tensor]:
         """Left and right eye crops [B, c, c, 3] of a Batch."""
         faces = for_networks(batch)
-        boxes = geometry.eye_boxes(faces.eyes, self.config, self._whole_boxes)
+        boxes = eye_boxes(faces.eyes, self.config, self._whole_boxes)
         return geometry.eye_crops(faces.image, boxes, self.config.crop_px, self._native_crops)
 
     def _train_step(self, batch_x: Batch, batch_y: Batch) -> Terms:

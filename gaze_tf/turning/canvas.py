@@ -5,6 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from gaze_tf.easing import ease
 from gaze_tf.turning.unfit import Unfit
 
 MIN_EYE_PX = 12  # of the photo, from corner to corner
@@ -101,7 +102,7 @@ def luminance(colour):
 def smoothstep(x, low, high):
     """0 below low, 1 above high, smooth between."""
     t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    return ease(t)
 
 
 def blurred(values, sigma):

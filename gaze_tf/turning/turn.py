@@ -7,14 +7,14 @@ Each eye is resampled to a level canvas, its lids and its iris are fitted there,
 Only the difference of the old and the new canvas is added to the photo.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
-from gaze_tf.editing.editor import Edited, chosen_faces, opened
+from gaze_tf.editing.editor import Edited, open_photo, report_faces
 from gaze_tf.inference import faces as faces_lib
 from gaze_tf.inference.covered import with_seen
+from gaze_tf.inference.faces import NO_LIMIT
 from gaze_tf.turning.eye_fit import fit_eyes
 from gaze_tf.turning.eyeball import check_angles
 from gaze_tf.turning.landmarks import landmarks
@@ -43,7 +43,13 @@ class Limits(NamedTuple):
 # for single photos, which somebody looks at, and for data sets
 LOOSE = Limits(12, 30, 0.07, 0.15, 0.7, 1.2)
 STRICT = Limits(10, 20, 0.05, 0.2, 0.5, 1.35)
-_ANY_FACE = faces_lib.Limits(0, 180, 180, 0, *[math.inf] * 5)
+_ANY_FACE = faces_lib.Limits(
+    min_eye_px=0,
+    max_yaw=180,
+    max_roll=180,
+    min_openness=0,
+    **dict.fromkeys(('full_yaw', 'max_pitch', 'full_pitch', 'max_gaze', 'full_gaze'), NO_LIMIT),
+)
 
 
 def turn_eyes(rgb, yaw, pitch, seed=0, detector=None):
@@ -87,10 +93,10 @@ def turn_photo(photo, yaw, pitch, detector, faces='largest', seed=0):
       GazeError: a photo that cannot be read, angles that are too large, faces that are not there.
     """
     check_angles(yaw, pitch)
-    photo, rgb = opened(photo)
+    photo, rgb = open_photo(photo)
     reports = []
     # what a face must be like is for EyeTurner to say
-    for report in chosen_faces(rgb, detector, _ANY_FACE, faces=faces):
+    for report in report_faces(rgb, detector, _ANY_FACE, faces=faces):
         if report.done:
             try:
                 rgb = EyeTurner(rgb, report.face, detector, seed).render(yaw, pitch)
@@ -147,7 +153,7 @@ def check_face(face, limits, size):
     """Raises Unfit for a face that the fit need not be tried on."""
     problem = faces_lib.why_not(
         face,
-        faces_lib.Limits(max_yaw=limits.max_yaw, max_roll=limits.max_roll, max_pitch=math.inf, max_gaze=math.inf),
+        faces_lib.Limits(max_yaw=limits.max_yaw, max_roll=limits.max_roll, max_pitch=NO_LIMIT, max_gaze=NO_LIMIT),
         size,
     )
     if problem:

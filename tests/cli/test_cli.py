@@ -101,7 +101,6 @@ def test_defaults_in_the_help_are_the_configurations(capsys):
         (['train', '--loss_type=mse'], 'softplus'),
         (['train', '--steps=many'], '--steps=many'),
         (['correct', '--domain=z'], '--domain=z'),
-        (['animate', '--frames=1'], '--frames=1'),
         (['train', '--flagfile=no_such.flags'], 'no_such.flags'),
     ],
 )

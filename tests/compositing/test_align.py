@@ -8,6 +8,7 @@ from scipy import ndimage, sparse
 from scipy.sparse.linalg import spsolve
 
 from gaze_tf.compositing import align, blend
+from gaze_tf.editing.options import BLENDS
 
 SIZE = 64
 # of CelebAGaze, as a quarter of its 256 pixels
@@ -55,7 +56,7 @@ CASES = [
 
 @pytest.mark.parametrize('eyes, scale', CASES)
 def test_eyes_lie_where_the_model_learned_them(eyes, scale):
-    frame = align.frame_of(eyes, (300, 240), SIZE)
+    frame = align.align_face(eyes, (300, 240), SIZE)
     np.testing.assert_allclose(frame.eyes, MEAN, atol=1e-4)
     np.testing.assert_allclose(np.ravel(frame.to_frame(np.reshape(eyes, (2, 2)))), MEAN, atol=1e-9)
     assert float(frame.scale) == pytest.approx(scale, rel=0.05)
@@ -69,7 +70,7 @@ def test_eyes_lie_where_the_model_learned_them(eyes, scale):
 
 def test_a_frame_zoomed_to_the_eyes():
     zoomed = (0.2, 0.45, 0.8, 0.4)
-    frame = align.frame_of((130, 110, 170, 120), (300, 240), SIZE, zoomed)
+    frame = align.align_face((130, 110, 170, 120), (300, 240), SIZE, zoomed)
     np.testing.assert_allclose(frame.eyes, np.multiply(zoomed, SIZE), rtol=1e-6)
     np.testing.assert_allclose(np.ravel(frame.to_frame([[130, 110], [170, 120]])), np.multiply(zoomed, SIZE), atol=1e-9)
     # the distance of both eyes there by that in the photo
@@ -82,13 +83,13 @@ def test_a_frame_zoomed_to_the_eyes():
 def test_what_is_aligned_already_depends_on_where_eyes_stand():
     for eyes, other in ((MEAN, (0.2, 0.45, 0.8, 0.45)), (np.multiply((0.2, 0.45, 0.8, 0.45), SIZE), align.MEAN_EYES)):
         own = tuple(np.divide(eyes, SIZE) + 0.02)
-        np.testing.assert_array_equal(align.frame_of(eyes, (SIZE, SIZE), SIZE, own).matrix, np.eye(2, 3))
-        assert align.frame_of(eyes, (SIZE, SIZE), SIZE, other).scale != 1
+        np.testing.assert_array_equal(align.align_face(eyes, (SIZE, SIZE), SIZE, own).matrix, np.eye(2, 3))
+        assert align.align_face(eyes, (SIZE, SIZE), SIZE, other).scale != 1
 
 
 @pytest.mark.parametrize('eyes, scale', CASES)
 def test_a_cut_shows_the_photo(eyes, scale):
-    frame = align.frame_of(eyes, (300, 240), SIZE)
+    frame = align.align_face(eyes, (300, 240), SIZE)
     cut = frame.cut(picture(240, 300)).numpy()
     assert cut.shape == (SIZE, SIZE, 3) and cut.dtype == np.uint8
     y, x = np.mgrid[:SIZE, :SIZE] + 0.5
@@ -103,14 +104,14 @@ def test_a_cut_shows_the_photo(eyes, scale):
 
 def test_what_is_small_in_a_large_photo_is_averaged_not_skipped():
     chess = (np.indices((480, 600)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, axis=2)
-    cut = align.frame_of(eyes_at((300, 200), 200), (600, 480), SIZE).cut(chess).numpy()
+    cut = align.align_face(eyes_at((300, 200), 200), (600, 480), SIZE).cut(chess).numpy()
     assert np.abs(cut[8:-8, 8:-8] - 127.5).max() < 40
 
 
 @pytest.mark.parametrize('shift, same', [(0, True), (5, True), (9, False)])
 def test_an_aligned_face_is_the_frame_itself(shift, same):
     photo, eyes = picture(SIZE, SIZE), MEAN + shift
-    frame = align.frame_of(eyes, (SIZE, SIZE), SIZE)
+    frame = align.align_face(eyes, (SIZE, SIZE), SIZE)
     assert np.array_equal(frame.cut(photo), photo) == same
     np.testing.assert_allclose(frame.eyes, eyes if same else MEAN, rtol=1e-6)
 
@@ -129,10 +130,10 @@ def under(frame, boxes, height, width):
 
 
 @pytest.mark.parametrize('eyes, scale', CASES)
-@pytest.mark.parametrize('name', blend.BLENDS)
+@pytest.mark.parametrize('name', BLENDS)
 def test_only_pixels_under_the_boxes_change(eyes, scale, name):
     photo = texture(240, 300)
-    frame = align.frame_of(eyes, (300, 240), SIZE)
+    frame = align.align_face(eyes, (300, 240), SIZE)
     cut, boxes = frame.cut(photo).numpy(), boxes_of(frame)
     # as a photo that was read is
     photo.flags.writeable = False
@@ -153,7 +154,7 @@ def test_only_pixels_under_the_boxes_change(eyes, scale, name):
 def test_eyes_whose_rectangles_meet_are_both_put_back():
     photo = texture(240, 300)
     # steeply turned, with boxes as wide as the eyes are apart: their upright rectangles in the photo overlap
-    frame = align.frame_of(eyes_at((150, 120), 60, 45), (300, 240), SIZE)
+    frame = align.align_face(eyes_at((150, 120), 60, 45), (300, 240), SIZE)
     cut, painted = frame.cut(photo).numpy(), texture(SIZE, SIZE, seed=1)
     boxes = [(int(x) - 12, int(y) - 8, int(x) + 12, int(y) + 8) for x, y in np.reshape(frame.eyes, (2, 2))]
     both, left, right = (
@@ -167,7 +168,7 @@ def test_eyes_whose_rectangles_meet_are_both_put_back():
 
 def test_hard_is_what_was_painted():
     photo, painted = texture(SIZE, SIZE), texture(SIZE, SIZE, seed=1)
-    frame = align.frame_of(MEAN, (SIZE, SIZE), SIZE)
+    frame = align.align_face(MEAN, (SIZE, SIZE), SIZE)
     after = blend.put_back(photo, frame, photo, painted, boxes_of(frame), 'hard')
     inside = under(frame, boxes_of(frame), SIZE, SIZE)
     np.testing.assert_array_equal(after, np.where(inside[..., None], painted, photo))
@@ -175,7 +176,7 @@ def test_hard_is_what_was_painted():
 
 def test_half_the_strength_is_half_the_change():
     photo, painted = texture(SIZE, SIZE), texture(SIZE, SIZE, seed=1)
-    frame = align.frame_of(MEAN, (SIZE, SIZE), SIZE)
+    frame = align.align_face(MEAN, (SIZE, SIZE), SIZE)
     whole, half = (
         blend.put_back(photo, frame, photo, painted, boxes_of(frame), 'hard', (strength,) * 2) for strength in (1, 0.5)
     )
@@ -185,7 +186,7 @@ def test_half_the_strength_is_half_the_change():
 @pytest.mark.parametrize('eyes, scale', CASES)
 def test_wrong_colours_of_what_is_painted_do_not_show(eyes, scale):
     photo = picture(240, 300)
-    frame = align.frame_of(eyes, (300, 240), SIZE)
+    frame = align.align_face(eyes, (300, 240), SIZE)
     cut = frame.cut(photo).numpy()
     slope = np.linspace(0, 15, SIZE)[None, :, None]
     for name, error in (('feather', np.array([20, -10, 5])), ('poisson', np.array([20, -10, 5]) + slope)):
@@ -217,7 +218,7 @@ def test_fine_detail_stays_where_structure_does_and_goes_where_it_does_not():
     coarse = picture(240, 300).astype(float)
     detail = rng.normal(0, 12, (240, 300, 1))
     photo = np.clip(coarse + detail, 0, 255).astype(np.uint8)
-    frame = align.frame_of(eyes_at((150, 100), 100), (300, 240), SIZE)
+    frame = align.align_face(eyes_at((150, 100), 100), (300, 240), SIZE)
     cut, boxes = frame.cut(photo).numpy(), boxes_of(frame)
     inside = under(frame, boxes, 240, 300)
     # the same eye in slightly other colours
@@ -245,7 +246,7 @@ def test_grain_is_the_noise(sigma):
 
 def test_sharpness_kept():
     photo = texture(240, 300)
-    frame = align.frame_of(eyes_at((150, 100), 60), (300, 240), SIZE)
+    frame = align.align_face(eyes_at((150, 100), 60), (300, 240), SIZE)
     boxes = boxes_of(frame)
     assert blend.sharpness_kept(photo, photo, frame, boxes) == 1
     # contrast halved is the gradient halved
@@ -257,7 +258,7 @@ def test_sharpness_kept():
 def test_a_grey_photo_gets_grey_eyes(colour, grey):
     photo = np.repeat(picture(240, 300)[..., :1], 3, axis=-1)
     photo[100:140, :, 2] = np.clip(photo[100:140, :, 2].astype(int) + colour, 0, 255)
-    frame = align.frame_of(eyes_at((150, 100), 60), (300, 240), SIZE)
+    frame = align.align_face(eyes_at((150, 100), 60), (300, 240), SIZE)
     cut, painted = frame.cut(photo).numpy(), texture(SIZE, SIZE, seed=3)
     after = blend.put_back(photo, frame, cut, painted, boxes_of(frame)).astype(int)
     gained = np.ptp(after, axis=-1) - np.ptp(photo.astype(int), axis=-1)

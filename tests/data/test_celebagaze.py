@@ -366,7 +366,7 @@ def set_portrait(path):
     """A face as a data set has it: the portrait in CelebAGaze's frame of 200 pixels."""
     with Image.open(PORTRAIT) as image:
         photo = np.array(image.convert('RGB'))
-    frame = align.frame_of(EYES, photo.shape[1::-1], 200)
+    frame = align.align_face(EYES, photo.shape[1::-1], 200)
     Image.fromarray(frame.cut(photo).numpy()).save(path, 'JPEG', quality=95, subsampling=0)
     return frame.eyes.numpy()
 
@@ -389,7 +389,7 @@ def test_a_frame_zoomed_to_the_eyes_is_cut_from_the_larger_image(raw):
         assert image.format == 'JPEG' and image.size == (32, 32) and image.mode == 'RGB'
     # what an edited photo is given to the model as
     source = pixels((raw / '1' / 'x0.jpg').read_bytes()).astype(np.uint8)
-    shown = align.frame_of(eyes, (200, 200), 32, (0.2, 0.45, 0.8, 0.45)).cut(source).numpy().astype(float)
+    shown = align.align_face(eyes, (200, 200), 32, (0.2, 0.45, 0.8, 0.45)).cut(source).numpy().astype(float)
     assert np.abs(pixels(first.image) - shown).mean() < 2
     # by another program: as many pixels as one of the frame shows, averaged
     scale = 0.6 * 32 / (eyes[2] - eyes[0])

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from gaze_tf.editing.stability import jitter
+from gaze_tf.editing.jitter import jitter
 from gaze_tf.editing.strength import smooth
 from gaze_tf.editing.tracking import Found, Tracker
-from tests.editing.test_tracking import FADE, FPS, TIMES, errors, face, limits, strengths, track
+from tests.editing.tracks import FADE, FPS, TIMES, errors, face, limits, strengths, track
 
 
 def test_each_frame_comes_back_at_once():
     tracker = Tracker(FPS, causal=True)
-    for k in range(5):
+    for _ in range(5):
         ((frame, (tracked,)),) = tracker.push(np.zeros((12, 16, 3), np.uint8), [Found(face(50.0))])
         assert frame.shape == (12, 16, 3) and tracked.track == 0
     assert tracker.finish() == [] and tracker.delay == 0

@@ -1,4 +1,5 @@
-"""`gaze-tf correct --dry_run`: measures photos, folders and videos without a network, and writes nothing but the report."""
+"""`gaze-tf correct --dry_run`: measures photos, folders and videos without a network, and writes nothing but the
+report."""
 
 import csv
 import io
@@ -143,8 +144,8 @@ def test_a_photo_by_mediapipe(capsys, monkeypatch):
     [
         ({'input': 'a.png', 'output': 'b.png'}, '--dry_run writes no picture: leave --output out'),
         ({}, '--input is needed'),
-        ({'input': 'a.png'}, 'there is no a.png'),
-        ({'input': 'a.mp4'}, 'there is no a.mp4'),
+        ({'input': 'a.png'}, 'There is no a.png'),
+        ({'input': 'a.mp4'}, 'There is no a.mp4'),
         ({'input': 'none/*.png'}, 'no photos'),
         ({'input': '.', 'eyes': '1,2,3,4'}, '--eyes goes with one photo'),
     ],

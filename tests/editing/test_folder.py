@@ -1,63 +1,16 @@
-"""Many photos in one run of `gaze-tf correct`, and training sets made of photos."""
-
-import json
-import os
+"""Many photos in one run of `gaze-tf correct`."""
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image
 
-from gaze_tf.cli.main import main
-from gaze_tf.data import celebagaze
-from gaze_tf.datasets import from_photos as dataset
 from gaze_tf.editing import editor as editor_lib
-from gaze_tf.editing import inputs
-from gaze_tf.errors import GazeError
 from gaze_tf.inference import mediapipe_detector
-from gaze_tf.inference.faces import Face, iris_offset
 from gaze_tf.media import xmp
 from tests import tiny
+from tests.editing.folders import EYES, detector, pixels, report, run, write
 
-EYES = (40.0, 50.0, 70.0, 50.0)
-SCENE = tiny.smooth_image(np.random.default_rng(8), 120)
-
-
-def detector(rgb):
-    """Finds a face wherever the photo's first pixel is not black; it looks aside where that is not white."""
-    if not rgb[0, 0].any():
-        return []
-    aside = 0 if rgb[0, 0].min() > 200 else 2
-    return [Face(EYES, irises=(40.0 + aside, 50, 70 + aside, 50), eye_width=16.0, yaw=0.0, roll=0.0)]
-
-
-@pytest.fixture(autouse=True)
-def without_a_model(monkeypatch):
-    monkeypatch.setattr(editor_lib, 'Network', lambda path: tiny.Painter())
-    monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector', lambda *args: detector)
-
-
-def write(folder, name, corner=255, size=120):
-    folder.mkdir(parents=True, exist_ok=True)
-    pixels = SCENE.copy()
-    pixels[0, 0] = corner
-    Image.fromarray(pixels).resize((size, size), Image.Resampling.NEAREST).save(folder / name)
-
-
-def pixels(path):
-    with Image.open(path) as image:
-        return np.array(image.convert('RGB'))
-
-
-def run(tmp_path, **changes):
-    options = {'model': 'model', 'input': tmp_path / 'in', 'output': tmp_path / 'out', 'blend': 'hard', **changes}
-    return main(['correct', *tiny.arguments(**options)])
-
-
-def report(tmp_path):
-    return {
-        os.path.basename(row['file']): row
-        for row in json.loads((tmp_path / 'out' / 'report.json').read_text())['photos']
-    }
+pytestmark = pytest.mark.usefixtures('without_a_model')
 
 
 def test_one_bad_file_does_not_stop_the_others(tmp_path, capsys):
@@ -158,7 +111,8 @@ def test_a_photo_with_a_wrong_name_is_told(tmp_path):
 
 
 def test_odd_files_do_not_stop_the_others(tmp_path, capsys):
-    """Metadata that Pillow cannot write into another format, tags that are addresses to libtiff, bytes behind the end."""
+    """Metadata that Pillow cannot write into another format, tags that are addresses to libtiff, bytes behind the
+    end."""
     folder = tmp_path / 'in'
     for name in 'a.png', 'behind.png', 'z.png':
         write(folder, name)
@@ -178,9 +132,7 @@ def test_odd_files_do_not_stop_the_others(tmp_path, capsys):
     assert '5 corrected' in captured.out and '1 failed' in captured.out and 'cut.png: damaged' in captured.err
     assert 'name.tif: TIFF tags' in captured.err and ': 271.' in captured.err and 'behind.png: 4 bytes' in captured.err
     rows = report(tmp_path)
-    assert (
-        '4 bytes after its end' in rows['behind.png']['notes'][0] and 'notes' not in rows['a.png'] and len(rows) == 6
-    )
+    assert '4 bytes after its end' in rows['behind.png']['notes'][0] and 'notes' not in rows['a.png'] and len(rows) == 6
     for name in 'a', 'behind', 'width', 'name', 'z':
         assert (pixels(tmp_path / 'out' / f'{name}.png')[50, 40] == 150).all()
 
@@ -231,37 +183,6 @@ def test_flags_of_single_photos(tmp_path, capsys, changes):
     write(tmp_path / 'in', 'a.png')
     assert run(tmp_path, **changes) == 1
     assert f'--{next(iter(changes))} goes with one photo' in capsys.readouterr().err and not (tmp_path / 'out').exists()
-
-
-def test_a_pattern(tmp_path):
-    for name in ('a1.png', 'a2.png', 'b1.png'):
-        write(tmp_path / 'in', name)
-    assert run(tmp_path, input=tmp_path / 'in' / 'a*.png') == 0
-    assert {path.name for path in (tmp_path / 'out').glob('*.png')} == {'a1.png', 'a2.png'}
-
-
-def test_two_photos_for_one_result(tmp_path, capsys):
-    for name in ('x/a.png', 'y/a.png'):
-        write(tmp_path / 'in' / name[0], name[2:])
-    assert run(tmp_path, input=tmp_path / 'in' / '**' / '*.png') == 1
-    assert 'would both be written to' in capsys.readouterr().err and not (tmp_path / 'out').exists()
-
-
-def test_results_into_the_folder_of_the_photos(tmp_path, capsys):
-    write(tmp_path / 'in', 'a.png')
-    assert run(tmp_path, output=tmp_path / 'in') == 1
-    assert 'is the input itself' in capsys.readouterr().err
-    assert run(tmp_path, output=tmp_path / 'in', overwrite=True) == 0
-    assert (pixels(tmp_path / 'in' / 'a.png')[50, 40] == 150).all()
-
-
-@pytest.mark.parametrize(
-    'make, message', [(lambda path: path.mkdir(), 'there are no photos'), (lambda path: None, 'there is no')]
-)
-def test_nothing_to_do(tmp_path, capsys, make, message):
-    make(tmp_path / 'in')
-    assert run(tmp_path) == 1
-    assert message in capsys.readouterr().err and not (tmp_path / 'out').exists()
 
 
 def test_another_input_keeps_the_rows_of_the_first(tmp_path, capsys):
@@ -330,38 +251,6 @@ def test_a_report_that_is_none_counts_for_nothing(tmp_path, text):
     assert run(tmp_path) == 0 and set(report(tmp_path)) == {'a.png'}
 
 
-def test_links_that_lead_nowhere_or_in_a_circle_are_left_out_and_told(tmp_path, capsys):
-    folder = tmp_path / 'in'
-    write(folder, 'a.png')
-    write(folder / 'deep', 'b.png')
-    (folder / 'loop.png').symlink_to('loop.png')
-    (folder / 'gone.png').symlink_to('nowhere')
-    (folder / 'deep' / 'back').symlink_to('..')
-    (folder / 'same.png').symlink_to('a.png')
-    assert run(tmp_path, input=folder / '**' / '*.png') == 0
-    out, err = capsys.readouterr()
-    assert '3 corrected' in out and set(report(tmp_path)) == {'a.png', 'b.png', 'same.png'}
-    assert 'these links lead nowhere: gone.png, loop.png' in err
-    assert f'these links lead back to a folder above them: {folder / "deep" / "back"}' in err
-    # a link that the user names is no circle
-    (folder / 'deep' / 'here').symlink_to('.')
-    assert run(tmp_path, input=folder / 'deep' / '..' / 'deep', output=tmp_path / 'other') == 0
-    assert 'b.png' in os.listdir(tmp_path / 'other')
-
-
-def test_names_up_to_the_longest_and_of_any_bytes(tmp_path, capsys):
-    write(tmp_path / 'in', 'a.png')
-    for name in (*(b'n' * (length - 4) + b'.png' for length in range(250, 256)), b'\xff\xe4.png'):
-        with open(os.path.join(os.fsencode(tmp_path / 'in'), name), 'wb') as file:
-            file.write((tmp_path / 'in' / 'a.png').read_bytes())
-    assert run(tmp_path) == 0 and '8 corrected' in capsys.readouterr().out
-    assert sorted(os.listdir(tmp_path / 'out')) == sorted([*os.listdir(tmp_path / 'in'), 'report.json'])
-    assert run(tmp_path) == 0 and '8 of them by an earlier run' in capsys.readouterr().out
-    for changes in ({'input': 'n' * 256 + '.png'}, {'output': 'n' * 256 + '.png'}):
-        assert run(tmp_path, **{'input': tmp_path / 'in' / 'a.png', **changes}) == 1
-    assert 'cannot be written (File name too long)' in capsys.readouterr().err
-
-
 def test_a_result_that_cannot_be_written_is_reported(tmp_path, capsys):
     for name in ('a.png', 'b.png'):
         write(tmp_path / 'in', name)
@@ -370,54 +259,16 @@ def test_a_result_that_cannot_be_written_is_reported(tmp_path, capsys):
     assert '1 corrected' in (captured := capsys.readouterr()).out and 'a.png: cannot be written' in captured.err
 
 
-def test_animations_of_a_folder(tmp_path, capsys):
-    write(tmp_path / 'in', 'a.png')
-    write(tmp_path / 'in', 'b.png', corner=0)
-    options = tiny.arguments(model='model', input=tmp_path / 'in', output=tmp_path / 'out', frames=3, blend='hard')
-    assert main(['animate', *options]) == 0
-    out, err = capsys.readouterr()
-    assert '1 animated' in out and '1 unchanged' in out and 'No face was found' in err
-    with Image.open(tmp_path / 'out' / 'a.gif') as image:
-        assert image.n_frames == 4
-
-
-@pytest.mark.parametrize('frames, status, message', [(10**9, 2, '--frames=1000000000'), (10_000, 1, '--max_side')])
-def test_animations_of_too_many_frames(tmp_path, capsys, frames, status, message):
-    write(tmp_path, 'a.png')
-    options = tiny.arguments(
-        model='model', input=tmp_path / 'a.png', output=tmp_path / 'out.gif', frames=frames, eyes='20,30,40,30'
-    )
-    assert main(['animate', *options]) == status
-    assert (
-        message in (err := capsys.readouterr().err) and 'Traceback' not in err and not (tmp_path / 'out.gif').exists()
-    )
-
-
-def test_every_suffix_of_a_photo(tmp_path, capsys):
-    names = ['a.jfif', 'b.AVIF', 'c.jpg', 'd.webp'] if features.check('avif') else ['a.jfif', 'c.jpg']
-    for name in names:
-        write(tmp_path / 'in', name)
-    (tmp_path / 'in' / 'e.heic').write_bytes(b'no photo')
-    (tmp_path / 'in' / 'f.txt').write_text('no photo')
-    assert run(tmp_path) == 1
-    err = capsys.readouterr().err
-    assert 'Left out, as they do not end in' in err and 'f.txt' in err
-    rows = report(tmp_path)
-    assert {name for name, row in rows.items() if row['status'] == 'corrected'} == set(names)
-    # what is only read becomes a JPEG
-    assert rows['e.heic']['status'] == 'failed' and rows['e.heic']['output'].endswith('e.jpg')
-    for name in names:
-        with Image.open(tmp_path / 'out' / name) as image:
-            assert image.format == ('JPEG' if name[2:] in ('jfif', 'jpg') else name[2:].upper())
-
-
 def test_the_mark(tmp_path, capsys):
     for name in 'a.png', 'b.jpg', 'c.bmp':
         write(tmp_path / 'in', name)
     write(tmp_path / 'in', 'nobody.png', corner=0)
     assert run(tmp_path) == 0
     assert 'no place' not in capsys.readouterr().err
-    marked = lambda: {path.name for path in (tmp_path / 'out').iterdir() if xmp.MARK.encode() in path.read_bytes()}
+
+    def marked():
+        return {path.name for path in (tmp_path / 'out').iterdir() if xmp.MARK.encode() in path.read_bytes()}
+
     assert not marked()
     # a run with another setting does all again
     assert run(tmp_path, mark='true') == 0
@@ -425,163 +276,3 @@ def test_the_mark(tmp_path, capsys):
     assert run(tmp_path, mark='true', input=tmp_path / 'in' / 'c.bmp', output=tmp_path / 'out' / 'one.bmp') == 0
     assert run(tmp_path, mark='true', input=tmp_path / 'in' / 'c.bmp', output=tmp_path / 'out' / 'one.jpg') == 0
     assert capsys.readouterr().out.count('BMP has no place') == 1 and 'one.jpg' in marked()
-
-
-@pytest.mark.parametrize(
-    'fps, pauses, note',
-    [(60, [20] * 8, True), (30, [30, 40, 30, 30, 40, 30, 30, 40], False), (48, [20] * 6 + [30, 20], False)],
-)
-def test_animations_keep_to_the_rate_of_gif(tmp_path, capsys, fps, pauses, note):
-    write(tmp_path / 'in', 'a.png')
-    options = tiny.arguments(
-        model='model',
-        input=tmp_path / 'in' / 'a.png',
-        output=tmp_path / 'a.gif',
-        frames=5,
-        fps=fps,
-        blend='hard',
-        mark=True,
-    )
-    assert main(['animate', *options]) == 0
-    assert ('GIF holds at most 50 frames a second' in capsys.readouterr().err) == note
-    assert (tmp_path / 'a.gif').read_bytes().count(xmp.MARK.encode()) == 1
-    with Image.open(tmp_path / 'a.gif') as image:
-        found = []
-        for number in range(image.n_frames):
-            image.seek(number)
-            found.append(image.info['duration'])
-    assert found == pauses
-
-
-# --- training sets -----------------------------------------------------------------------------------------
-
-
-def test_make_dataset(tmp_path, capsys):
-    for name, folder in (('a b.png', 'x'), ('c.png', 'x'), ('deep/c.png', 'x'), ('c.png', 'y')):
-        path = tmp_path / folder / name
-        write(path.parent, path.name, corner=90 if folder == 'y' else 255)
-    write(tmp_path / 'y', 'nobody.png', corner=0)
-    (tmp_path / 'y' / 'bad.jpg').write_text('hello')
-    out = tmp_path / 'set'
-    assert (
-        main(['make-dataset', *tiny.arguments(x_dir=tmp_path / 'x', y_dir=tmp_path / 'y', output_dir=out, img_size=32)])
-        == 0
-    )
-    assert (
-        '3 faces in domain X' in (text := capsys.readouterr().out) and '1 in domain Y' in text and '2 rejected' in text
-    )
-    listing = celebagaze.read_domain(out, 'x')
-    assert not listing.problems and len({face.name for face in listing.faces}) == 3
-    for face in listing.faces:
-        np.testing.assert_allclose(face.eyes, np.array([78.6, 92.9, 177.8, 92.7]) / 8, atol=0.06)
-        assert pixels(face.path).shape == (32, 32, 3)
-    assert {row['reason'].split(':')[0] for row in json.loads((out / 'rejects.json').read_text())} == {
-        'no face was found',
-        'this is not a photo in a format that can be read',
-    }
-    # it goes straight into `prepare`
-    assert (
-        main(
-            ['prepare', *tiny.arguments(data_dir=out, output_dir=tmp_path / 'records', img_size=32, test_x=1, test_y=0)]
-        )
-        == 0
-    )
-
-
-def test_make_dataset_with_odd_names(tmp_path, capsys):
-    names = [
-        'a..b.jpg',
-        'x.jpg.jpg',
-        'y.JPEG.png',
-        b'caf\xe9.jpg',
-        'a\tb\u200b.jpg',
-        f'{"n" * 251}.jpg',
-        f'{"ü" * 120}.jpg',
-        '...jpg',
-        'x_jpg.png',
-    ]
-    write(tmp_path, 'face.png')
-    (tmp_path / 'x').mkdir()
-    for name in names:
-        (tmp_path / 'x' / os.fsdecode(name)).write_bytes((tmp_path / 'face.png').read_bytes())
-    for name in 'notes.txt', 'film.gif', 'deep/raw.dng', '.hidden':
-        (tmp_path / 'x' / name).parent.mkdir(exist_ok=True)
-        (tmp_path / 'x' / name).write_bytes(b'')
-    out = tmp_path / 'set'
-    assert main(['make-dataset', *tiny.arguments(x_dir=tmp_path / 'x', output_dir=out, img_size=32)]) == 0
-    listing = celebagaze.read_domain(out, 'x')
-    assert len(listing.faces) == len(names) and not listing.problems and not listing.missing
-    assert {'a.b', 'x_jpg', 'x_jpg-2', 'y_JPEG', 'caf_', 'a_b_', '_'} <= {face.name for face in listing.faces}
-    rejects = json.loads((out / 'rejects.json').read_text())
-    assert sorted(os.path.basename(row['file']) for row in rejects) == ['film.gif', 'notes.txt', 'raw.dng']
-    assert all('no photo by its name' in row['reason'] for row in rejects) and '3 rejected' in capsys.readouterr().out
-
-
-def test_make_dataset_sorts_by_the_irises(tmp_path, capsys):
-    for number, corner in enumerate((255, 90, 90)):
-        write(tmp_path / 'mixed', f'{number}.png', corner=corner)
-    out = tmp_path / 'set'
-    assert main(['make-dataset', *tiny.arguments(sort=tmp_path / 'mixed', output_dir=out, img_size=32)]) == 0
-    assert [face.name for face in celebagaze.read_domain(out, 'x').faces] == ['0']
-    assert [face.name for face in celebagaze.read_domain(out, 'y').faces] == ['1', '2']
-
-
-@pytest.mark.parametrize(
-    'face, expected',
-    [
-        (Face((40, 50, 70, 50), (41, 50, 71, 52), 20.0, yaw=0.0, roll=0.0), (0.05, -0.05)),
-        # the same head, tilted by 90 degrees
-        (Face((50, 40, 50, 70), (50, 41, 48, 71), 20.0, yaw=0.0, roll=90.0), (0.05, -0.05)),
-    ],
-)
-def test_iris_offset(face, expected):
-    np.testing.assert_allclose(iris_offset(face), expected, atol=1e-9)
-
-
-def test_turned_heads_are_not_sorted(tmp_path):
-    turned = lambda rgb: [detector(rgb)[0]._replace(yaw=25.0)]
-    write(tmp_path / 'mixed', 'a.png')
-    with pytest.raises(GazeError, match='None of 1 photos .* turned 25 degrees'):
-        dataset.make([dataset.Photos(tmp_path / 'mixed', 'sort')], tmp_path / 'set', turned, 32)
-    assert not (tmp_path / 'set').exists()
-
-
-@pytest.mark.parametrize(
-    'options, message',
-    [
-        ({}, '--output_dir is needed'),
-        ({'output_dir': 'set'}, '--x_dir and --y_dir, or --sort, are needed'),
-        ({'output_dir': 'set', 'x_dir': 'nowhere'}, 'nowhere is not a folder'),
-    ],
-)
-def test_bad_dataset_commands(tmp_path, monkeypatch, capsys, options, message):
-    monkeypatch.chdir(tmp_path)
-    assert main(['make-dataset', *tiny.arguments(**options)]) == 1
-    assert message in capsys.readouterr().err and list(tmp_path.iterdir()) == []
-
-
-def test_small_faces_are_not_blown_up(tmp_path):
-    write(tmp_path / 'x', 'a.png')
-    with pytest.raises(GazeError, match='enlarged 3.3 times'):
-        dataset.make([dataset.Photos(tmp_path / 'x', 'x')], tmp_path / 'set', detector, 256)
-
-
-def test_a_source_by_its_name(tmp_path):
-    (tmp_path / 'a[1].jpg').write_bytes(b'')
-    assert inputs.is_one(tmp_path / 'a[1].jpg') and not inputs.is_one(tmp_path / 'b*.jpg')
-    assert not inputs.is_one(tmp_path) and inputs.is_video('A.MP4')
-    assert inputs.one(tmp_path / 'a[1].jpg', None, tmp_path, ('.gif', '.mp4'), False).output == tmp_path / 'a[1].gif'
-
-
-def test_where_nothing_can_be_written_is_known_before_the_work(tmp_path, monkeypatch):
-    (tmp_path / 'a.jpg').write_bytes(b'')
-    (tmp_path / 'file').write_bytes(b'')
-    with pytest.raises(
-        GazeError, match=f'^--output: {tmp_path}/file/new/a.png cannot be written .{tmp_path}/file is no folder'
-    ):
-        inputs.one(tmp_path / 'a.jpg', None, tmp_path / 'file/new/a.png', ('.png',), False)
-    # (whoever runs tests as root may write anywhere)
-    monkeypatch.setattr(os, 'access', lambda path, mode: path != tmp_path)
-    with pytest.raises(GazeError, match='nothing may be written in'):
-        inputs.one(tmp_path / 'a.jpg', None, tmp_path / 'new/a.png', ('.png',), False)
-    assert not (tmp_path / 'new').exists()

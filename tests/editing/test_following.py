@@ -1,4 +1,5 @@
-"""Faces that are followed from frame to frame: a world of moving faces by hand, and mediapipe on a portrait that sways."""
+"""Faces that are followed from frame to frame: a world of moving faces by hand, and mediapipe on a portrait that
+sways."""
 
 import cmath
 import math
@@ -7,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gaze_tf.editing import stability
 from gaze_tf.editing.following import Follower
+from gaze_tf.editing.jitter import jitter
 from gaze_tf.inference.faces import Face, same_eyes
 from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 from tests.paths import DATA
@@ -33,7 +34,8 @@ def face(x, y=100.0, roll=0.0):
 
 
 class World:
-    """Faces of each frame, which carries its number in its first pixel; `looked`: the frames in which all were looked for."""
+    """Faces of each frame, which carries its number in its first pixel; `looked`: the frames in which all were
+    looked for."""
 
     def __init__(self, faces, cuts=()):
         self.faces, self.cuts, self.looked, self.asked = faces, cuts, [], []
@@ -164,7 +166,7 @@ def test_mediapipe_marks_as_well_as_it_finds():
         # in the portrait, where they do not move
         places.append([((points - b) / a).view(float) for points in (eyes, others)])
     followed, found = np.swapaxes(places, 0, 1)
-    assert stability.jitter(followed) < 0.9 * stability.jitter(found) and followed.std(axis=0).max() < 0.3
+    assert jitter(followed) < 0.9 * jitter(found) and followed.std(axis=0).max() < 0.3
 
 
 def test_mediapipe_marks_no_face_where_none_is():

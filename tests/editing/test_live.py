@@ -238,7 +238,7 @@ def test_no_face(clip, tmp_path, monkeypatch, capsys, without_models):
     'options, message',
     [
         ({}, '--camera=0 or --input=FILE'),
-        ({'camera': 0, 'input': 'in.mp4'}, 'give one of both'),
+        ({'camera': 0, 'input': 'in.mp4'}, 'give one of the two'),
         ({'input': 'in.mp4', 'virtual_camera': True, 'output': 'out.mp4'}, '--virtual_camera and --output'),
         ({'input': 'none.mp4', 'output': 'out.mp4'}, 'none.mp4: there is no such file'),
         ({'input': 'photo.png', 'output': 'out.mp4'}, 'no video that ffmpeg can read'),

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gaze_tf.editing.contact import AT_CAMERA, gaze_moved
 from gaze_tf.editing.editor import GazeEditor
+from gaze_tf.editing.eye_contact import AT_CAMERA, gaze_moved
 from gaze_tf.editing.tracking import Found, Tracker
 from gaze_tf.inference.faces import Face
 from gaze_tf.turning.turn import EyeTurner
@@ -99,7 +99,7 @@ def test_how_far_eyes_look_past_the_camera(portrait, change):
 
     def moved(yaw, pitch):
         rgb = np.clip(change(turner.render(yaw, pitch).astype(float)), 0, 255).astype(np.uint8)
-        frame = editor.frame_of(face, rgb)
+        frame = editor.align_face(face, rgb)
         cut = frame.cut(rgb).numpy()
         return gaze_moved(
             cut, editor.network.correct(cut[None], frame.eyes[None])[0], frame.eyes, editor.network.boxes(frame.eyes)

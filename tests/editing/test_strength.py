@@ -10,7 +10,8 @@ LEVEL = Face((100.0, 50.0, 140.0, 50.0), (100.0, 50.0, 140.0, 50.0), 20.0, (0.3,
 
 
 def looking(degrees, yaw=0.0):
-    """A Face that looks so far past the camera: 0.0042 eye widths a degree, less 0.0052 for each that the head is turned."""
+    """A Face that looks so far past the camera: 0.0042 eye widths a degree, less 0.0052 for each that the head is
+    turned."""
     shift = 20 * (0.0042 * degrees - 0.0052 * yaw)
     return LEVEL._replace(irises=(100 + shift, 50.0, 140 + shift, 50.0), yaw=yaw)
 

@@ -11,8 +11,10 @@ from PIL import Image
 
 from gaze_tf.cli.main import main
 from gaze_tf.editing import editor as editor_lib
-from gaze_tf.editing import inputs, stability, tracking, video
+from gaze_tf.editing import source_files, tracking, video
 from gaze_tf.editing.editor import GazeEditor
+from gaze_tf.editing.jitter import jitter
+from gaze_tf.editing.options import VideoOptions
 from gaze_tf.inference import mediapipe_detector
 from gaze_tf.inference.faces import Face
 from gaze_tf.media.video_files import open_video, write_video
@@ -131,7 +133,7 @@ def test_one_person_is_chosen_and_named(tmp_path, monkeypatch, capsys):
     rows = run(tmp_path)
     chosen = {row['track'] for row in rows if row['strength'] != '0.000'}
     assert len(rows) == 48 and len(chosen) == 1
-    assert {row['reason'] for row in rows if row['track'] not in chosen} == {'it was not chosen (--faces)'}
+    assert {row['reason'] for row in rows if row['track'] not in chosen} == {'it was not chosen'}
     assert f'chosen: track {chosen.pop()} (from second 0.0 on)' in capsys.readouterr().out
     assert len({row['track'] for row in run(tmp_path, faces='all') if row['strength'] == '1.000'}) == 2
     assert (
@@ -153,7 +155,7 @@ def test_positions_are_steadier_than_found_and_do_not_lag(tmp_path):
     found = np.array([detector(pixels.astype(np.uint8))[0].eyes[:2] for pixels in frames_of(tmp_path / 'in.mp4')[1]])
     rows = run(tmp_path)
     used = np.array([[float(row['left_x']), float(row['left_y'])] for row in rows])
-    assert stability.jitter(used) < 0.6 * stability.jitter(found)
+    assert jitter(used) < 0.6 * jitter(found)
     # the mark's middle is 4 pixels from its left side
     assert abs((used[:, 0] - (44 + 2 * np.arange(30))).mean()) < 0.2
     raw = run(tmp_path, smoothing=0)
@@ -333,9 +335,9 @@ def test_the_summary_counts_the_trembling_of_all_tracks(tmp_path):
     make(tmp_path / 'in.mp4', [frame(60)] * 30)
     with open_video(tmp_path / 'in.mp4') as reader:
         found = np.array([detector(pixels)[0].eyes for pixels in reader])
-    source = inputs.Source(tmp_path / 'in.mp4', None, tmp_path / 'out.mp4')
-    summary = video.correct(GazeEditor(tiny.Painter(), detector=detector), source, smoothing=0)
-    expected = stability.jitter(found)
+    source = source_files.Source(tmp_path / 'in.mp4', None, tmp_path / 'out.mp4')
+    summary = video.correct(GazeEditor(tiny.Painter(), detector=detector), source, options=VideoOptions(smoothing=0))
+    expected = jitter(found)
     assert summary.found_jitter == pytest.approx(expected, rel=1e-6) == summary.used_jitter
 
 
@@ -361,7 +363,7 @@ def test_animate_to_a_video(tmp_path):
     [
         ('out.gif', 6000, 'out.gif: this GIF would have 11998 frames of 200x150 pixels'),
         ('out.mp4', 9000, '1 faces of 64x64 pixels in 9000 frames are more than'),
-        ('out.mp4', 20_000, 'range [2, 10000]'),
+        ('out.mp4', 20_000, '--frames must be at most 10000, not 20000'),
     ],
 )
 def test_animations_of_too_many_pixels(tmp_path, capsys, monkeypatch, output, frames, message):

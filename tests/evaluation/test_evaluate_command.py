@@ -202,7 +202,7 @@ def test_only_reports_are_overwritten(options, tmp_path, capsys):
     'change, message',
     [
         ({'data': ''}, '--data is needed'),
-        ({'model': 'nowhere'}, 'there is no SavedModel in nowhere'),
+        ({'model': 'nowhere'}, 'There is no SavedModel in nowhere'),
         ({'data': 'nowhere'}, '--data=nowhere is no folder'),
         ({'gaze_estimator': 'nowhere'}, 'nowhere cannot be used as a gaze estimator'),
         ({'test_x': 100}, '--test_x=100'),

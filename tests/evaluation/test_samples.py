@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gaze_tf.compositing.align import frame_of
+from gaze_tf.compositing.align import align_face
 from gaze_tf.errors import GazeError
 from gaze_tf.evaluation.samples import Samples
 from tests import rendered, tiny
@@ -63,7 +63,7 @@ def test_faces_twins_and_irises_come_into_the_models_frame(rendered_dir):
         np.testing.assert_allclose(b.eyes, np.multiply(ZOOMED, 64), rtol=1e-6)
         np.testing.assert_array_equal(b.photo, a.image)
         np.testing.assert_array_equal(b.twin_photo, a.twin)
-        cut = frame_of(a.eyes, (64, 64), 64, ZOOMED).cut(a.image).numpy().astype(int)
+        cut = align_face(a.eyes, (64, 64), 64, ZOOMED).cut(a.image).numpy().astype(int)
         assert np.abs(b.image - cut).mean() < 2
         # positions by hand: the similarity of two pairs of points is a division of complex numbers
         own, eyes = (np.array(points) @ [1, 1j] for points in (np.reshape(a.eyes, (2, 2)), np.reshape(b.eyes, (2, 2))))

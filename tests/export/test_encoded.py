@@ -13,7 +13,7 @@ from PIL import Image
 
 from gaze_tf import config
 from gaze_tf.cli.main import main
-from gaze_tf.compositing.align import frame_of
+from gaze_tf.compositing.align import align_face
 from gaze_tf.config import ModelConfig
 from gaze_tf.editing.editor import GazeEditor
 from gaze_tf.export import signatures
@@ -114,7 +114,7 @@ def test_a_frame_far_larger_than_its_photo(serve):
     # eyes at both ends of a line of pixels: a frame of more than its thousandfold area
     line = np.random.default_rng(0).integers(0, 256, (2, 5000, 3), np.uint8)
     eyes = np.array([1, 1, 4999, 1], np.float32)
-    assert frame_of(eyes, (5000, 2), tiny.SIZE).scale < 0.01
+    assert align_face(eyes, (5000, 2), tiny.SIZE).scale < 0.01
     assert pixels(serve([encoded(line)], eyes)[0]).shape == line.shape
 
 

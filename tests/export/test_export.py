@@ -104,7 +104,7 @@ def test_the_newest_version_is_taken(saved_model, loaded, tmp_path):
     face = examples.examples(tiny.MODEL, 1)['correct']
     expected = loaded.signatures['correct'](**{key: tf.constant(value) for key, value in face.items()})['images']
     np.testing.assert_array_equal(Network(tmp_path).correct(**face), expected)
-    with pytest.raises(GazeError, match=f'--model: there is no SavedModel in {tmp_path / "11"}'):
+    with pytest.raises(GazeError, match=f'There is no SavedModel in {tmp_path / "11"}'):
         Network(tmp_path / '11')
 
 

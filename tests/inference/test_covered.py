@@ -7,8 +7,9 @@ import pytest
 from PIL import Image, ImageFilter
 
 from gaze_tf.datasets import from_photos as dataset
-from gaze_tf.editing import inputs, video
-from gaze_tf.editing.editor import GazeEditor, chosen_faces
+from gaze_tf.editing import source_files, video
+from gaze_tf.editing.editor import GazeEditor, report_faces
+from gaze_tf.editing.options import VideoOptions
 from gaze_tf.editing.tracking import Found, Tracker
 from gaze_tf.inference.faces import Face, Limits, why_not
 from gaze_tf.media.video_files import write_video
@@ -66,7 +67,7 @@ COVERS = {
 
 
 def reason_of(rgb, face=FACE, **options):
-    (report,) = chosen_faces(rgb, lambda photo: [face], **options)
+    (report,) = report_faces(rgb, lambda photo: [face], **options)
     assert report.done == (not report.reason)
     return report.reason
 
@@ -150,9 +151,9 @@ def test_a_video_is_corrected_where_eyes_are_seen(tmp_path):
     with write_video(tmp_path / 'in.mp4', (300, 300), 25) as out:
         for k in range(36):
             out.write(hidden(*COVERS['sunglasses']) if 12 <= k < 24 else np.array(portrait()))
-    source = inputs.Source(tmp_path / 'in.mp4', None, tmp_path / 'out.mp4')
+    source = source_files.Source(tmp_path / 'in.mp4', None, tmp_path / 'out.mp4')
     editor = GazeEditor(tiny.Painter(), detector=lambda rgb: [FACE])
-    video.correct(editor, source, tmp_path / 'report.csv', fade=0.2, cuts=False)
+    video.correct(editor, source, tmp_path / 'report.csv', VideoOptions(fade=0.2, cuts=False))
     rows = [row.split(',') for row in (tmp_path / 'report.csv').read_text().splitlines()[1:]]
     assert [row[-1] for row in rows] == [''] * 12 + [COVERED] * 12 + [''] * 12
     assert {row[-2] for row in rows[12:24]} == {'0.000'} and rows[0][-2] == rows[-1][-2] == '1.000'

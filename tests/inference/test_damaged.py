@@ -55,7 +55,7 @@ def test_a_saved_model_that_is_damaged(version, name, change):
     with pytest.raises(GazeError) as caught:
         Network(version)
     text = str(caught.value)
-    assert name in text and text.isprintable() and 'name another version or export it again' in text
+    assert name in text and text.isprintable() and 'choose another version or export it again' in text
 
 
 def test_what_somebody_raises_without_a_word(tmp_path, version, monkeypatch):

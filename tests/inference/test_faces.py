@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from gaze_tf.errors import GazeError
-from gaze_tf.inference.faces import Face, Limits, choose, eyes_given, why_not
+from gaze_tf.inference.faces import Face, Limits, choose, eyes_given, iris_offset, why_not
 from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 from tests.paths import DATA
 
@@ -279,22 +279,22 @@ def test_choose():
 @pytest.mark.parametrize(
     'which, reason',
     [
-        ('smallest', "'smallest'"),
-        ('', "''"),
-        ('0,', "'0,'"),
-        ('1.5', "'1.5'"),
-        ('-1', 'no face -1'),
-        ('0,3', 'no face 3; the 3 found are 0 to 2 '),
+        ('smallest', '`faces=smallest` must be'),
+        ('', '`faces=` must be'),
+        ('0,', '`faces=0,` must be'),
+        ('1.5', '`faces=1.5` must be'),
+        ('-1', '`faces=-1` must be'),
+        ('0,3', '`faces=0,3`: there is no face 3; the 3 found are 0 to 2, by size'),
     ],
 )
 def test_choose_refuses(which, reason):
-    with pytest.raises(GazeError, match='--faces: ') as caught:
+    with pytest.raises(GazeError) as caught:
         choose([FACE] * 3, which)
     assert reason in str(caught.value)
 
 
 def test_choose_from_none():
-    with pytest.raises(GazeError, match='--faces: there is no face 0; none was found'):
+    with pytest.raises(GazeError, match='`faces=0`: there is no face 0; none was found'):
         choose([], '0')
 
 
@@ -307,7 +307,7 @@ def test_eyes_given():
 @pytest.mark.parametrize(
     'eyes, reason',
     [
-        ([39, 44, 89], 'takes four numbers'),
+        ([39, 44, 89], 'must be four numbers'),
         ([39, 44, 128, 47], 'do not lie in the picture of 128x100 pixels'),
         ([39, 100, 89, 47], 'do not lie'),
         ([39, -1, 89, 47], 'do not lie'),
@@ -320,5 +320,17 @@ def test_eyes_given():
     ],
 )
 def test_eyes_given_refuses(eyes, reason):
-    with pytest.raises(GazeError, match=f'--eyes.*{reason}'):
+    with pytest.raises(GazeError, match=f'`eyes.*{reason}'):
         eyes_given(eyes, (128, 100))
+
+
+@pytest.mark.parametrize(
+    'face, expected',
+    [
+        (Face((40, 50, 70, 50), (41, 50, 71, 52), 20.0, yaw=0.0, roll=0.0), (0.05, -0.05)),
+        # the same head, tilted by 90 degrees
+        (Face((50, 40, 50, 70), (50, 41, 48, 71), 20.0, yaw=0.0, roll=90.0), (0.05, -0.05)),
+    ],
+)
+def test_iris_offset(face, expected):
+    np.testing.assert_allclose(iris_offset(face), expected, atol=1e-9)

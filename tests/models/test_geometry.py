@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from gaze_tf.compositing.eye_boxes import eye_boxes
 from gaze_tf.config import ModelConfig
 from gaze_tf.data.pipeline import Batch, mirror
 from gaze_tf.models import geometry
@@ -45,7 +46,7 @@ def test_eye_boxes(crop_w, crop_h):
         [5.4, 3.6, 26.6, 28.4],
         [6.5, 4.5, 7.5, 5.5],
     ]
-    found = geometry.eye_boxes(tf.constant(eyes, tf.float32), config)
+    found = eye_boxes(tf.constant(eyes, tf.float32), config)
     assert found.dtype == tf.float32
     np.testing.assert_array_equal(found, boxes_by_hand(eyes, crop_w, crop_h, 32))
 
@@ -54,13 +55,13 @@ def test_eye_boxes_of_the_paper():
     # whole-pixel eyes, as in CelebAGaze, over the whole range that occurs there
     rng = np.random.default_rng(0)
     eyes = rng.integers(3, 234, (500, 4))
-    found = geometry.eye_boxes(tf.constant(eyes, tf.float32), ModelConfig())
+    found = eye_boxes(tf.constant(eyes, tf.float32), ModelConfig())
     np.testing.assert_array_equal(found, boxes_by_hand(eyes, 50, 30, 256))
 
 
 def test_eye_boxes_with_fractions():
     config = ModelConfig(img_size=32, crop_w=13, crop_h=9, crop_px=8)
-    found = geometry.eye_boxes(tf.constant([[10.0, 12, 22.25, 2]]), config, whole=False)
+    found = eye_boxes(tf.constant([[10.0, 12, 22.25, 2]]), config, whole=False)
     np.testing.assert_allclose(found, [[[7.5, 3.5, 16.5, 16.5], [0, 15.75, 6.5, 28.75]]])
 
 
@@ -142,7 +143,7 @@ def test_no_sample_is_lost_at_the_far_edge(native):
     image = tf.ones([4, 32, 32, 3])
     eyes = tf.constant([[0, 0, 31, 31], [5, 31, 31, 2], [1, 30, 28, 31], [10, 12, 22, 12]], tf.float32)
     for size in (8, 16, 64):
-        for crop in geometry.eye_crops(image, geometry.eye_boxes(eyes, config), size, native):
+        for crop in geometry.eye_crops(image, eye_boxes(eyes, config), size, native):
             np.testing.assert_allclose(crop, np.ones([4, size, size, 3]), atol=1e-5)
 
 
@@ -150,7 +151,7 @@ def test_eye_crops_show_the_eyes():
     # each pixel holds its own place, so a crop shows where it was taken
     rows, columns = np.meshgrid(np.arange(32.0), np.arange(32.0), indexing='ij')
     image = tf.constant(np.stack([rows, columns, rows], axis=-1)[None], tf.float32)
-    boxes = geometry.eye_boxes(tf.constant([[9.0, 12, 22, 14]]), tiny.MODEL)
+    boxes = eye_boxes(tf.constant([[9.0, 12, 22, 14]]), tiny.MODEL)
     for crop, (y0, x0, y1, x1) in zip(geometry.eye_crops(image, boxes, 8), boxes[0].numpy()):
         assert crop.shape == (1, 8, 8, 3)
         # box edges are divided by S, then scaled by S - 1
@@ -162,6 +163,6 @@ def test_mask_of_mirrored_faces_is_the_mirrored_mask():
     config = ModelConfig(img_size=32, crop_w=12, crop_h=8, crop_px=8)
     image = tf.zeros([5, 32, 32, 3])
     eyes = tf.constant([[9, 12, 22, 13], [3, 4, 28, 30], [0, 0, 31, 31], [10, 9, 14, 11], [7, 5, 30, 8]], tf.float32)
-    mask = geometry.eye_mask(geometry.eye_boxes(eyes, config), 32)
-    boxes = geometry.eye_boxes(mirror(Batch(image, eyes)).eyes, config)
+    mask = geometry.eye_mask(eye_boxes(eyes, config), 32)
+    boxes = eye_boxes(mirror(Batch(image, eyes)).eyes, config)
     np.testing.assert_array_equal(geometry.eye_mask(boxes, 32), mask[:, :, ::-1])

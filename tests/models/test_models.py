@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from gaze_tf.compositing.eye_boxes import eye_boxes
 from gaze_tf.config import ModelConfig
-from gaze_tf.models import geometry, layers
+from gaze_tf.models import layers
 from gaze_tf.models.autoencoder import pam_autoencoder
 from gaze_tf.models.encoders import content_encoder
 from gaze_tf.models.gaze_model import GazeModel
@@ -171,7 +172,7 @@ def test_eyes_are_painted_as_if_by_a_convolution_of_the_whole_image(xla):
     affine, normalize, painter = layers.InstanceAffine(), layers.InstanceNorm(), layers.EyePainter(7, 32)
     features = tf.constant(rng.normal(size=(len(EYES), 32, 32, 4)), tf.float32)
     weight = tf.constant(rng.normal(size=(len(EYES), 32, 32, 3)), tf.float32)
-    boxes = geometry.eye_boxes(EYES, tiny.MODEL)
+    boxes = eye_boxes(EYES, tiny.MODEL)
 
     def in_windows(features):
         return painter([windows([features, *affine(features), boxes]), boxes])

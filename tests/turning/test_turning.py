@@ -12,7 +12,7 @@ from gaze_tf.cli.main import main
 from gaze_tf.data import celebagaze
 from gaze_tf.datasets import directions, people
 from gaze_tf.datasets import turned as dataset
-from gaze_tf.editing.editor import chosen_faces
+from gaze_tf.editing.editor import report_faces
 from gaze_tf.errors import GazeError
 from gaze_tf.evaluation.iris_offset import of_face
 from gaze_tf.evaluation.samples import Samples
@@ -75,7 +75,7 @@ def test_irises_move_with_the_sine_of_the_angle(rgb, turner, detector):
 
 @pytest.mark.parametrize('yaw, pitch', [(-30, 0), (0, 20), (0, -20), (20, -15)])
 def test_turned_eyes_are_not_taken_for_covered(turner, detector, yaw, pitch):
-    (report,) = chosen_faces(turner.render(yaw, pitch), detector)
+    (report,) = report_faces(turner.render(yaw, pitch), detector)
     assert report.reason == ''
 
 
@@ -193,7 +193,7 @@ def test_turn_command_asks_for_an_angle(tmp_path, capsys):
     [
         ({'yaw': 50}, '--yaw=50 must be between'),
         ({'input': 'film.mp4'}, 'is a video: turn takes photos'),
-        ({'input': 'nothing.jpg'}, 'there is no nothing.jpg'),
+        ({'input': 'nothing.jpg'}, 'There is no nothing.jpg'),
         ({'output': ''}, '--output is needed'),
     ],
 )

@@ -11,7 +11,7 @@ Their figures, printed below the times:
   720p/floor     the same as a multiple of only decoding and encoding it
   720p/shares    where processor time goes, ffmpeg's included: decoding, finding faces, network (with cutting faces out),
                  blending, encoding, rest
-  tremble        pixels (standard deviation, see `stability.jitter`) by which irises seem to move in a still face with
+  tremble        pixels (standard deviation, see `jitter.jitter`) by which irises seem to move in a still face with
                  noise, for the detector: in the clip as it was; corrected (bar: no more); and, as what the detector makes
                  of such eyes, in that clip with corrected eyes that do not move at all
   shift          the same by registration: pixels by which the picture of the eyes shifts from frame to frame, in the clip
@@ -73,6 +73,7 @@ def _portrait(side):
 def photo(model, repeats, seconds_of):
     """({name: seconds}, figures) of one photo of 1,024 pixels with one face."""
     from gaze_tf.compositing import blend
+    from gaze_tf.editing.options import BLENDS
 
     editor, rgb = _editor(model), _portrait(1024)
     work = editor.prepare(rgb)
@@ -89,9 +90,7 @@ def photo(model, repeats, seconds_of):
     median = {name: float(np.median(values)) for name, values in seconds.items()}
     boxes = editor.network.boxes(frame.eyes)
     outside = ~_under(frame, boxes, rgb.shape)
-    changed = sum(
-        int((editor.correct(rgb, blend=name).image != rgb)[outside].any(axis=-1).sum()) for name in blend.BLENDS
-    )
+    changed = sum(int((editor.correct(rgb, blend=name).image != rgb)[outside].any(axis=-1).sum()) for name in BLENDS)
     figures = {'photo/parts': median['photo'] / (median['finding the face'] + median['network']), 'outside': changed}
     if model:
         kept = _sharpness(editor)
@@ -205,14 +204,15 @@ def _read(path):
 
 def _times(editor, folder, size):
     """Seconds of a clip from file to file, with its eyes corrected, and as it is."""
-    from gaze_tf.editing import inputs
+    from gaze_tf.editing import source_files
     from gaze_tf.editing import video as video_lib
+    from gaze_tf.editing.options import VideoOptions
 
     source, target = folder / 'in.mp4', folder / 'out.mp4'
     _write(source, size, _swaying(size, FPS * SECONDS))
     found = []
     for work in (
-        lambda: video_lib.correct(editor, inputs.Source(source, None, target), always=True),
+        lambda: video_lib.correct(editor, source_files.Source(source, None, target), options=VideoOptions(always=True)),
         lambda: _write(target, size, _read(source)),
     ):
         start = time.perf_counter()
@@ -224,14 +224,15 @@ def _times(editor, folder, size):
 def _shares(editor, folder, size):
     """Of the processor time that a clip of a second takes, what its parts take that are done one after the other."""
     from gaze_tf.compositing import blend
-    from gaze_tf.editing import inputs
+    from gaze_tf.editing import source_files
     from gaze_tf.editing import video as video_lib
+    from gaze_tf.editing.options import VideoOptions
 
     source, target = folder / 'short.mp4', folder / 'out.mp4'
     _write(source, size, _swaying(size, FPS))
 
     def correct():
-        video_lib.correct(editor, inputs.Source(source, None, target), always=True)
+        video_lib.correct(editor, source_files.Source(source, None, target), options=VideoOptions(always=True))
 
     correct()  # builds graphs
     whole, _ = _processor_seconds(correct)
@@ -240,7 +241,7 @@ def _shares(editor, folder, size):
     finding, found = _processor_seconds(lambda: [finder(rgb)[0] for rgb in frames])
 
     def cut(some):
-        aligned = [editor.frame_of(face, rgb) for rgb, face in some]
+        aligned = [editor.align_face(face, rgb) for rgb, face in some]
         return (
             aligned,
             np.stack([frame.cut(rgb).numpy() for frame, (rgb, _) in zip(aligned, some)]),
@@ -286,8 +287,10 @@ def _processor_seconds(work):
 
 def _trembling(editor, folder):
     """Figures of a still face with noise."""
-    from gaze_tf.editing import inputs, stability
+    from gaze_tf.editing import source_files
     from gaze_tf.editing import video as video_lib
+    from gaze_tf.editing.jitter import jitter
+    from gaze_tf.editing.options import VideoOptions
 
     source, target = folder / 'in.mp4', folder / 'out.mp4'
     still = np.zeros((720, 1280, 3)) + 90
@@ -298,13 +301,13 @@ def _trembling(editor, folder):
         (1280, 720),
         (np.clip(still + rng.normal(0, 3, still.shape), 0, 255).astype(np.uint8) for _ in range(FPS * 4)),
     )
-    video_lib.correct(editor, inputs.Source(source, None, target), always=True)
+    video_lib.correct(editor, source_files.Source(source, None, target), options=VideoOptions(always=True))
     first = still.astype(np.uint8)
     moved = editor.correct(first).image.astype(int) - first
     fixed = (np.clip(rgb + moved, 0, 255).astype(np.uint8) for rgb in _read(source))
-    tremble = [stability.jitter(_irises(editor, frames)) for frames in (_read(source), _read(target), fixed)]
+    tremble = [jitter(_irises(editor, frames)) for frames in (_read(source), _read(target), fixed)]
     (face,) = editor.find(first)
-    return {'tremble': tremble, 'shift': [stability.jitter(_shifts(_read(path), face)) for path in (source, target)]}
+    return {'tremble': tremble, 'shift': [jitter(_shifts(_read(path), face)) for path in (source, target)]}
 
 
 def _irises(editor, frames, count=90):
@@ -352,14 +355,15 @@ def _turning(editor, count, dimmed):
 
 def _iris_colours(editor, folder):
     """Figures of a head that turns."""
-    from gaze_tf.editing import inputs
+    from gaze_tf.editing import source_files
     from gaze_tf.editing import video as video_lib
+    from gaze_tf.editing.options import VideoOptions
 
     source, target = folder / 'in.mp4', folder / 'out.mp4'
     found = {}
     for name, dimmed in (('irises', 0), ('irises/light', 0.35)):
         _write(source, (640, 360), _turning(editor, 2 * FPS, dimmed))
-        video_lib.correct(editor, inputs.Source(source, None, target), always=True)
+        video_lib.correct(editor, source_files.Source(source, None, target), options=VideoOptions(always=True))
         found[name] = [_variation(editor, list(_read(path))) for path in (source, target)]
     return found
 

@@ -1,6 +1,6 @@
 """python -m tools.studies.contact_errors --data=data/people --test_x=117 --test_y=176
 
-How well the degrees by which painting moves the gaze (`gaze_tf.editing.contact`) tell eyes that look at the camera from eyes
+How well the degrees by which painting moves the gaze (`gaze_tf.editing.eye_contact`) tell eyes that look at the camera from eyes
 that were turned, in a folder of `gaze-tf turn-dataset`: how often a turned face has more of them than one at the camera, and
 which shares of both are below the thresholds. --test_x and --test_y take only so many of the last faces (those held out).
 """
@@ -12,9 +12,9 @@ import pathlib
 import numpy as np
 from absl import app, flags
 
+from gaze_tf.compositing.align import align_face
 from gaze_tf.data import celebagaze
-from gaze_tf.editing import contact
-from gaze_tf.editing.editor import frame_of
+from gaze_tf.editing import eye_contact
 from gaze_tf.inference.network import Network
 from gaze_tf.media.photo import Photo
 
@@ -24,10 +24,10 @@ def moved(network, faces):
     found = []
     for face in faces:
         rgb = Photo.open(face.path).rgb
-        frame = frame_of(face.eyes, rgb.shape[1::-1], network.img_size, network.frame_eyes)
+        frame = align_face(face.eyes, rgb.shape[1::-1], network.img_size, network.frame_eyes)
         cut = frame.cut(rgb).numpy()
         (after,) = network.correct(cut[None], frame.eyes[None])
-        found.append(contact.gaze_moved(cut, after, frame.eyes, network.boxes(frame.eyes)))
+        found.append(eye_contact.gaze_moved(cut, after, frame.eyes, network.boxes(frame.eyes)))
     return np.array(found)
 
 
@@ -49,7 +49,7 @@ def main(argv):
     far = y[[angles[face.name] >= 15 for face in faces['y']]]
     more = np.mean((y[:, None] > x) + (y[:, None] == x) / 2)
     print(f'{len(x)} faces at the camera, {len(y)} turned; a turned one has more degrees in {more:.1%} of pairs')
-    for name, threshold in (('begin to be left alone', contact.BELOW), ('stay so', contact.ABOVE)):
+    for name, threshold in (('begin to be left alone', eye_contact.BELOW), ('stay so', eye_contact.ABOVE)):
         shares = [np.mean(values < threshold) for values in (x, y, far)]
         print(
             f'below {threshold:g} degrees ({name}): {shares[0]:.1%} at the camera, {shares[1]:.1%} turned, '
