@@ -65,7 +65,7 @@ def several(input, output, suffix='', domain='y', last=0, overwrite=False):
         raise GazeError(f'--output={output} is a file: the results of {input} need a folder.')
     if any(os.path.exists(pathlib.Path(input) / f'{name}.txt') for name in '01'):
         listing = celebagaze.read_domain(pathlib.Path(input), domain)
-        found = [(face.path, face.eyes) for face in listing.faces[-last:]]
+        found = [(face.path, face.eyes) for face in listing.rows[-last:]]
         note = (
             ''
             if not listing.problems

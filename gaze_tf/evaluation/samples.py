@@ -222,12 +222,9 @@ class Samples:
 
 def _rows(folder, domain, problems):
     """The usable rows of a domain; adds what is wrong with others to `problems`."""
-    try:
-        listing = celebagaze.read_domain(folder, domain)
-    except GazeError as error:
-        raise GazeError(str(error).replace('--data_dir', '--data')) from error
+    listing = celebagaze.read_domain(folder, domain)
     problems += listing.problems
-    return listing.faces
+    return listing.rows
 
 
 def _read_truth(path):

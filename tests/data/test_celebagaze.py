@@ -182,7 +182,7 @@ BAD_IMAGES = [
     (lambda: b'', 'not an image'),
     (lambda: b'<html>not found</html>', 'not an image'),
     (not_a_jpeg, 'is a PNG file and must be a JPEG'),
-    (cmyk, 'has colours in CMYK'),
+    (cmyk, 'has colors in CMYK'),
     (lambda: jpeg(2, 40, 32), 'is 40x32 pixels; crop it to a square first'),
 ]
 

@@ -471,8 +471,8 @@ def test_make_dataset(tmp_path, capsys):
         '3 faces in domain X' in (text := capsys.readouterr().out) and '1 in domain Y' in text and '2 rejected' in text
     )
     listing = celebagaze.read_domain(out, 'x')
-    assert not listing.problems and len({face.name for face in listing.faces}) == 3
-    for face in listing.faces:
+    assert not listing.problems and len({face.name for face in listing.rows}) == 3
+    for face in listing.rows:
         np.testing.assert_allclose(face.eyes, np.array([78.6, 92.9, 177.8, 92.7]) / 8, atol=0.06)
         assert pixels(face.path).shape == (32, 32, 3)
     assert {row['reason'].split(':')[0] for row in json.loads((out / 'rejects.json').read_text())} == {
@@ -510,8 +510,8 @@ def test_make_dataset_with_odd_names(tmp_path, capsys):
     out = tmp_path / 'set'
     assert main(['make-dataset', *tiny.arguments(x_dir=tmp_path / 'x', output_dir=out, img_size=32)]) == 0
     listing = celebagaze.read_domain(out, 'x')
-    assert len(listing.faces) == len(names) and not listing.problems and not listing.missing
-    assert {'a.b', 'x_jpg', 'x_jpg-2', 'y_JPEG', 'caf_', 'a_b_', '_'} <= {face.name for face in listing.faces}
+    assert len(listing.rows) == len(names) and not listing.problems and not listing.missing
+    assert {'a.b', 'x_jpg', 'x_jpg-2', 'y_JPEG', 'caf_', 'a_b_', '_'} <= {face.name for face in listing.rows}
     rejects = json.loads((out / 'rejects.json').read_text())
     assert sorted(os.path.basename(row['file']) for row in rejects) == ['film.gif', 'notes.txt', 'raw.dng']
     assert all('no photo by its name' in row['reason'] for row in rejects) and '3 rejected' in capsys.readouterr().out
@@ -522,8 +522,8 @@ def test_make_dataset_sorts_by_the_irises(tmp_path, capsys):
         write(tmp_path / 'mixed', f'{number}.png', corner=corner)
     out = tmp_path / 'set'
     assert main(['make-dataset', *tiny.arguments(sort=tmp_path / 'mixed', output_dir=out, img_size=32)]) == 0
-    assert [face.name for face in celebagaze.read_domain(out, 'x').faces] == ['0']
-    assert [face.name for face in celebagaze.read_domain(out, 'y').faces] == ['1', '2']
+    assert [face.name for face in celebagaze.read_domain(out, 'x').rows] == ['0']
+    assert [face.name for face in celebagaze.read_domain(out, 'y').rows] == ['1', '2']
 
 
 @pytest.mark.parametrize(

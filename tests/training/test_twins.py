@@ -63,7 +63,7 @@ def test_a_stream_brings_faces_with_their_twins(twin_records):
 
 
 def test_records_without_twins_are_refused(records_dir):
-    with pytest.raises(GazeError, match='has no twins, .* with --twins'):
+    with pytest.raises(GazeError, match='has no twins, .* with its option `twins`'):
         pipeline.train_stream(records_dir, 'y', tiny.SIZE, 2, seed=4, twins=True)
 
 
@@ -150,7 +150,7 @@ def test_an_eye_and_its_twin_get_one_code():
 
 @pytest.mark.parametrize('options', [{'tune_content': True, 'lam_twin': 0.0}, {'tune_content': False, 'lam_twin': 3.0}])
 def test_one_code_needs_twins_and_an_encoder_that_learns(options):
-    with pytest.raises(GazeError, match='--lam_code'):
+    with pytest.raises(GazeError, match='`lam_code`'):
         config.GanConfig(lam_code=1.0, **options)
 
 
