@@ -46,6 +46,7 @@ RUN_BY = {
     'lite': 'export/test_lite.py',
     'live': 'editing/test_live.py',
     'turn-dataset': 'turning/test_turning.py',
+    'draw-dataset': 'synthetic/test_synthetic_faces.py',
 }
 RUN_HERE = [words[1:] for words in COMMANDS if words[0] == 'gaze-tf' and words[1] not in RUN_BY]
 

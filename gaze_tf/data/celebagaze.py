@@ -21,8 +21,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from gaze_tf.compositing.align import MEAN_EYES, Frame
-from gaze_tf.data import images, records
 from gaze_tf.errors import GazeError
 from gaze_tf.files import new_file, write_text
 
@@ -152,37 +150,6 @@ def check_name(name: str) -> None:
         raise GazeError(f'the name {name!r} must be without its extension')
 
 
-def read_image(row: Row, img_size: int, frame_eyes: tuple[float, ...] = MEAN_EYES) -> records.Record:
-    """The Record of a Row in a frame of img_size pixels; with its twin, if the row has one.
-
-    frame_eyes: where eyes are in the frame, as shares of its side. Where they are CelebAGaze's, an image of img_size
-    keeps its bytes, and others are resized. Raises GazeError (file and reason) when an image is unreadable, truncated
-    or not square, when an eye lies outside it, or when the twin is missing or of another size.
-    """
-    data, image = images.open_image(row.path, ['JPEG'])
-    width = image.width
-    if max(row.eyes) >= width:
-        raise GazeError(
-            f'{row.where}: the coordinate {max(row.eyes):g} lies outside the image of {width}x{width} pixels'
-        )
-    frame = images.frame_of(width, row.eyes, img_size, frame_eyes)
-    return records.Record(
-        images.encode_jpeg(data, image, frame),
-        tuple(frame.eyes.numpy().tolist()),
-        row.name,
-        _read_twin(row, row.twin, width, frame) if row.twin else b'',
-    )
-
-
-def _read_twin(row: Row, twin: pathlib.Path, width: int, frame: Frame) -> bytes:
-    if not twin.is_file():
-        raise GazeError(f'{row.where}: its twin {twin} is missing')
-    data, image = images.open_image(twin, ['JPEG', 'PNG'])
-    if image.width != width:
-        raise GazeError(f'{twin}: is {image.width} pixels wide and must be {width}, the width of the face')
-    return images.encode_jpeg(data, image, frame)
-
-
 def with_twins(folder: pathlib.Path | str, rows: Iterable[Row]) -> list[Row]:
     """Rows with the files of their twins: those that truth.csv names, or twins/<name>.jpg or .png. Raises GazeError."""
     table, named = pathlib.Path(folder) / TRUTH, {}
@@ -218,13 +185,15 @@ def make_folders(folder: pathlib.Path | str, twins: bool = False) -> None:
         (pathlib.Path(folder) / name).mkdir()
 
 
-def save_image(folder: pathlib.Path, name: str, image: np.ndarray) -> None:
-    """Writes a face, uint8 [S, S, 3], as <name>.jpg of high quality into a folder of images.
+def save_image(
+    folder: pathlib.Path, name: str, image: np.ndarray, quality: int = 95, subsampling: str = '4:4:4'
+) -> None:
+    """Writes a face, uint8 [S, S, 3], as <name>.jpg into a folder of images.
 
     Raises GazeError for a name that no row may have, and OSError.
     """
     check_name(name)
-    Image.fromarray(image).save(folder / f'{name}.jpg', quality=95, subsampling=0)
+    Image.fromarray(image).save(folder / f'{name}.jpg', quality=quality, subsampling=subsampling)
 
 
 def format_row(name: str, eyes: Iterable[float]) -> str:

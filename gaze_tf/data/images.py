@@ -9,7 +9,40 @@ import tensorflow as tf
 from PIL import Image
 
 from gaze_tf.compositing import align
+from gaze_tf.data import records
+from gaze_tf.data.celebagaze import Row
 from gaze_tf.errors import GazeError
+
+
+def read_image(row: Row, img_size: int, frame_eyes: tuple[float, ...] = align.MEAN_EYES) -> records.Record:
+    """The Record of a Row in a frame of img_size pixels; with its twin, if the row has one.
+
+    frame_eyes: where eyes are in the frame, as shares of its side. Where they are CelebAGaze's, an image of img_size
+    keeps its bytes, and others are resized. Raises GazeError (file and reason) when an image is unreadable, truncated
+    or not square, when an eye lies outside it, or when the twin is missing or of another size.
+    """
+    data, image = open_image(row.path, ['JPEG'])
+    width = image.width
+    if max(row.eyes) >= width:
+        raise GazeError(
+            f'{row.where}: the coordinate {max(row.eyes):g} lies outside the image of {width}x{width} pixels'
+        )
+    frame = frame_of(width, row.eyes, img_size, frame_eyes)
+    return records.Record(
+        encode_jpeg(data, image, frame),
+        tuple(frame.eyes.numpy().tolist()),
+        row.name,
+        _read_twin(row, row.twin, width, frame) if row.twin else b'',
+    )
+
+
+def _read_twin(row: Row, twin: pathlib.Path, width: int, frame: align.Frame) -> bytes:
+    if not twin.is_file():
+        raise GazeError(f'{row.where}: its twin {twin} is missing')
+    data, image = open_image(twin, ['JPEG', 'PNG'])
+    if image.width != width:
+        raise GazeError(f'{twin}: is {image.width} pixels wide and must be {width}, the width of the face')
+    return encode_jpeg(data, image, frame)
 
 
 def open_image(path: pathlib.Path, formats: Collection[str]) -> tuple[bytes, Image.Image]:

@@ -22,8 +22,8 @@ class PackOptions(Options):
     )
     twins: bool = option(
         False,
-        'Store with each face of Y its twin, the same face looking at the camera: twins/<name>.jpg or .png, or the file '
-        'in the column twin of truth.csv.',
+        'Store with each face of Y its twin, the same face looking at the camera: twins/<name>.jpg or .png, or the '
+        'file in the column twin of truth.csv.',
     )
     test_x: int = option(100, 'Number of usable rows at the end of 1.txt that are held out for testing.', low=0)
     test_y: int = option(300, 'Number of usable rows at the end of 0.txt that are held out for testing.', low=0)

@@ -14,7 +14,7 @@ import tqdm
 
 from gaze_tf.compositing.align import MEAN_EYES
 from gaze_tf.config import eye_shares
-from gaze_tf.data import celebagaze, records
+from gaze_tf.data import celebagaze, images, records
 from gaze_tf.data.celebagaze import Listing, Row
 from gaze_tf.data.pack_options import PackOptions
 from gaze_tf.errors import GazeError
@@ -51,9 +51,9 @@ def pack(data_dir: pathlib.Path | str, output_dir: pathlib.Path | str, options: 
     """Packs a folder in CelebAGaze's layout into TFRecords and a manifest; does only what is missing.
 
     Each image is opened once and decoded, to make sure that it is whole. Shards are kept when the rows and image files
-    that they were made from are unchanged (size and time) and their checksum is still right; files of earlier runs that
-    no longer belong are removed. For what is done to images see `celebagaze.read_image`. A bad image among the last rows
-    counts as one that is held out for testing.
+    that they were made from are unchanged (size and time) and their checksum is still right; files of earlier runs
+    that no longer belong are removed. For what is done to images see `images.read_image`. A bad image among the
+    last rows still counts as one that is held out for testing.
 
     Args:
       data_dir: the data set's folder.
@@ -99,9 +99,7 @@ def _pack(
 
     if (skip_bad or not problems) and _earlier(output_dir) == manifest(complete=True):
         return Packed(manifest(complete=True), 0, kept)
-    read = functools.partial(
-        celebagaze.read_image, img_size=options.img_size, frame_eyes=eye_shares(options.frame_eyes)
-    )
+    read = functools.partial(images.read_image, img_size=options.img_size, frame_eyes=eye_shares(options.frame_eyes))
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         records.save_manifest(output_dir, manifest(complete=False))
