@@ -7,7 +7,7 @@ from gaze_tf.synthetic.model import EYEBALL, F32, cover, flat_light, gaze_vector
 
 
 def lid_curves(identity, view, nasal):
-    """Heights v of the upper and the lower lid from the eye's centre, at places `nasal` (positive: nose).
+    """Heights v of the upper and the lower lid from the eye's center, at places `nasal` (positive: nose).
 
     The upper lid follows a gaze downwards half way and upwards a little; the lower lid gives way less."""
     _, drop, _ = EYEBALL * gaze_vector(view.yaw, view.pitch)
@@ -22,7 +22,7 @@ def lid_curves(identity, view, nasal):
 
 
 def _iris(identity, view, dx, dy, rng, pixel):
-    """Albedo and coverage of iris and pupil at places dx, dy from the iris centre."""
+    """Albedo and coverage of iris and pupil at places dx, dy from the iris center."""
     gaze = gaze_vector(view.yaw, view.pitch)
     slant = np.hypot(gaze[0], gaze[1])
     radius = identity.iris_radius
@@ -54,14 +54,14 @@ def _eyeball(identity, view, side, x, y, lids, rng, pixel):
     gaze = EYEBALL * gaze_vector(view.yaw, view.pitch)
     white, flesh = planes(linear((217, 207, 199))), planes(linear((186, 112, 102)))
     pink = np.clip(0.35 * s**3 + 0.8 * smooth(0.74, 0.88, nasal), 0, 0.85)
-    colour, iris = _iris(identity, view, x - gaze[0], y - gaze[1], rng, pixel)
+    color, iris = _iris(identity, view, x - gaze[0], y - gaze[1], rng, pixel)
     white = white + (flesh - white) * pink
-    colour = white + (colour * F32(1.25) - white) * iris
+    color = white + (color * F32(1.25) - white) * iris
 
     nx, ny = x / 26, y / 26
     light = shade(view, nx, ny, np.sqrt(np.clip(1 - nx * nx - ny * ny, 0.1, 1)))
     dim = 0.9 * (1 - 0.65 * np.exp(-below / 3)) * (1 - 0.3 * np.exp(-above / 1.3)) * (1 - 0.5 * s**3)
-    colour *= light * dim
+    color *= light * dim
 
     # The glint sits where the light puts it and is stronger on the cornea than on the white.
     h = np.asarray(view.light) + (0, 0, 1)
@@ -72,7 +72,7 @@ def _eyeball(identity, view, side, x, y, lids, rng, pixel):
     glint = strength * cover((1 - reach) * width, 0.8) * (0.3 + 0.7 * iris)
     film = (above - 0.5) ** 2 * 4 + ((x - 8 * h[0]) / 9) ** 2  # of tears, along the lower lid
     glint += 0.22 * np.exp(-film)
-    return colour + glint * (planes(view.key) * F32(1.5)) + 0.035 * iris * smooth(4, -8, y)
+    return color + glint * (planes(view.key) * F32(1.5)) + 0.035 * iris * smooth(4, -8, y)
 
 
 def _lashes(identity, rng, nasal, height, length, spacing, pixel):
@@ -130,7 +130,7 @@ def _shrink(fine_planes, fine):
 
 
 def draw_eye(identity, view, canvas, side):
-    """Draws an eye (side: -1 at smaller x, 1); returns its label and its iris centre, pixels of the image."""
+    """Draws an eye (side: -1 at smaller x, 1); returns its label and its iris center, pixels of the image."""
     middle_u = side * identity.eye_distance / 2
     label = np.rint(canvas.to_image(middle_u, 0)).astype(int)
     box = canvas.box(middle_u, -3, 36, 26)

@@ -1,11 +1,11 @@
 """Synthetic faces: who is drawn (Identity), in which photo (View), and the canvas and the light.
 
 Lengths are in face units: one pixel of a 256-pixel image at scale 1. The face frame has its origin midway
-between the eyes, u to larger image x, v down. Colours are linear light (the square of sRGB / 255), with
+between the eyes, u to larger image x, v down. Colors are linear light (the square of sRGB / 255), with
 planes first: [3, h, w]. Light vectors point from the face to the light: x to larger image x, y down, z to the
 camera.
 Gaze: yaw positive = towards larger image x, pitch positive = up, both in degrees and in the frame of the
-head, which `roll` then turns; (0, 0) looks at the camera. Pixel i of an image has its centre at i.
+head, which `roll` then turns; (0, 0) looks at the camera. Pixel i of an image has its center at i.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ F32 = np.float32
 
 SKINS = ((237, 196, 171), (232, 186, 158), (214, 160, 126), (180, 124, 92), (136, 88, 64), (98, 62, 46))
 HAIRS = ((28, 22, 20), (46, 32, 25), (74, 49, 33), (110, 74, 46), (168, 128, 80), (116, 62, 38), (150, 148, 145))
-# rim colour, colour around the pupil, how often
+# rim color, color around the pupil, how often
 IRISES = (
     ((66, 38, 22), (104, 62, 32), 3),
     ((40, 24, 17), (62, 37, 24), 3),
@@ -32,13 +32,13 @@ IRISES = (
 
 
 def linear(rgb):
-    """A colour given in sRGB 0..255."""
+    """A color given in sRGB 0..255."""
     return tuple(float(max(value, 0) / 255) ** 2 for value in rgb)
 
 
-def planes(colour):
+def planes(color):
     """[3, 1, 1] float32, to go with planes first."""
-    return np.asarray(colour, F32).reshape(3, 1, 1)
+    return np.asarray(color, F32).reshape(3, 1, 1)
 
 
 def _normal(rng, mean, std, limit=2.4):
@@ -67,7 +67,7 @@ class Identity:
     lid_low: float
     lid_peak: float  # sideways shift of the top of the upper lid, positive towards the nose
     lid_round: float  # exponent of the lid curves: small is boxy, large is almond
-    rest: tuple  # iris centre when looking at the camera, from the eye's centre; x to the nose
+    rest: tuple  # iris center when looking at the camera, from the eye's center; x to the nose
     crease: float  # distance of the crease above the upper lid
     crease_depth: float
     lash: float  # length of the lashes
@@ -149,28 +149,28 @@ class Identity:
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """What differs from photo to photo. Angles in degrees; centre in pixels of a 256-pixel image."""
+    """What differs from photo to photo. Angles in degrees; center in pixels of a 256-pixel image."""
 
     seed: int  # of background, noise and the like
     yaw: float
     pitch: float
     openness: float  # factor on the height of both lids, 0.9..1.08
-    centre: tuple  # midway between the eyes
+    center: tuple  # midway between the eyes
     scale: float
     roll: float  # positive turns the eye at larger x down
     light: tuple  # unit vector
-    key: tuple  # colour of the light from `light`
-    ambient: tuple  # colour of the light from everywhere
+    key: tuple  # color of the light from `light`
+    ambient: tuple  # color of the light from everywhere
     catch: tuple  # half width, half height, squareness (0, 1), strength of the catchlight
     smile: float
     mouth_open: float
     brow_raise: float
     turn: float  # shift of the nose by a slight turn of the head
     pupil: float  # radius of the pupil over that of the iris
-    glasses: tuple  # () for none; half width, half height, squareness, thickness, colour
+    glasses: tuple  # () for none; half width, half height, squareness, thickness, color
     exposure: float
     blur: float  # standard deviation at 256 pixels
-    noise: float  # of the sensor, in grey levels
+    noise: float  # of the sensor, in gray levels
 
     @classmethod
     def sample(cls, rng, yaw=0.0, pitch=0.0):
@@ -193,7 +193,7 @@ class View:
             yaw=float(yaw),
             pitch=float(pitch),
             openness=rng.uniform(0.9, 1.08),
-            centre=(_normal(rng, 128.2, 8.2), _normal(rng, 92.8, 5.14)),
+            center=(_normal(rng, 128.2, 8.2), _normal(rng, 92.8, 5.14)),
             scale=_normal(rng, 1, 0.0205),
             roll=_normal(rng, 0, 2.45),
             light=tuple((light / np.linalg.norm(light)).tolist()),
@@ -270,14 +270,14 @@ class Canvas:
     def face_coordinates(self, x, y):
         angle = np.radians(self.view.roll)
         cos, sin = F32(np.cos(angle) / self.view.scale), F32(np.sin(angle) / self.view.scale)
-        x, y = x - F32(self.view.centre[0]), y - F32(self.view.centre[1])
+        x, y = x - F32(self.view.center[0]), y - F32(self.view.center[1])
         return cos * x + sin * y, cos * y - sin * x
 
     def to_image(self, u, v):
         """Pixel coordinates of a place of the face."""
         angle, scale = np.radians(self.view.roll), self.view.scale
-        x = self.view.centre[0] + scale * (np.cos(angle) * u - np.sin(angle) * v)
-        y = self.view.centre[1] + scale * (np.sin(angle) * u + np.cos(angle) * v)
+        x = self.view.center[0] + scale * (np.cos(angle) * u - np.sin(angle) * v)
+        y = self.view.center[1] + scale * (np.sin(angle) * u + np.cos(angle) * v)
         return (x + 0.5) * self.size / 256 - 0.5, (y + 0.5) * self.size / 256 - 0.5
 
     def box(self, u, v, width, height):
@@ -289,9 +289,9 @@ class Canvas:
             spans.append(slice(max(0, int(middle - half * scale)), max(0, int(middle + half * scale) + 2)))
         return tuple(spans)
 
-    def paint(self, colour, alpha, box=(slice(None), slice(None))):
+    def paint(self, color, alpha, box=(slice(None), slice(None))):
         part = self.rgb[(slice(None),) + box]
-        part += (colour - part) * alpha
+        part += (color - part) * alpha
 
 
 def shade(view, nx, ny, nz):

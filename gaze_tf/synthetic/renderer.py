@@ -30,13 +30,13 @@ __all__ = ['Identity', 'View', 'render']
 
 def _draw_background(canvas, rng):
     """Out-of-focus room: a gradient, soft blobs and a few blurred edges."""
-    colours = []
+    colors = []
     for _ in range(2):
-        grey = rng.uniform(25, 225)
-        colours.append(
+        gray = rng.uniform(25, 225)
+        colors.append(
             planes(
                 linear(
-                    np.clip(grey + rng.normal(0, 0.13) * grey * np.array((1, 0.1, -1)) + rng.normal(0, 9, 3), 5, 250)
+                    np.clip(gray + rng.normal(0, 0.13) * gray * np.array((1, 0.1, -1)) + rng.normal(0, 9, 3), 5, 250)
                 )
             )
         )
@@ -45,7 +45,7 @@ def _draw_background(canvas, rng):
         angle, soft = rng.uniform(0, np.pi), rng.uniform(2, 12)
         place = np.cos(angle) * canvas.u + np.sin(angle) * (canvas.v - 40) - rng.uniform(-130, 130)
         mix += rng.uniform(-0.4, 0.4) * smooth(-2 * soft, 2 * soft, place)
-    canvas.rgb[:] = colours[0] + (colours[1] - colours[0]) * np.clip(mix, 0, 1)
+    canvas.rgb[:] = colors[0] + (colors[1] - colors[0]) * np.clip(mix, 0, 1)
 
 
 def _relief(identity, view, u, v):
@@ -112,7 +112,7 @@ def _skin(identity, canvas, n, rng):
 
 
 def _draw_mouth(identity, view, canvas, albedo, n):
-    """Paints the lips on the albedo; returns box, colour and coverage of the inside of the mouth."""
+    """Paints the lips on the albedo; returns box, color and coverage of the inside of the mouth."""
     half, low, full = identity.mouth
     half = half * (1 + 0.12 * view.smile)
     box = canvas.box(view.turn, low, 48, 32)
@@ -161,11 +161,11 @@ def _draw_face(identity, view, canvas, rng):
     dark *= 1 - 0.62 * bump(m, v + 0.25 * m, 0.5 * width, tip + 5 + 0.12 * width, 0.25 * width, 2.2)
     dark *= 1 - 0.3 * np.exp(-(((m - width - 3.5) / 2.2) ** 2) - ((v - tip + 1) / 6) ** 2)
     albedo = _skin(identity, canvas, n, rng)
-    box, mouth_colour, inside = _draw_mouth(identity, view, canvas, albedo, n)
+    box, mouth_color, inside = _draw_mouth(identity, view, canvas, albedo, n)
     albedo *= lit
     albedo *= dark
     part = albedo[(slice(None),) + box]
-    part += (mouth_colour * flat_light(view, 0.4) - part) * inside
+    part += (mouth_color * flat_light(view, 0.4) - part) * inside
     h = np.asarray(view.light) + (0, 0, 1)
     h /= np.linalg.norm(h)
     gloss = np.clip(length * (h[2] - h[0] * right - h[1] * down), 0, 1) ** 24
@@ -180,7 +180,7 @@ def _draw_face(identity, view, canvas, rng):
 
 
 def _hair(identity, view, canvas):
-    """Colour of the hair, its coverage behind the head and in front of it, and its shade on the skin."""
+    """Color of the hair, its coverage behind the head and in front of it, and its shade on the skin."""
     u, v, a = canvas.u, canvas.v, np.abs(canvas.u)
     height, power, overlap, long = identity.hairline
     half = identity.face[0]
@@ -196,15 +196,15 @@ def _hair(identity, view, canvas):
         side -= 60 * smooth(0, 50, v)
     inner = np.maximum(top, side)
     tone = (0.45 + 1.1 * shine) * (0.75 + 0.4 * np.exp(-(((v + 95 + 0.2 * a) / 25) ** 2)))
-    colour = planes(identity.hair) * flat_light(view, 0.8) * tone
+    color = planes(identity.hair) * flat_light(view, 0.8) * tone
     shadow = 1 - 0.4 * np.exp(np.minimum(inner, 0) / 6)
-    return colour, cover(outer, 5), cover(np.minimum(inner, outer), 7), shadow
+    return color, cover(outer, 5), cover(np.minimum(inner, outer), 7), shadow
 
 
 def _draw_brows(identity, view, canvas):
     height, thick, arch, tilt, dark = identity.brow
     rng = np.random.default_rng((identity.seed, 3))
-    colour = planes(identity.hair) * F32(0.6) + planes(identity.skin) * F32(0.05)
+    color = planes(identity.hair) * F32(0.6) + planes(identity.skin) * F32(0.05)
     for side in (-1, 1):
         box = canvas.box(side * identity.eye_distance / 2, -height, 46, 22)
         t = canvas.u[box] * side - identity.eye_distance / 2  # positive towards the temple
@@ -215,12 +215,12 @@ def _draw_brows(identity, view, canvas):
         hairs = 0.6 * strands(rng, lean, 1.1, canvas.pixel)
         hairs += 0.4 * strands(rng, lean + 1.5 * across, 0.5, canvas.pixel)
         body = smooth(1.35, 0.45, np.abs(across) + 0.35 * hairs) * smooth(-29, -19, t) * smooth(35, 24, t)
-        canvas.paint(colour * flat_light(view, 0.6), body * dark * (0.62 + 0.38 * hairs), box)
+        canvas.paint(color * flat_light(view, 0.6), body * dark * (0.62 + 0.38 * hairs), box)
 
 
 def _draw_glasses(identity, view, canvas):
     half, height, square, thick, tone = view.glasses
-    colour = planes(tone) ** 2 * flat_light(view, 1)
+    color = planes(tone) ** 2 * flat_light(view, 1)
     eye = identity.eye_distance / 2
     half, middle = min(half, eye - 6), eye * 1.02
     for side in (-1, 1):
@@ -231,17 +231,17 @@ def _draw_glasses(identity, view, canvas):
         part = canvas.rgb[(slice(None),) + box]
         part *= 1 - 0.22 * np.exp(-(((away - 1.5) / 3) ** 2)) - 0.03 * (away < 0)  # shade and glass
         part += 0.05 * smooth(0, -4, away) * np.exp(-(((x * 0.8 - y - half * 0.95) / 5) ** 2))
-        canvas.paint(colour, cover(thick / 2 + 0.3 - np.abs(away), canvas.pixel), box)
+        canvas.paint(color, cover(thick / 2 + 0.3 - np.abs(away), canvas.pixel), box)
         box = canvas.box(side * (eye + half + 24), -8, 34, 12)
         out = canvas.u[box] * side
         temple = cover(thick * 0.7 - np.abs(canvas.v[box] + 8), canvas.pixel)
         temple *= cover(out - middle - half + 1, canvas.pixel) * cover(identity.face[0] + 2 - out, 2)
-        canvas.paint(colour, temple, box)
+        canvas.paint(color, temple, box)
     box, gap = canvas.box(0, -4, 30, 14), max(middle - half, 3)
     arc = canvas.v[box] + 8 - 5 * (canvas.u[box] / gap) ** 2
     bridge = cover(thick * 0.6 - np.abs(arc) * 0.7, canvas.pixel)
     bridge *= cover(gap - np.abs(canvas.u[box]), canvas.pixel)
-    canvas.paint(colour, bridge, box)
+    canvas.paint(color, bridge, box)
 
 
 @functools.lru_cache(maxsize=1)
