@@ -14,7 +14,7 @@ _LUMINANCE = np.array([0.4, 0.4, 0.2], np.float32)
 _DARKEST = 0.004  # above 0, so that colors can be divided
 
 
-class Canvas(NamedTuple):
+class EyeCanvas(NamedTuple):
     """An eye on its canvas; lengths are in pixels of the canvas.
 
     image: float32 [H, W, 3] in (0, 1]; luminance: float32 [H, W].
@@ -72,8 +72,8 @@ class Canvas(NamedTuple):
         part[:] = np.clip(part + 255 * back + 0.5, 0, 255).astype(np.uint8)
 
 
-def make_canvas(rgb: np.ndarray, corners: np.ndarray) -> Canvas:
-    """The Canvas of an eye in a photo uint8 [H, W, 3].
+def make_canvas(rgb: np.ndarray, corners: np.ndarray) -> EyeCanvas:
+    """The EyeCanvas of an eye in a photo uint8 [H, W, 3].
 
     corners: [2, 2] of the eye, the one at smaller x first. Raises Unfit.
     """
@@ -93,7 +93,7 @@ def make_canvas(rgb: np.ndarray, corners: np.ndarray) -> Canvas:
     image = np.clip(image, _DARKEST, 1)
     left, right = (corners @ matrix[:, :2].T + matrix[:, 2])[:, 0]
     x, y = np.meshgrid(np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32))
-    return Canvas(image, luminance(image), matrix, level, zoom, width, left, right, x, y, max(0.6 * zoom, 1.0), box)
+    return EyeCanvas(image, luminance(image), matrix, level, zoom, width, left, right, x, y, max(0.6 * zoom, 1.0), box)
 
 
 def luminance(color: np.ndarray) -> np.ndarray:

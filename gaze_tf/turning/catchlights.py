@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from gaze_tf.turning.canvas import Canvas
+from gaze_tf.turning.canvas import EyeCanvas
 from gaze_tf.turning.eye_fit import EyeFit
 from gaze_tf.turning.opening import Opening
 from gaze_tf.turning.shapes import Limbus
@@ -71,7 +71,7 @@ def _ring_brightness(luminance: np.ndarray, radius: np.ndarray, iris: np.ndarray
     return np.interp(radius, middles, np.interp(np.arange(_RINGS), known, usual[known]))
 
 
-def _without_spots(canvas: Canvas, limbus: Limbus) -> np.ndarray:
+def _without_spots(canvas: EyeCanvas, limbus: Limbus) -> np.ndarray:
     """Luminance [H, W] in which bright spots that are much smaller than the iris are removed around it."""
     opened, reach = canvas.luminance.copy(), 1.5 * limbus.radius
     x0, y0, x1, y1 = (max(int(value), 0) for value in (*(limbus.center - reach), *(limbus.center + reach)))

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gaze_tf.turning.canvas import Canvas, make_canvas
+from gaze_tf.turning.canvas import EyeCanvas, make_canvas
 from gaze_tf.turning.eyeball import IRIS_TO_PUPILS, LIMBUS_MM
 from gaze_tf.turning.landmarks import CONTOURS, Contours
 from gaze_tf.turning.lids import fit_lids, trace_lids
@@ -18,9 +18,9 @@ _IRIS_SIZES = 0.15, 0.235  # likely diameters as shares of the distance of the p
 
 
 class EyeFit(NamedTuple):
-    """An eye on its Canvas, with its Lids and its Limbus in pixels of the canvas."""
+    """An eye on its EyeCanvas, with its Lids and its Limbus in pixels of the canvas."""
 
-    canvas: Canvas
+    canvas: EyeCanvas
     lids: Lids
     limbus: Limbus
 
@@ -92,7 +92,7 @@ def _fit_eye(rgb: np.ndarray, points: np.ndarray, contours: Contours, pupils_px:
     return start._replace(eye=start.eye._replace(lids=lids)).fitted()
 
 
-def _opening(canvas: Canvas, lids: Lids) -> float:
+def _opening(canvas: EyeCanvas, lids: Lids) -> float:
     return (lids.lower - lids.upper)[int(canvas.left) : int(canvas.right)].max()
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from gaze_tf.turning.canvas import Canvas, smoothstep
+from gaze_tf.turning.canvas import EyeCanvas, smoothstep
 from gaze_tf.turning.catchlights import find_catchlights
 from gaze_tf.turning.eye_fit import EyeFit
 from gaze_tf.turning.iris import extract_iris
@@ -80,7 +80,7 @@ def _glints(image: np.ndarray, without: np.ndarray, soft: np.ndarray, radius: np
     return (screened * (radius < 1.1)[..., None]).astype(np.float32)
 
 
-def _grain(canvas: Canvas, opening: Opening, sclera: Sclera, rng: np.random.Generator) -> np.ndarray:
+def _grain(canvas: EyeCanvas, opening: Opening, sclera: Sclera, rng: np.random.Generator) -> np.ndarray:
     """Noise float32 [H, W, 3], as strong and as coarse as in the smooth parts of the photo."""
     fine = canvas.image - cv2.GaussianBlur(canvas.image, (0, 0), 1.2 * canvas.zoom)
     fine = fine[(opening.visible < 0.01) & (np.abs(opening.above_lower) < 5 * opening.mm) | sclera.joint]

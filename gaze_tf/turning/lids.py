@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from gaze_tf.turning.canvas import Canvas, blurred, smoothstep
+from gaze_tf.turning.canvas import EyeCanvas, blurred, smoothstep
 from gaze_tf.turning.shapes import Lids, Limbus
 from gaze_tf.turning.unfit import Unfit
 
@@ -31,7 +31,7 @@ class _Colors(NamedTuple):
         )
 
 
-def trace_lids(canvas: Canvas, upper: np.ndarray, lower: np.ndarray) -> Lids:
+def trace_lids(canvas: EyeCanvas, upper: np.ndarray, lower: np.ndarray) -> Lids:
     """The Lids through contours [9, 2] of landmarks on the canvas."""
     return Lids(
         *(
@@ -41,7 +41,7 @@ def trace_lids(canvas: Canvas, upper: np.ndarray, lower: np.ndarray) -> Lids:
     )
 
 
-def fit_lids(canvas: Canvas, lids: Lids, limbus: Limbus) -> Lids:
+def fit_lids(canvas: EyeCanvas, lids: Lids, limbus: Limbus) -> Lids:
     """Lids that follow the image, close to those of the landmarks. Raises Unfit."""
     lab = cv2.cvtColor(blurred(canvas.image, max(0.008 * canvas.width, 0.35 * canvas.zoom)), cv2.COLOR_RGB2LAB)
     globe, iris = _globe(canvas, lids, limbus, lab)
@@ -56,7 +56,7 @@ def fit_lids(canvas: Canvas, lids: Lids, limbus: Limbus) -> Lids:
     return Lids(upper, lower)
 
 
-def _globe(canvas: Canvas, lids: Lids, limbus: Limbus, lab: np.ndarray) -> tuple[np.ndarray, _Colors]:
+def _globe(canvas: EyeCanvas, lids: Lids, limbus: Limbus, lab: np.ndarray) -> tuple[np.ndarray, _Colors]:
     """The cost [H, W] of each pixel as part of iris or sclera, and the _Colors of the iris."""
     away = np.hypot(canvas.x - limbus.center[0], canvas.y - limbus.center[1])
     width, below_upper, above_lower = canvas.width, canvas.y - lids.upper, lids.lower - canvas.y
@@ -87,7 +87,7 @@ def _colors(lab: np.ndarray, mask: np.ndarray, least: tuple[float, float, float]
     return _Colors(values.mean(0), np.linalg.inv(covariance), np.linalg.slogdet(covariance)[1])
 
 
-def _votes(canvas: Canvas, curve: np.ndarray, down: int, lab: np.ndarray, globe: np.ndarray) -> np.ndarray:
+def _votes(canvas: EyeCanvas, curve: np.ndarray, down: int, lab: np.ndarray, globe: np.ndarray) -> np.ndarray:
     """float [H, W]: above 0 where a pixel looks more like the globe than like the skin beyond a lid's curve."""
     beyond = (canvas.y - curve) * down
     skin = _colors(
@@ -99,7 +99,7 @@ def _votes(canvas: Canvas, curve: np.ndarray, down: int, lab: np.ndarray, globe:
 
 
 def _boundary(
-    canvas: Canvas, curve: np.ndarray, votes: np.ndarray, reach: tuple[float, float], down: int
+    canvas: EyeCanvas, curve: np.ndarray, votes: np.ndarray, reach: tuple[float, float], down: int
 ) -> np.ndarray:
     """The curve [W] that best separates votes for globe and skin; down: 1 if the skin is below, -1 if above."""
     width = canvas.width

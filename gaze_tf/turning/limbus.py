@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from gaze_tf.turning.canvas import Canvas, smoothstep
+from gaze_tf.turning.canvas import EyeCanvas, smoothstep
 from gaze_tf.turning.shapes import Lids, Limbus
 from gaze_tf.turning.unfit import Unfit
 
@@ -22,12 +22,12 @@ Circles = tuple[np.ndarray, np.ndarray]
 
 
 def fit_limbus(
-    canvas: Canvas, lids: Lids, guess: Limbus, expected_radius: float, radius: float | None = None
+    canvas: EyeCanvas, lids: Lids, guess: Limbus, expected_radius: float, radius: float | None = None
 ) -> Limbus:
     """The circle with the strongest edge on both sides of the iris, dark inside.
 
     Args:
-      canvas: Canvas; lids: Lids.
+      canvas: EyeCanvas; lids: Lids.
       guess: the Limbus of the landmarks.
       expected_radius: the usual radius for this face, in pixels of the canvas.
       radius: the radius to keep, if only the center is to be found.
@@ -57,7 +57,7 @@ def fit_limbus(
     )
 
 
-def _brightness(canvas: Canvas, lids: Lids, guess: Limbus) -> tuple[np.ndarray, float]:
+def _brightness(canvas: EyeCanvas, lids: Lids, guess: Limbus) -> tuple[np.ndarray, float]:
     """Smoothed brightness [H, W], cut off at the brightness of the sclera, and that brightness."""
     bright = canvas.image[..., 0] * 0.6 + canvas.image[..., 1] * 0.4
     between = (canvas.y > lids.upper + 0.02 * canvas.width) & (canvas.y < lids.lower - 0.005 * canvas.width)
@@ -78,7 +78,7 @@ def _points(circles: Circles, share: float = 1.0) -> tuple[np.ndarray, np.ndarra
     )
 
 
-def _seen(canvas: Canvas, lids: Lids, circles: Circles) -> np.ndarray:
+def _seen(canvas: EyeCanvas, lids: Lids, circles: Circles) -> np.ndarray:
     """bool [circles, points]: which points lie between the lids."""
     x, y = _points(circles)
     return (np.interp(x, canvas.columns, lids.upper) + 0.03 * canvas.width < y) & (

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gaze_tf.turning.canvas import Canvas, smoothstep
+from gaze_tf.turning.canvas import EyeCanvas, smoothstep
 from gaze_tf.turning.eye_fit import EyeFit
 
 _LASHES_MM = 0.3, 0.6, 1.6  # thickness of the upper lashes: smallest, usual, largest
@@ -49,7 +49,7 @@ def measure_opening(eye: EyeFit) -> Opening:
     return Opening(below_upper, above_lower, radius, visible.astype(np.float32), beside, corners, lashes, eye.mm)
 
 
-def _lashes(canvas: Canvas, below_upper: np.ndarray, beside: np.ndarray, mm: float) -> float:
+def _lashes(canvas: EyeCanvas, below_upper: np.ndarray, beside: np.ndarray, mm: float) -> float:
     """Thickness in pixels of the dark line of lashes, which begins at the upper lid's curve, in front of the sclera."""
     bins = np.arange(0, 4.01, _BIN_MM) * mm
     profile = medians(canvas.luminance, below_upper, beside, bins, 15)

@@ -533,7 +533,7 @@ def test_what_is_written_is_what_is_read(tmp_path):
     celebagaze.save_image(celebagaze.image_folder(tmp_path, 'y'), 'b', image)
     eyes = {'x': np.array([3, 4, 20, 5]), 'y': np.float32([3.04, 4.25, 20, 5])}
     celebagaze.write_tables(tmp_path, {'x': [('a', eyes['x'])], 'y': [('b', eyes['y'])]})
-    truth = celebagaze.iris_columns(np.array([[1, 2], [3, 4.0005]]), 'twin_')
+    truth = celebagaze.iris_columns(np.array([[1, 2], [3, 4.0006]]), 'twin_')
     celebagaze.write_truth(tmp_path, [{'name': 'b', 'twin': 'twins/b.png', **truth}])
     assert (tmp_path / '1.txt').read_text() == 'a 3 4 20 5\n'
     assert (tmp_path / '0.txt').read_text() == 'b 3.0 4.2 20.0 5.0\n'

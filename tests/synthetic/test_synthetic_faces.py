@@ -140,7 +140,7 @@ def test_eye_statistics():
     places, openings = [], []
     for index in range(3000):
         identity, view = sample(index)
-        canvas = face_model.Canvas(view, 8)
+        canvas = face_model.Picture(view, 8)
         places.append([canvas.to_image(side * identity.eye_distance / 2, 0) for side in (-1, 1)])
         openings.append(
             (identity.eye_width * view.scale, identity.iris_radius * view.scale, places[-1][1][0] - places[-1][0][0])
