@@ -109,15 +109,9 @@ def make(
     def count(domain: str, *splits: str) -> int:
         return sum(row['domain'] == domain and row['split'] in splits for row, _ in rows)
 
+    x, y = (count(domain, 'train', 'test') for domain in 'XY')
     people = len({photo.identity for photo, _ in fit})
-    return Made(
-        count('X', 'train', 'test'),
-        count('Y', 'train', 'test'),
-        count('X', 'test'),
-        count('Y', 'test'),
-        people,
-        rejects,
-    )
+    return Made(x, y, count('X', 'test'), count('Y', 'test'), people, rejects)
 
 
 def _turn_all(

@@ -87,7 +87,6 @@ class Identity:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> 'Identity':
-        """A random person."""
         tone = rng.uniform(0, len(SKINS) - 1.01)
         darkness, part = SKINS[int(tone)], tone % 1
         skin = np.asarray(darkness) * (1 - part) + np.asarray(SKINS[int(tone) + 1]) * part
