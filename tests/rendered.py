@@ -8,6 +8,7 @@ import numpy as np
 from gaze_tf.evaluation.evaluate import ALPHAS
 from gaze_tf.evaluation.samples import Samples
 from gaze_tf.synthetic import faces as synthetic_faces
+from gaze_tf.synthetic.draw_options import DrawOptions
 
 OPTIONS = {'img_size': 64, 'num_x': 4, 'num_y': 3, 'test_x': 4, 'test_y': 8, 'seed': 5}
 HELD_OUT = {'x': 4, 'y': 8}
@@ -16,7 +17,7 @@ FLAGS = {'test_x': 4, 'test_y': 8}
 
 def render(folder):
     """Renders the data set: 4 + 3 faces to train on, 4 + 8 held out."""
-    assert synthetic_faces.generate(folder, OPTIONS, workers=1)
+    assert synthetic_faces.generate(folder, DrawOptions(**OPTIONS), workers=1)
 
 
 def samples(folder, size=64, **changes):

@@ -40,9 +40,8 @@ def stages(out):
         (
             'Rendering faces',
             [
-                sys.executable,
-                '-m',
-                'gaze_tf.synthetic.faces',
+                *gaze_tf,
+                'draw-dataset',
                 f'--output_dir={out}/faces',
                 f'--num_x={NUM_X}',
                 f'--num_y={NUM_Y}',

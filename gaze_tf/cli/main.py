@@ -32,6 +32,7 @@ COMMANDS = {
     'animate': 'move the eyes of photos between where they look and the camera, as GIF or video',
     'evaluate': 'measure a model on held-out faces: a report with numbers, pictures and plots',
     'make-dataset': 'make a training set of your own photos',
+    'draw-dataset': 'draw a training set of synthetic faces',
     'turn': 'turn the eyes of people who look at the camera, so that they look elsewhere',
     'turn-dataset': 'make a training set of photos of people who all look at the camera',
     'client': 'have a server (TensorFlow Serving) repaint the eyes of photos',

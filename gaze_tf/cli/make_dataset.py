@@ -1,40 +1,51 @@
 """gaze-tf make-dataset --x_dir=at_camera --y_dir=elsewhere --output_dir=data/faces
 
-Makes a training set of your own photos: finds faces, aligns them and writes them in CelebAGaze's layout, which
-`gaze-tf prepare --data_dir=data/faces` packs. With --sort=FOLDER, photos that are not sorted yet go to either domain by
-the position of their irises: a proposal, to be looked through. What was left out, and why, is in rejects.json.
+Makes a training set from your own photos: finds faces, aligns them and writes them in CelebAGaze's layout, which
+`gaze-tf prepare --data_dir=data/faces` packs. With --sort=FOLDER, photos that are not sorted yet are assigned to a
+domain by the position of their irises: look through the result. rejects.json says what was left out, and why.
 """
+
+import dataclasses
 
 from absl import flags
 
+from gaze_tf.cli import option_flags
 from gaze_tf.cli.main import require
 from gaze_tf.errors import GazeError
+from gaze_tf.options import Options, option
 
 
-def define_flags(values):
-    flags.DEFINE_string(
-        'x_dir', '', 'Folder of photos of people who look at the camera (folders in it, too).', flag_values=values
-    )
-    flags.DEFINE_string('y_dir', '', 'Folder of photos of people who look elsewhere.', flag_values=values)
-    flags.DEFINE_string('sort', '', 'Folder of photos that are not sorted yet.', flag_values=values)
-    flags.DEFINE_string('output_dir', '', 'Folder for the training set; it must not exist yet.', flag_values=values)
-    flags.DEFINE_integer('img_size', 256, 'Side of the faces in pixels.', lower_bound=16, flag_values=values)
-    flags.DEFINE_string(
-        'faces', 'largest', 'Which faces of a photo: largest, all, or numbers by size, from 0.', flag_values=values
-    )
+@dataclasses.dataclass(frozen=True)
+class MakeDatasetOptions(Options):
+    """Where photos are, and what is made of them."""
+
+    x_dir: str = option('', 'Folder of photos of people who look at the camera; subfolders are searched, too.')
+    y_dir: str = option('', 'Folder of photos of people who look elsewhere.')
+    sort: str = option('', 'Folder of photos that are not sorted yet.')
+    output_dir: str = option('', 'Folder for the training set; it must not exist yet.')
+    img_size: int = option(256, 'Side of the faces in pixels.', low=16)
+    faces: str = option('largest', 'Which faces of a photo: largest, all, or numbers by size, from 0.')
 
 
-def run(values):
+def define_flags(values: flags.FlagValues) -> None:
+    option_flags.define(values, MakeDatasetOptions)
+
+
+def run(values: flags.FlagValues) -> None:
+    options = option_flags.read(values, MakeDatasetOptions)
     require(values, 'output_dir')
-    folders = {'x': values.x_dir, 'y': values.y_dir, 'sort': values.sort}
+    folders = {'x': options.x_dir, 'y': options.y_dir, 'sort': options.sort}
     if not any(folders.values()):
         raise GazeError('--x_dir and --y_dir, or --sort, are needed: folders of photos.')
-    from gaze_tf.datasets import from_photos as dataset
+    # TensorFlow takes seconds to import: after the flags are known to be good
+    from gaze_tf.datasets import from_photos
     from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 
-    sources = [dataset.Photos(folder, domain) for domain, folder in folders.items() if folder]
-    counts, rejects = dataset.make(sources, values.output_dir, MediapipeDetector(), values.img_size, values.faces)
+    sources = [from_photos.PhotoFolder(folder, domain) for domain, folder in folders.items() if folder]
+    counts, rejects = from_photos.make(
+        sources, options.output_dir, MediapipeDetector(), options.img_size, options.faces
+    )
     print(
-        f'{values.output_dir}: {counts["x"]} faces in domain X (1/, eyes at the camera), {counts["y"]} in domain Y '
+        f'{options.output_dir}: {counts["x"]} faces in domain X (1/, eyes at the camera), {counts["y"]} in domain Y '
         f'(0/, eyes elsewhere), {len(rejects)} rejected (rejects.json)'
     )

@@ -1,8 +1,10 @@
-"""Random alterations of training faces: what webcams, evening light, small files and eye detectors do to photos."""
+"""Random changes of training faces: what webcams, evening light, small files and eye detectors do to photos."""
 
 import tensorflow as tf
 
-# Of what a face may need, whatever is on: an option that is added must not change what the others draw.
+from gaze_tf.config import AugmentConfig
+
+# All that a face may need is drawn, whatever is on: a new option must not change what the others draw.
 _UNIFORM = (
     'exposure',
     'gamma',
@@ -29,15 +31,17 @@ _BLUR_RADIUS = 9  # pixels: three times the largest sigma
 _LUMA = 0.299, 0.587, 0.114
 
 
-def augment(images, eyes, seed, config):
-    """Alters the images of one scene, all in the same way, with the same noise.
+def augment(
+    images: tuple[tf.Tensor, ...], eyes: tf.Tensor, seed: tf.Tensor, config: AugmentConfig
+) -> tuple[tf.Tensor, ...]:
+    """Changes the images of one scene, all in the same way and with the same noise.
 
     Args:
       images: tuple of uint8 [S, S, 3]: a face, and perhaps the same face with other eyes.
-      eyes: [4] float32 pixels, (left_x, left_y, right_x, right_y), of all of them. They stay right but for the
+      eyes: [4] float32 pixels, (left_x, left_y, right_x, right_y), of all of them. They stay right except for the
         errors of aug_shift.
-      seed: [2] integers, of which the result is a pure function.
-      config: AugmentConfig. What it leaves off is left out of the graph.
+      seed: [2] integers; the same seed gives the same result.
+      config: AugmentConfig. What is off is not in the graph.
 
     Returns:
       Tuple of uint8 [S, S, 3].
@@ -73,7 +77,7 @@ def augment(images, eyes, seed, config):
 
 
 def _perhaps(drawn, change, x, *args):
-    """change(x, *args) where it was drawn, or x."""
+    """change(x, *args) if `drawn`, else x."""
     return tf.cond(drawn, lambda: tf.ensure_shape(change(x, *args), x.shape), lambda: x)
 
 
@@ -82,20 +86,20 @@ def _between(low, high, uniform):
 
 
 def _move(x, eyes, errors):
-    """The images as they are cut out by eyes that were found at eyes + errors: those come to lie at `eyes`.
+    """The images as they would be cut if the eyes had been found at eyes + errors, which then lie at `eyes`.
 
-    A similarity, q ↦ a·q + b in complex numbers, takes each pixel to where its colour is.
+    A similarity, q ↦ a·q + b in complex numbers, maps each pixel to the place of its color.
     """
     left, right = tf.unstack(tf.complex(*tf.unstack(tf.reshape(eyes, [2, 2]), axis=1)))
     wrong_left, wrong_right = tf.unstack(tf.complex(*tf.unstack(tf.reshape(eyes + errors, [2, 2]), axis=1)))
     a = (wrong_right - wrong_left) / (right - left)
     b = wrong_left - a * left
-    # the operation interpolates linearly, which blurs less between pixels of half the size
+    # the operation interpolates linearly: between pixels of half the size that blurs less
     size = x.shape[1:3]
     twice = tf.image.resize(x, [2 * side for side in size], 'bicubic')
-    # positions count from the edge of the image, the operation from the centre of its first pixel
-    centre = tf.constant(0.5 + 0.5j, tf.complex64)
-    a, b = 2 * a, 2 * (a * centre + b) - centre
+    # positions count from the edge of the image, the operation counts from the center of its first pixel
+    center = tf.constant(0.5 + 0.5j, tf.complex64)
+    a, b = 2 * a, 2 * (a * center + b) - center
     cos, sin, dx, dy, zero = tf.math.real(a), tf.math.imag(a), tf.math.real(b), tf.math.imag(b), tf.zeros([])
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=twice,
@@ -108,23 +112,23 @@ def _move(x, eyes, errors):
 
 
 def _light(x, u, n, low_light, config):
-    """Saturation, gamma, and one factor for each colour: of exposure, tint and low light."""
+    """Saturation, gamma, and one factor for each channel: exposure, tint and low light."""
     if config.aug_saturation:
         luma = tf.reduce_sum(x * _LUMA, axis=-1, keepdims=True)
         x = tf.clip_by_value(luma + 2 ** (config.aug_saturation * (2 * u['saturation'] - 1)) * (x - luma), 0, 255)
     log_gain = tf.zeros([3])
     if config.aug_exposure:
-        # as exp and log, four times faster than as a power; 0 stays 0
+        # exp and log are four times faster than a power; 0 stays 0
         gamma = 2 ** (config.aug_exposure * (u['gamma'] - 0.5))
         x = 255 * tf.exp(gamma * tf.math.log(tf.maximum(x, 0) / 255))
-        # stops count light, of which levels are a power
+        # stops are of light; levels are a power of it
         log_gain += config.aug_exposure * (2 * u['exposure'] - 1) / _DISPLAY_GAMMA
     if config.aug_color:
         log_gain += config.aug_color * tf.stack([n['red'], 0.0, n['blue']])
     if config.aug_low_light:
         log_gain += tf.where(low_light, _log2(_between(0.2, 0.5, u['darkness'])), 0)
     if config.aug_exposure or config.aug_color or config.aug_low_light:
-        # sensors, too, end at white
+        # sensors clip at white, too
         x = tf.minimum(x * 2**log_gain, 255)
     return x
 
@@ -134,7 +138,7 @@ def _log2(x):
 
 
 def _blur(x, sigma):
-    # there is no mirroring more than there is
+    # padding cannot mirror more than the whole image
     radius = min(_BLUR_RADIUS, x.shape[1])
     place = tf.range(-radius, radius + 1, dtype=tf.float32)
     kernel = tf.exp(-((place / sigma) ** 2) / 2)
@@ -155,7 +159,7 @@ def _scale_down(x, factor, smoothly):
 
 
 def _add_noise(x, level, shared, seed):
-    """Gaussian noise of standard deviation `level`: one field for all images, and for all colours where `shared`."""
+    """Gaussian noise of standard deviation `level`: one field for all images, and if `shared` for all channels."""
 
     def field(channels):
         return tf.broadcast_to(tf.random.stateless_normal([*x.shape[1:3], channels], seed), x.shape[1:])

@@ -1,10 +1,11 @@
 """Streams of training batches from TFRecords, and the one place where image ranges are converted.
 
-Batch number n of a stream is a pure function of (seed, domain, n): a run that is resumed at step n
-sees exactly what an uninterrupted run would have seen.
+Batch number n of a stream depends on (seed, domain, n) alone: a run that is resumed at step n sees exactly what an
+uninterrupted run would have seen.
 """
 
 import hashlib
+import logging
 import os
 import pathlib
 from typing import NamedTuple
@@ -16,11 +17,13 @@ from gaze_tf.data import augment as augmentation
 from gaze_tf.data import records
 from gaze_tf.errors import GazeError
 
+log = logging.getLogger(__name__)
+NOT_AUGMENTED = AugmentConfig()
 _REPAIR = (
-    'Run `gaze-tf prepare` again, it rewrites only damaged shards, or train with --skip_corrupt, which leaves out what '
+    'Run `gaze-tf prepare` again, which rewrites only damaged shards, or train with `skip_corrupt`, which skips what '
     'cannot be read.'
 )
-# what reading raises; the last where TensorFlow's message quotes bytes of the record
+# what reading raises; the last one when TensorFlow's message quotes bytes of the record
 UNREADABLE = tf.errors.DataLossError, tf.errors.InvalidArgumentError, UnicodeDecodeError
 # Shards read in turn, and serialized examples (20 to 40 kB each) held to be drawn from.
 _CYCLE_LENGTH = 8
@@ -30,51 +33,51 @@ _SHUFFLE_BUFFER = 4096
 class Batch(NamedTuple):
     """Faces and where their eyes are.
 
-    image: [B, S, S, 3] RGB: uint8 as streams give it, or float32 in [-1, 1] as networks take it. Of a stream with twins
-      [B, S, S, 6]: behind each face the same one looking at the camera.
+    image: [B, S, S, 3] RGB: uint8 from streams, or float32 in [-1, 1] for networks. With twins [B, S, S, 6]: the last
+      three channels are the same face looking at the camera.
     eyes: [B, 4] float32 pixels, (left_x, left_y, right_x, right_y); left has the smaller x.
-    mirrored: bool [], whether these faces are still to be mirrored (see `for_networks`).
+    mirrored: bool [], whether these faces must still be mirrored (see `for_networks`).
     """
 
     image: tf.Tensor
     eyes: tf.Tensor
-    mirrored: tf.Tensor = False
+    mirrored: tf.Tensor | bool = False
 
-    def twins(self):
-        """(the faces, their twins), two Batches, of a stream with twins."""
+    def twins(self) -> list['Batch']:
+        """[the faces, their twins], two Batches, of a stream with twins."""
         return [self._replace(image=image) for image in tf.split(self.image, 2, axis=-1)]
 
 
-def to_float(image):
-    """uint8 in [0, 255] of any shape → float32 in [-1, 1]; what is float32 stays as it is."""
+def to_float(image: tf.Tensor) -> tf.Tensor:
+    """uint8 in [0, 255] of any shape → float32 in [-1, 1]; a float32 image is returned as it is."""
     image = tf.convert_to_tensor(image)
     return image if image.dtype == tf.float32 else tf.cast(image, tf.float32) / 127.5 - 1
 
 
-def to_uint8(image):
+def to_uint8(image: tf.Tensor) -> tf.Tensor:
     """float in [-1, 1] of any shape → uint8 in [0, 255], rounded; values beyond the range are clipped."""
     return tf.cast(tf.clip_by_value(tf.round((image + 1) * 127.5), 0, 255), tf.uint8)
 
 
-def mirror(batch):
+def mirror(batch: Batch) -> Batch:
     """The mirrored faces: images reversed along their width, eyes (S - x, y), left and right swapped.
 
-    S - x rather than S - 1 - x: an eye box is [x - w/2, x + w/2), so the box of the mirrored eye is
-    exactly the mirrored box. Images may be of any dtype. (The original mirrored images, but neither Y's
+    It is S - x, not S - 1 - x: an eye box is [x - w/2, x + w/2), so that the box of the mirrored eye is
+    exactly the mirrored box. Images may have any dtype. (The original code mirrored images, but neither Y's
     eye positions nor the order of the eyes.)
     """
     left_x, left_y, right_x, right_y = tf.unstack(batch.eyes, axis=-1)
     shape = tf.shape(batch.image)
     width = tf.cast(shape[-2], batch.eyes.dtype)
-    # as one long image: tf.reverse is 5 times faster on 3 axes than on 4
+    # as one tall image: tf.reverse is 5 times faster on 3 axes than on 4
     rows = tf.reverse(tf.reshape(batch.image, [-1, shape[-2], shape[-1]]), axis=[1])
     return Batch(tf.reshape(rows, shape), tf.stack([width - right_x, right_y, width - left_x, left_y], axis=-1))
 
 
-def for_networks(batch):
-    """The Batch as networks take it: float32 in [-1, 1], and mirrored where it says so.
+def for_networks(batch: Batch) -> Batch:
+    """The Batch for networks: float32 in [-1, 1], and mirrored if it must be.
 
-    Steps call it on the device: both would take the cores that decode a tenth of their time.
+    Training steps call it on the device: it would take a tenth of the time of the cores that decode images.
     """
     image, eyes, mirrored = batch
     if mirrored is not False:
@@ -83,23 +86,23 @@ def for_networks(batch):
 
 
 def train_stream(
-    records_dir,
-    domain,
-    img_size,
-    batch_size,
-    seed,
-    flip=True,
-    skip_corrupt=False,
-    start_step=0,
-    parts=1,
-    own=range(1),
-    twins=False,
-    augment=AugmentConfig(),
-):
+    records_dir: pathlib.Path | str,
+    domain: str,
+    img_size: int,
+    batch_size: int,
+    seed: int,
+    flip: bool = True,
+    skip_corrupt: bool = False,
+    start_step: int = 0,
+    parts: int = 1,
+    own: range = range(1),
+    twins: bool = False,
+    augment: AugmentConfig = NOT_AUGMENTED,
+) -> tf.data.Dataset:
     """The endless stream of training batches of one domain.
 
-    Each epoch goes once through all images in its own order, drawn from (seed, domain, epoch); batches
-    run on across the border of two epochs. With `flip` a whole batch is to be mirrored with probability 1/2.
+    Each epoch goes once through all images in its own order, drawn from (seed, domain, epoch); a batch may hold
+    images of two epochs. With `flip` a whole batch is mirrored with probability 1/2.
 
     Args:
       records_dir: folder written by `gaze-tf prepare`.
@@ -108,20 +111,21 @@ def train_stream(
       batch_size: images B in a batch; may be more than there are, then images repeat.
       seed: integer; the two domains are shuffled differently under the same seed.
       flip: whether to mirror; `for_networks` does it.
-      skip_corrupt: leave out images that cannot be decoded, and what follows a damaged record in its
-        shard (there is no finding the next one), instead of failing with tf.errors.DataLossError or
-        tf.errors.InvalidArgumentError, for which see `explain_corruption`. Every epoch is then shorter
-        than the manifest says, so `start_step` resumes at a nearby place instead of the exact one. The stream
-        ends before an epoch of which nothing can be read.
+      skip_corrupt: skip images that cannot be decoded, and all that follows a damaged record in its
+        shard (the next record cannot be found), instead of failing with tf.errors.DataLossError or
+        tf.errors.InvalidArgumentError, which `explain_corruption` explains. Every epoch is then shorter
+        than the manifest says, so that `start_step` resumes near the exact place. The stream
+        ends before an epoch in which nothing can be read.
       start_step: number of the first batch.
-      parts, own: yields the parts `own` (a range of numbers, in order) of each batch's `parts` equal parts,
+      parts, own: each batch has `parts` equal parts; yields the parts `own` (a range of numbers, in order),
         each as a Batch of B / parts images, and decodes no others; `parts` divides B. (With skip_corrupt,
-        what is left out may then differ from what a reader of whole batches leaves out.)
+        such a reader may skip other images than a reader of whole batches.)
       twins: whether faces come with their twins (see Batch).
-      augment: how faces are altered at random, each by (seed, domain, its number in the stream), its twin in the same way.
+      augment: how faces are changed at random, each by (seed, domain, its number in the stream); its twin is changed in
+        the same way.
 
     Returns:
-      tf.data.Dataset of Batch: image [B, S, S, 3] uint8 (a quarter of what floats would take on the way to the
+      tf.data.Dataset of Batch: image [B, S, S, 3] uint8 (a quarter of the bytes of floats on the way to the
       device), eyes [B, 4] float32 pixels, mirrored bool [].
 
     Raises:
@@ -150,7 +154,7 @@ def train_stream(
 
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
     if skip_corrupt:
-        # else it would look for the next face for ever, and no signal would be heard
+        # otherwise it would look for the next face forever, and signals would go unheard
         epochs = epochs.take_while(lambda _: _readable(paths, img_size, twins).take(1).reduce(False, lambda *_: True))
     stream = epochs.flat_map(read_epoch).enumerate(start=start_step * batch_size)
     part_size = batch_size // parts
@@ -171,10 +175,10 @@ def train_stream(
 def _epoch(paths, seeds, skip_corrupt):
     """All serialized records of `paths` once, in an order drawn from `seeds` ([2] int64).
 
-    To be called in a function that tf.data traces.
+    Call it in a function that tf.data traces.
     """
-    # there this seeds only the function's graph: the order must not depend on the program's global seed
-    # (not 0: TensorFlow would then ask for the truth value of the other seed, a tensor)
+    # this seeds only the graph of that function: the order must not depend on the program's global seed
+    # (not 0: TensorFlow would then test the truth of the other seed, a tensor)
     tf.random.set_seed(1)
     record_seed = tf.random.stateless_uniform([], seeds, minval=None, maxval=None, dtype=tf.int64)
 
@@ -189,16 +193,24 @@ def _epoch(paths, seeds, skip_corrupt):
 
 
 def _readable(paths, img_size, twins):
-    """What can be read of `paths`, in order, as a Dataset of (images, eyes) as a Batch has them."""
+    """All that can be read in `paths`, in order, as a Dataset of (images, eyes) as in a Batch."""
     shards = tf.data.Dataset.from_tensor_slices(paths)
     records_there = shards.flat_map(lambda path: tf.data.TFRecordDataset(path).ignore_errors())
     return records_there.map(lambda serialized: _joined(*_decode(serialized, img_size, twins))).ignore_errors()
 
 
-def fixed_batch(records_dir, domain, split, img_size, count, twins=False, skip_corrupt=False):
+def fixed_batch(
+    records_dir: pathlib.Path | str,
+    domain: str,
+    split: str,
+    img_size: int,
+    count: int,
+    twins: bool = False,
+    skip_corrupt: bool = False,
+) -> Batch:
     """The first `count` faces of a split ('train' or 'test') in order, or all when it has fewer, as a Batch.
 
-    Raises GazeError as `train_stream` does, and when one of them (with `skip_corrupt`: every one) cannot be read.
+    Raises GazeError as `train_stream` does, and when one of them (with `skip_corrupt`: all of them) cannot be read.
     """
     paths, available = _shards(records_dir, domain, split, img_size)
     faces = (
@@ -212,10 +224,10 @@ def fixed_batch(records_dir, domain, split, img_size, count, twins=False, skip_c
         raise explain_corruption(records_dir, error, skip_corrupt) from error
 
 
-def check_contents(records_dir, known, skip_corrupt):
-    """Raises GazeError unless all shards hold what `gaze-tf prepare` wrote; with `skip_corrupt` it prints which do not.
+def check_contents(records_dir: pathlib.Path | str, known: dict[str, list], skip_corrupt: bool) -> None:
+    """Raises GazeError unless all shards hold what `gaze-tf prepare` wrote; with `skip_corrupt` it only warns.
 
-    known: as of `records.changed_shards`.
+    known: see `records.changed_shards`.
     """
     manifest = records.load_manifest(records_dir)
     changed = records.changed_shards(records_dir, manifest, known)
@@ -227,14 +239,16 @@ def check_contents(records_dir, known, skip_corrupt):
         )
         if not skip_corrupt:
             raise GazeError(f'{problems}. {_REPAIR}')
-        print(f'{problems}: --skip_corrupt takes what can be read.')
+        log.warning('%s. What can be read is used (`skip_corrupt`).', problems)
 
 
-def explain_corruption(records_dir, error, skip_corrupt=False):
-    """The GazeError for the `error`, one of UNREADABLE, that reading a stream raised, or its end with `skip_corrupt`.
+def explain_corruption(
+    records_dir: pathlib.Path | str, error: Exception | None, skip_corrupt: bool = False
+) -> GazeError:
+    """The GazeError for an `error`, one of UNREADABLE, that a stream raised, or for its end with `skip_corrupt`.
 
-    TensorFlow does not say in which file it happened, so every shard is read again: the message names
-    each damaged shard with its first damaged record and the reason, and what to do.
+    TensorFlow does not say which file it was, so every shard is read again: the message names each damaged shard with
+    its first damaged record and the reason, and says what to do.
     """
     try:
         manifest = records.load_manifest(records_dir)
@@ -245,13 +259,13 @@ def explain_corruption(records_dir, error, skip_corrupt=False):
         return GazeError(f'Reading {records_dir} failed, yet every record can be read now: {error}')
     if skip_corrupt:
         return GazeError(
-            f'Nothing is left of a domain with --skip_corrupt: {"; ".join(found)}. Run `gaze-tf prepare` again, '
-            'it rewrites only damaged shards.'
+            f'Nothing is left of a domain with `skip_corrupt`: {"; ".join(found)}. Run `gaze-tf prepare` again, '
+            'which rewrites only damaged shards.'
         )
     return GazeError(f'{"; ".join(found)}. {_REPAIR}')
 
 
-def _damage(records_dir, shard, img_size):
+def _damage(records_dir: pathlib.Path | str, shard: records.Shard, img_size: int) -> str | None:
     """What is wrong with the first record of a Shard that cannot be read, in words, or None."""
 
     def decode(serialized):
@@ -272,28 +286,27 @@ def _damage(records_dir, shard, img_size):
     except UNREADABLE:
         why = f'its image is not a JPEG of {img_size}x{img_size} pixels, or its eyes lie outside it'
     return f'{path}: record {number} of {shard.count} cannot be read ({why})'
-    return None
 
 
 def _decode(serialized, img_size, twins=False):
-    """One face from the bytes of its record: its image, and with `twins` its twin's (a tuple of uint8 [S, S, 3]), and its
-    eyes [4] float32."""
+    """One face from the bytes of its record: (a tuple of its image and, with `twins`, its twin's, uint8 [S, S, 3]; its
+    eyes [4] float32)."""
     record = records.parse(serialized)
     files = (record.image, record.twin) if twins else (record.image,)
-    # (NaN lies nowhere)
+    # (a comparison with NaN is false)
     inside = tf.reduce_all((0 <= record.eyes) & (record.eyes <= img_size))
     return tuple(_decode_image(tf.where(inside, file, ''), img_size) for file in files), record.eyes
 
 
 def _decode_image(file, img_size):
-    # what a damaged header claims might take all memory
+    # the size in a damaged header might take all memory
     fits = tf.reduce_all(tf.io.extract_jpeg_shape(file)[:2] == img_size)
     image = tf.io.decode_jpeg(tf.where(fits, file, ''), channels=3, dct_method='INTEGER_ACCURATE')
     return tf.ensure_shape(image, [img_size, img_size, 3])
 
 
 def _joined(images, eyes):
-    """What `_decode` gave as a Batch has it."""
+    """(images, eyes) of `_decode` as in a Batch."""
     return tf.concat(images, axis=-1), eyes
 
 
@@ -303,8 +316,7 @@ def _shards(records_dir, domain, split, img_size):
     if manifest.img_size != img_size:
         raise GazeError(
             f'The images in {records_dir} are {manifest.img_size} pixels wide, not {img_size}: '
-            f'use --img_size={manifest.img_size}, or run `gaze-tf prepare` with '
-            f'--img_size={img_size}.'
+            f'use `img_size={manifest.img_size}`, or run `gaze-tf prepare` with `img_size={img_size}`.'
         )
     count = manifest.count(domain, split)
     if not count:
@@ -313,22 +325,23 @@ def _shards(records_dir, domain, split, img_size):
     return [os.fsencode(pathlib.Path(records_dir) / shard.file) for shard in manifest.select(domain, split)], count
 
 
-def check_frame(records_dir, frame_eyes):
-    """Raises GazeError unless eyes stand in the images of a records folder where --frame_eyes says."""
+def check_frame(records_dir: pathlib.Path | str, frame_eyes: str) -> None:
+    """Raises GazeError unless the eyes in the images of a records folder are at `frame_eyes` (see EncoderConfig)."""
     found = records.load_manifest(records_dir).frame_eyes
     if eye_shares(found) != eye_shares(frame_eyes):
         raise GazeError(
             f'The images in {records_dir} have the eyes at {found} of their side, not at {frame_eyes}: use '
-            f'--frame_eyes={found}, or run `gaze-tf prepare` with --frame_eyes={frame_eyes}.'
+            f'`frame_eyes={found}`, or run `gaze-tf prepare` with `frame_eyes={frame_eyes}`.'
         )
 
 
 def _check_twins(paths, skip_corrupt):
-    """Raises GazeError where faces have no twins; `gaze-tf prepare` stores those of all or of none."""
+    """Raises GazeError if faces have no twins; `gaze-tf prepare` stores the twins of all faces or of none."""
     twin = tf.data.TFRecordDataset(paths[:1]).map(lambda serialized: records.parse(serialized).twin).take(1)
     if not all((twin.ignore_errors() if skip_corrupt else twin).as_numpy_iterator()):
         raise GazeError(
-            f'{os.fsdecode(paths[0])} has no twins, from which --lam_twin learns: run `gaze-tf prepare` with --twins.'
+            f'{os.fsdecode(paths[0])} has no twins, which `lam_twin` learns from: run `gaze-tf prepare` with its '
+            'option `twins`.'
         )
 
 

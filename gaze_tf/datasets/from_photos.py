@@ -1,88 +1,110 @@
-"""A training set in CelebAGaze's layout from one's own photos: faces found, aligned and cut out."""
+"""A data set in CelebAGaze's layout from your own photos: faces are found, aligned and cut out."""
 
 import json
 import pathlib
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from PIL import Image
+import numpy as np
 from tqdm import tqdm
 
 from gaze_tf.compositing.align import align_face
 from gaze_tf.data import celebagaze
 from gaze_tf.errors import GazeError
-from gaze_tf.files import new_folder
+from gaze_tf.files import new_folder, write_text
 from gaze_tf.inference import faces as faces_lib
 from gaze_tf.inference.covered import with_seen
-from gaze_tf.inference.faces import NO_LIMIT
+from gaze_tf.inference.faces import NO_LIMIT, Face, Limits
 from gaze_tf.media.formats import PHOTOS
 from gaze_tf.media.photo import Photo
 
-FOLDERS = {'x': '1', 'y': '0'}
+REJECTS_NAME = 'rejects.json'
 # how far a face may be enlarged to fill its frame
 MAX_ENLARGED = 2.0
-# irises within so much of the eye's width from its middle look at the camera, those beyond the
-# second number look elsewhere; in between, and on heads that are turned further than this, the irises do not tell
+# In eye widths from the middle of the eye: irises up to the first number look at the camera, irises beyond the second
+# look elsewhere. In between, and on heads that are turned by more than _MAX_YAW degrees, irises do not tell.
 _AT_CAMERA, _ELSEWHERE, _MAX_YAW = 0.05, 0.09, 15.0
-# a training set is to have gazes and nods of all kinds
-_LIMITS = faces_lib.Limits(max_pitch=NO_LIMIT, max_gaze=NO_LIMIT)
+# a data set should have gazes and nods of all kinds
+_LIMITS = Limits(max_pitch=NO_LIMIT, max_gaze=NO_LIMIT)
 
 
-class Photos(NamedTuple):
-    """Photos of a folder with their domain: 'x' (eyes at the camera), 'y' (elsewhere), or 'sort' by their irises."""
+class PhotoFolder(NamedTuple):
+    """A folder of photos and their domain: 'x' (eyes at the camera), 'y' (elsewhere), or 'sort' by their irises."""
 
-    folder: pathlib.Path
+    folder: pathlib.Path | str
     domain: str
 
 
-def make(sources, output, detector, img_size=256, faces='largest', limits=_LIMITS):
-    """Writes faces as CelebAGaze has them: 1/NAME.jpg, 1.txt (domain X), 0/NAME.jpg, 0.txt (domain Y), rejects.json.
+class FoundFace(NamedTuple):
+    """A chosen face. number: by size in its photo; rgb: the photo, uint8 [H, W, 3]; problem: why it is unfit, or ''."""
+
+    number: int
+    face: Face
+    rgb: np.ndarray
+    problem: str
+
+
+def make(
+    sources: Sequence[PhotoFolder],
+    output: pathlib.Path | str,
+    detector: Callable[[np.ndarray], list[Face]],
+    img_size: int = 256,
+    faces: str | Sequence[int] = 'largest',
+    limits: Limits = _LIMITS,
+) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """Writes the faces of photos as a data set, and rejects.json.
 
     Args:
-      sources: list of Photos.
+      sources: folders of photos.
       output: folder, which must not exist yet.
       detector: uint8 [H, W, 3] → list of Face, the largest first.
       img_size: side of the faces in pixels.
-      faces: which of a photo: 'largest', 'all' or numbers.
+      faces: which faces of a photo: 'largest', 'all' or numbers.
       limits: faces beyond them are rejected.
 
     Returns:
-      ({'x': number of faces, 'y': …}, rejects: list of {'file', 'face', 'reason'}, files that are no photos among them).
+      ({'x': number of faces, 'y': …}, rejects: list of {'file', 'face', 'reason'}, also for files that are not photos).
 
     Raises:
-      GazeError: no photos, no face fit to be used, or an output that exists or cannot be written.
+      GazeError: no photos, no usable face, or an output that exists or cannot be written.
     """
-    found = [(path, source.domain) for source in sources for path in photos_in(source.folder)]
-    rows, taken = {'x': [], 'y': []}, set()
-    rejects = [
-        {'file': file, 'face': None, 'reason': why} for source in sources for file, why in left_out(source.folder)
+    photos = [(path, source.domain) for source in sources for path in find_photos(source.folder)]
+    written: dict[str, list[tuple[str, np.ndarray]]] = {domain: [] for domain in celebagaze.FOLDERS}
+    taken: set[str] = set()
+    rejects: list[dict[str, Any]] = [
+        {'file': file, 'face': None, 'reason': why} for source in sources for file, why in list_left_out(source.folder)
     ]
     with new_folder(output) as folder:
-        for name in FOLDERS.values():
-            (folder / name).mkdir()
-        for path, domain in tqdm(found, unit=' photos', dynamic_ncols=True):
-            for index, face, rgb, problem in _faces(path, detector, faces, limits, img_size):
-                chosen, problem = ('', problem) if problem else _sorted(face) if domain == 'sort' else (domain, '')
+        celebagaze.make_folders(folder)
+        for path, domain in tqdm(photos, unit=' photos', dynamic_ncols=True):
+            try:
+                found = list(_find_faces(path, detector, faces, limits, img_size))
+            except GazeError as error:
+                rejects.append({'file': str(path), 'face': None, 'reason': error.problem})
+                continue
+            for index, face, rgb, problem in found:
+                chosen = domain
+                if domain == 'sort' and not problem:
+                    chosen, problem = _sort(face)
                 if problem:
                     rejects.append({'file': str(path), 'face': index, 'reason': problem})
                     continue
-                name = unique_name(path.stem, taken)
+                name = celebagaze.unique_name(path.stem, taken)
                 frame = align_face(face.eyes, rgb.shape[1::-1], img_size)
-                image = Image.fromarray(frame.cut(rgb).numpy())
-                image.save(folder / FOLDERS[chosen] / f'{name}.jpg', quality=95, subsampling=0)
-                rows[chosen].append(' '.join([name, *(f'{value:.1f}' for value in frame.eyes)]))
-        if not any(rows.values()):
-            first = next(reject for reject in rejects if reject['file'] == str(found[0][0]))
+                celebagaze.save_image(celebagaze.image_folder(folder, chosen), name, frame.cut(rgb).numpy())
+                written[chosen].append((name, frame.eyes.numpy()))
+        if not any(written.values()):
+            first = next(reject for reject in rejects if reject['file'] == str(photos[0][0]))
             raise GazeError(
-                f'None of {len(found)} photos has a face to train on; the first: {first["file"]}: {first["reason"]}.'
+                f'None of {len(photos)} photos has a face to train on; the first: {first["file"]}: {first["reason"]}.'
             )
-        for domain, name in FOLDERS.items():
-            (folder / f'{name}.txt').write_text(''.join(f'{row}\n' for row in rows[domain]), encoding='utf-8')
-        (folder / 'rejects.json').write_text(json.dumps(rejects, indent=1) + '\n', encoding='utf-8')
-    return {domain: len(found) for domain, found in rows.items()}, rejects
+        celebagaze.write_tables(folder, written)
+        write_text(folder / REJECTS_NAME, json.dumps(rejects, indent=1) + '\n')
+    return {domain: len(faces) for domain, faces in written.items()}, rejects
 
 
-def photos_in(folder):
-    """Paths of the photos in a folder and the folders in it, sorted; raises GazeError if there are none."""
+def find_photos(folder: pathlib.Path | str) -> list[pathlib.Path]:
+    """Paths of the photos in a folder and its subfolders, sorted. Raises GazeError if there are none."""
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise GazeError(f'{folder} is not a folder.')
@@ -92,55 +114,52 @@ def photos_in(folder):
     return found
 
 
-def left_out(folder):
-    """[(file, why)] of the files in a folder, and in those in it, that are not taken for photos; without hidden ones."""
+def list_left_out(folder: pathlib.Path | str) -> list[tuple[str, str]]:
+    """[(file, why)] for the files in a folder and its subfolders that are not photos; hidden files are not listed."""
     paths = sorted(path for path in pathlib.Path(folder).rglob('*') if path.is_file() and not path.name.startswith('.'))
     return [
-        (str(path), f'no photo by its name ({" ".join(PHOTOS)})') for path in paths if path.suffix.lower() not in PHOTOS
+        (str(path), f'not a photo by its name ({" ".join(PHOTOS)})')
+        for path in paths
+        if path.suffix.lower() not in PHOTOS
     ]
 
 
-def _faces(path, detector, which, limits, img_size):
-    """Yields (index, Face, photo, what is wrong with it or '') of a photo; index and Face are None if it has none."""
-    try:
-        rgb = Photo.open(path).rgb
-        found = with_seen(rgb, detector(rgb))
-        if not found:
-            raise GazeError('no face was found')
-        chosen = faces_lib.choose(found, which)
-    except GazeError as error:
-        yield None, None, None, error.problem
-        return
+def _find_faces(
+    path: pathlib.Path,
+    detector: Callable[[np.ndarray], list[Face]],
+    which: str | Sequence[int],
+    limits: Limits,
+    img_size: int,
+) -> Iterator[FoundFace]:
+    """Yields the chosen faces of a photo. Raises GazeError if it cannot be read or has none."""
+    rgb = Photo.open(path).rgb
+    found = with_seen(rgb, detector(rgb))
+    if not found:
+        raise GazeError('no face was found')
     size = rgb.shape[1::-1]
-    for index, face in chosen:
+    for index, face in faces_lib.choose(found, which):
         problem = faces_lib.why_not(face, limits, size)
-        scale = align_face(face.eyes, size, img_size).scale
-        if not problem and scale > MAX_ENLARGED:
-            problem = (
-                f'it would have to be enlarged {scale:.1f} times (at most {MAX_ENLARGED:g}; a smaller --img_size helps)'
-            )
-        yield index, face, rgb, problem
+        scale = float(align_face(face.eyes, size, img_size).scale)
+        yield FoundFace(index, face, rgb, problem or why_too_small(scale))
 
 
-def _sorted(face):
+def why_too_small(scale: float) -> str:
+    """What is wrong with a face that is enlarged by a factor to fill its frame, or ''."""
+    if scale <= MAX_ENLARGED:
+        return ''
+    return f'it would have to be enlarged {scale:.1f} times (at most {MAX_ENLARGED:g}; a smaller `img_size` helps)'
+
+
+def _sort(face: Face) -> tuple[str, str]:
     """(domain, '') as the irises propose it, or ('', why they do not)."""
-    if abs(face.yaw) > _MAX_YAW:
+    if face.yaw is not None and abs(face.yaw) > _MAX_YAW:
         return '', f'the head is turned {face.yaw:.0f} degrees: its irises do not tell where it looks'
-    offset = abs(faces_lib.iris_offset(face)[0])
+    found = faces_lib.iris_offset(face)
+    if not found:
+        return '', 'its irises were not found'
+    offset = abs(found[0])
     if offset <= _AT_CAMERA:
         return 'x', ''
     if offset >= _ELSEWHERE:
         return 'y', ''
     return '', f'its irises are {offset:.2f} of the eye from the middle: neither clearly at the camera nor elsewhere'
-
-
-def unique_name(stem, taken):
-    """A name for a row of the data set that no other face has."""
-    stem = celebagaze.usable_name('_'.join(stem.split()))
-    name, number = stem, 1
-    while name in taken:
-        number += 1
-        name = f'{stem}-{number}'
-    celebagaze.check_name(name)
-    taken.add(name)
-    return name

@@ -1,15 +1,17 @@
-"""Photos of people for a data set: their names, who is whom, and who is held out."""
+"""Photos of people for a data set: their names, who is in them, and who is held out."""
 
 import pathlib
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from gaze_tf.datasets.from_photos import photos_in, unique_name
+from gaze_tf.data.celebagaze import unique_name
+from gaze_tf.datasets.from_photos import find_photos
 from gaze_tf.errors import GazeError
 
 
-class Photo(NamedTuple):
-    """A photo with a name that no other one has; identity: who it shows; split: 'train' or 'test'."""
+class PersonPhoto(NamedTuple):
+    """A photo of a person. name: unique in the data set; identity: who it is; split: 'train' or 'test'."""
 
     path: pathlib.Path
     name: str
@@ -17,55 +19,54 @@ class Photo(NamedTuple):
     split: str
 
 
-def photos_of(folders, identity='', test_people=''):
-    """The Photos in folders.
-
-    identity: pattern with a group, which is the person's id, for the names of files without their suffixes; '': the whole
-    name. test_people: pattern for the same; a person with a photo that matches is held out; '': nobody.
+def list_photos(folders: Iterable[pathlib.Path | str], identity: str = '', test_people: str = '') -> list[PersonPhoto]:
+    """The PersonPhotos in folders; for identity and test_people see TurnedOptions.
 
     Raises:
       GazeError: folders without photos, bad patterns, names without an identity, nobody held out.
     """
-    paths = [path for folder in folders for path in photos_in(folder)]
+    paths = [path for folder in folders for path in find_photos(folder)]
     identities = _identities(paths, identity)
     held_out = _held_out(paths, identities, test_people)
-    taken = set()
+    taken: set[str] = set()
     return [
-        Photo(path, unique_name(path.stem, taken), person, 'test' if person in held_out else 'train')
+        PersonPhoto(path, unique_name(path.stem, taken), person, 'test' if person in held_out else 'train')
         for path, person in zip(paths, identities)
     ]
 
 
-def _identities(paths, pattern):
-    if not pattern:
+def _identities(paths: list[pathlib.Path], text: str) -> list[str]:
+    if not text:
         return [_readable(path.stem) for path in paths]
-    pattern = _compiled('identity', pattern)
+    pattern = _compiled('identity', text)
     if not pattern.groups:
-        raise GazeError(f"--identity={pattern.pattern} has no group (in parentheses) for the person's id.")
-    matches = [pattern.search(path.stem) for path in paths]
-    for path, match in zip(paths, matches):
+        raise GazeError(f"`identity={text}` has no group (in parentheses) for the person's id.")
+    found = []
+    for path in paths:
+        match = pattern.search(path.stem)
         if not match or not match[1]:
-            raise GazeError(f'--identity={pattern.pattern} finds no id in {path.stem} ({path}).')
-    return [_readable(match[1]) for match in matches]
-
-
-def _readable(text):
-    """A file's name that need not be UTF-8 as text that is."""
-    return text.encode('utf-8', 'backslashreplace').decode()
-
-
-def _held_out(paths, identities, pattern):
-    if not pattern:
-        return set()
-    pattern = _compiled('test_people', pattern)
-    found = {person for path, person in zip(paths, identities) if pattern.search(path.stem)}
-    if not found:
-        raise GazeError(f'--test_people={pattern.pattern} holds out none of {len(set(identities))} people.')
+            raise GazeError(f'`identity={text}` finds no id in {path.stem} ({path}).')
+        found.append(_readable(match[1]))
     return found
 
 
-def _compiled(flag, pattern):
+def _readable(text: str) -> str:
+    """A file name as UTF-8 text, with escapes for bytes that are not."""
+    return text.encode('utf-8', 'backslashreplace').decode()
+
+
+def _held_out(paths: list[pathlib.Path], identities: list[str], text: str) -> set[str]:
+    if not text:
+        return set()
+    pattern = _compiled('test_people', text)
+    found = {person for path, person in zip(paths, identities) if pattern.search(path.stem)}
+    if not found:
+        raise GazeError(f'`test_people={text}` holds out none of {len(set(identities))} people.')
+    return found
+
+
+def _compiled(name: str, pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except re.error as error:
-        raise GazeError(f'--{flag}={pattern} is not a regular expression: {error}.') from error
+        raise GazeError(f'`{name}={pattern}` is not a regular expression: {error}.') from error

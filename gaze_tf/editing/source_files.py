@@ -73,7 +73,7 @@ def find_several(options: SourceOptions, suffix: str = '') -> tuple[list[Source]
         raise GazeError(f'`output={output}` is a file: the results of {path} need a folder.')
     if any(os.path.exists(pathlib.Path(path) / f'{name}.txt') for name in '01'):
         listing = celebagaze.read_domain(pathlib.Path(path), options.domain)
-        rows = [(face.path, face.eyes) for face in listing.faces[-options.last :]]
+        rows = [(face.path, face.eyes) for face in listing.rows[-options.last :]]
         problems = listing.problems
         note = f'{len(problems)} bad rows were left out, the first: {problems[0]}' if problems else ''
         return _sources(rows, options, lambda photo: f'{photo.stem}{suffix or photo.suffix}'), note

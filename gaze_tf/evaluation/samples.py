@@ -135,7 +135,7 @@ class Samples:
             yield [self._sample(domain, face) for face in faces[start : start + size]]
 
     def _sample(self, domain, face):
-        record = celebagaze.read_image(face, self.size, self._frame_eyes)
+        record = images.read_image(face, self.size, self._frame_eyes)
         with Image.open(io.BytesIO(record.image)) as image:
             picture = np.array(image.convert('RGB'))
         frame = self._frame(face)
@@ -179,7 +179,7 @@ class Samples:
         for domain, faces in self._faces.items():
             for face in list(faces):
                 try:
-                    celebagaze.read_image(face, self.size, self._frame_eyes)
+                    images.read_image(face, self.size, self._frame_eyes)
                 except GazeError as error:
                     self.left_out.append(str(error))
                     faces.remove(face)
@@ -222,12 +222,9 @@ class Samples:
 
 def _rows(folder, domain, problems):
     """The usable rows of a domain; adds what is wrong with others to `problems`."""
-    try:
-        listing = celebagaze.read_domain(folder, domain)
-    except GazeError as error:
-        raise GazeError(str(error).replace('--data_dir', '--data')) from error
+    listing = celebagaze.read_domain(folder, domain)
     problems += listing.problems
-    return listing.faces
+    return listing.rows
 
 
 def _read_truth(path):

@@ -1,13 +1,28 @@
-"""Draws the eyes of a synthetic face; units, frames and signs as in face_model."""
+"""Draws the eyes of a synthetic face; for units, frames and signs see `model`."""
+
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
-from gaze_tf.synthetic.model import EYEBALL, F32, cover, flat_light, gaze_vector, linear, planes, shade, smooth
+from gaze_tf.synthetic.model import (
+    EYEBALL,
+    F32,
+    Identity,
+    Picture,
+    View,
+    cover,
+    flat_light,
+    gaze_vector,
+    linear,
+    planes,
+    shade,
+    smooth,
+)
 
 
-def lid_curves(identity, view, nasal):
-    """Heights v of the upper and the lower lid from the eye's centre, at places `nasal` (positive: nose).
+def lid_curves(identity: Identity, view: View, nasal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Heights v of the upper and the lower lid from the eye's center, at places `nasal` (positive: nose).
 
     The upper lid follows a gaze downwards half way and upwards a little; the lower lid gives way less."""
     _, drop, _ = EYEBALL * gaze_vector(view.yaw, view.pitch)
@@ -21,8 +36,10 @@ def lid_curves(identity, view, nasal):
     return upper, lower
 
 
-def _iris(identity, view, dx, dy, rng, pixel):
-    """Albedo and coverage of iris and pupil at places dx, dy from the iris centre."""
+def _iris(
+    identity: Identity, view: View, dx: np.ndarray, dy: np.ndarray, rng: np.random.Generator, pixel: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Albedo and coverage of iris and pupil at places dx, dy from the iris center."""
     gaze = gaze_vector(view.yaw, view.pitch)
     slant = np.hypot(gaze[0], gaze[1])
     radius = identity.iris_radius
@@ -44,7 +61,16 @@ def _iris(identity, view, dx, dy, rng, pixel):
     return (rim + (core - rim) * inward) * tone, cover((1 - rho) * radius, max(1.1, pixel))
 
 
-def _eyeball(identity, view, side, x, y, lids, rng, pixel):
+def _eyeball(
+    identity: Identity,
+    view: View,
+    side: int,
+    x: np.ndarray,
+    y: np.ndarray,
+    lids: tuple[np.ndarray, np.ndarray],
+    rng: np.random.Generator,
+    pixel: float,
+) -> np.ndarray:
     """Light from the open part of the eye, [3, h, w]."""
     upper, lower = lids
     nasal = -side * x / (identity.eye_width / 2)
@@ -54,17 +80,17 @@ def _eyeball(identity, view, side, x, y, lids, rng, pixel):
     gaze = EYEBALL * gaze_vector(view.yaw, view.pitch)
     white, flesh = planes(linear((217, 207, 199))), planes(linear((186, 112, 102)))
     pink = np.clip(0.35 * s**3 + 0.8 * smooth(0.74, 0.88, nasal), 0, 0.85)
-    colour, iris = _iris(identity, view, x - gaze[0], y - gaze[1], rng, pixel)
+    color, iris = _iris(identity, view, x - gaze[0], y - gaze[1], rng, pixel)
     white = white + (flesh - white) * pink
-    colour = white + (colour * F32(1.25) - white) * iris
+    color = white + (color * F32(1.25) - white) * iris
 
     nx, ny = x / 26, y / 26
     light = shade(view, nx, ny, np.sqrt(np.clip(1 - nx * nx - ny * ny, 0.1, 1)))
     dim = 0.9 * (1 - 0.65 * np.exp(-below / 3)) * (1 - 0.3 * np.exp(-above / 1.3)) * (1 - 0.5 * s**3)
-    colour *= light * dim
+    color *= light * dim
 
     # The glint sits where the light puts it and is stronger on the cornea than on the white.
-    h = np.asarray(view.light) + (0, 0, 1)
+    h: np.ndarray = np.asarray(view.light) + (0, 0, 1)
     h /= np.linalg.norm(h)
     width, height, square, strength = view.catch
     gx, gy = (x - 13 * h[0]) / width, (y - 13 * h[1]) / height
@@ -72,10 +98,18 @@ def _eyeball(identity, view, side, x, y, lids, rng, pixel):
     glint = strength * cover((1 - reach) * width, 0.8) * (0.3 + 0.7 * iris)
     film = (above - 0.5) ** 2 * 4 + ((x - 8 * h[0]) / 9) ** 2  # of tears, along the lower lid
     glint += 0.22 * np.exp(-film)
-    return colour + glint * (planes(view.key) * F32(1.5)) + 0.035 * iris * smooth(4, -8, y)
+    return color + glint * (planes(view.key) * F32(1.5)) + 0.035 * iris * smooth(4, -8, y)
 
 
-def _lashes(identity, rng, nasal, height, length, spacing, pixel):
+def _lashes(
+    identity: Identity,
+    rng: np.random.Generator,
+    nasal: np.ndarray,
+    height: np.ndarray,
+    length: float,
+    spacing: float,
+    pixel: float,
+) -> np.ndarray:
     """Coverage of lashes that grow outwards from a lid; height is the distance from its edge."""
     s = nasal / (identity.eye_width / 2)
     place = (nasal + (0.3 - 0.6 * s) * np.clip(height, 0, None)) / spacing + 64
@@ -87,7 +121,7 @@ def _lashes(identity, rng, nasal, height, length, spacing, pixel):
     return hair * (part < 1) * (height > -0.4) * smooth(1.1, 0.98, -s) * smooth(0.98, 0.7, s)
 
 
-def _lid_shade(identity, view, nasal, y):
+def _lid_shade(identity: Identity, view: View, nasal: np.ndarray, y: np.ndarray) -> np.ndarray:
     """[3, h, w] factor on the skin around the eye: crease, fold and make-up; the gaze does not change it."""
     s = np.clip(nasal / (identity.eye_width * 0.55), -1, 1)
     up = identity.lid_up * view.openness
@@ -103,7 +137,9 @@ def _lid_shade(identity, view, nasal, y):
     return (1 - dark * planes((0.88, 1.03, 1.03))) * (1 - 0.5 * made_up * planes((0.7, 1, 0.85)))
 
 
-def _eye_layers(identity, view, side, x, y, pixel):
+def _eye_layers(
+    identity: Identity, view: View, side: int, x: np.ndarray, y: np.ndarray, pixel: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Light of the eyeball [3, h, w] and coverages [4, h, w]: lid edge, eyeball over it, lid line, lashes."""
     rng = np.random.default_rng((identity.seed, side + 1))
     nasal, half = -side * x, identity.eye_width / 2
@@ -123,14 +159,18 @@ def _eye_layers(identity, view, side, x, y, pixel):
     return light, np.stack((edge, opening, line, lashes))
 
 
-def _shrink(fine_planes, fine):
+def _shrink(fine_planes: np.ndarray, fine: int) -> np.ndarray:
     """Mean over blocks of fine x fine."""
-    rows = sum(fine_planes[:, k::fine] for k in range(fine))
+    # (sum begins with the number 0)
+    rows: Any = sum(fine_planes[:, k::fine] for k in range(fine))
     return sum(rows[:, :, k::fine] for k in range(fine)) * F32(1 / fine**2)
 
 
-def draw_eye(identity, view, canvas, side):
-    """Draws an eye (side: -1 at smaller x, 1); returns its label and its iris centre, pixels of the image."""
+def draw_eye(identity: Identity, view: View, canvas: Picture, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draws an eye (side: -1, at smaller x, or 1).
+
+    Returns (x, y) in pixels of the middle of its opening, int [2], and of its iris, float [2].
+    """
     middle_u = side * identity.eye_distance / 2
     label = np.rint(canvas.to_image(middle_u, 0)).astype(int)
     box = canvas.box(middle_u, -3, 36, 26)

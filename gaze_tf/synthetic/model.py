@@ -1,15 +1,16 @@
-"""Synthetic faces: who is drawn (Identity), in which photo (View), and the canvas and the light.
+"""Synthetic faces: who is drawn (Identity), in which photo (View), the picture that is painted, and the light.
 
-Lengths are in face units: one pixel of a 256-pixel image at scale 1. The face frame has its origin midway
-between the eyes, u to larger image x, v down. Colours are linear light (the square of sRGB / 255), with
+Lengths are in face units: one pixel of a 256-pixel image at scale 1. The origin of the face frame is midway
+between the eyes, u points to larger image x, v down. Colors are linear light (the square of sRGB / 255), with
 planes first: [3, h, w]. Light vectors point from the face to the light: x to larger image x, y down, z to the
 camera.
-Gaze: yaw positive = towards larger image x, pitch positive = up, both in degrees and in the frame of the
-head, which `roll` then turns; (0, 0) looks at the camera. Pixel i of an image has its centre at i.
+Gaze: yaw is positive towards larger image x, pitch is positive up, both in degrees and in the frame of the
+head, which `roll` then turns; (0, 0) looks at the camera. Pixel i of an image has its center at i.
 """
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
@@ -17,12 +18,12 @@ from scipy import ndimage
 from gaze_tf.easing import ease
 
 EYEBALL = 19.0  # radius of the eyeball, face units
-EYE_BOX = (60, 40)  # all that the gaze can change lies in boxes of this width and height around the eyes
+EYE_BOX = (60, 40)  # width and height of the boxes around the eyes that hold all that the gaze can change
 F32 = np.float32
 
 SKINS = ((237, 196, 171), (232, 186, 158), (214, 160, 126), (180, 124, 92), (136, 88, 64), (98, 62, 46))
 HAIRS = ((28, 22, 20), (46, 32, 25), (74, 49, 33), (110, 74, 46), (168, 128, 80), (116, 62, 38), (150, 148, 145))
-# rim colour, colour around the pupil, how often
+# rim color, color around the pupil, frequency
 IRISES = (
     ((66, 38, 22), (104, 62, 32), 3),
     ((40, 24, 17), (62, 37, 24), 3),
@@ -33,18 +34,18 @@ IRISES = (
 )
 
 
-def linear(rgb):
-    """A colour given in sRGB 0..255."""
+def linear(rgb: Sequence[float] | np.ndarray) -> tuple[float, ...]:
+    """The linear light of an sRGB color, 0 to 255."""
     return tuple(float(max(value, 0) / 255) ** 2 for value in rgb)
 
 
-def planes(colour):
-    """[3, 1, 1] float32, to go with planes first."""
-    return np.asarray(colour, F32).reshape(3, 1, 1)
+def planes(color: Sequence[float] | np.ndarray) -> np.ndarray:
+    """A color as float32 [3, 1, 1], with planes first."""
+    return np.asarray(color, F32).reshape(3, 1, 1)
 
 
-def _normal(rng, mean, std, limit=2.4):
-    """A normal draw, redrawn until within `limit` standard deviations."""
+def _normal(rng: np.random.Generator, mean: float, std: float, limit: float = 2.4) -> float:
+    """A normal number, drawn again until it is within `limit` standard deviations."""
     while True:
         draw = rng.standard_normal()
         if abs(draw) <= limit:
@@ -69,7 +70,7 @@ class Identity:
     lid_low: float
     lid_peak: float  # sideways shift of the top of the upper lid, positive towards the nose
     lid_round: float  # exponent of the lid curves: small is boxy, large is almond
-    rest: tuple  # iris centre when looking at the camera, from the eye's centre; x to the nose
+    rest: tuple  # iris center when looking at the camera, from the eye's center; x to the nose
     crease: float  # distance of the crease above the upper lid
     crease_depth: float
     lash: float  # length of the lashes
@@ -87,10 +88,10 @@ class Identity:
     blush: float
 
     @classmethod
-    def sample(cls, rng):
+    def sample(cls, rng: np.random.Generator) -> 'Identity':
         tone = rng.uniform(0, len(SKINS) - 1.01)
-        low, part = SKINS[int(tone)], tone % 1
-        skin = np.asarray(low) * (1 - part) + np.asarray(SKINS[int(tone) + 1]) * part
+        darkness, part = SKINS[int(tone)], tone % 1
+        skin = np.asarray(darkness) * (1 - part) + np.asarray(SKINS[int(tone) + 1]) * part
         skin *= rng.normal(1, 0.02, 3)
         weights = np.array([iris[2] for iris in IRISES])
         if tone > 2.5:  # light eyes are rare in dark faces
@@ -151,35 +152,36 @@ class Identity:
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """What differs from photo to photo. Angles in degrees; centre in pixels of a 256-pixel image."""
+    """What differs from photo to photo. Angles in degrees; center in pixels of a 256-pixel image."""
 
     seed: int  # of background, noise and the like
     yaw: float
     pitch: float
     openness: float  # factor on the height of both lids, 0.9..1.08
-    centre: tuple  # midway between the eyes
+    center: tuple  # midway between the eyes
     scale: float
     roll: float  # positive turns the eye at larger x down
     light: tuple  # unit vector
-    key: tuple  # colour of the light from `light`
-    ambient: tuple  # colour of the light from everywhere
+    key: tuple  # color of the light from `light`
+    ambient: tuple  # color of the light from everywhere
     catch: tuple  # half width, half height, squareness (0, 1), strength of the catchlight
     smile: float
     mouth_open: float
     brow_raise: float
     turn: float  # shift of the nose by a slight turn of the head
     pupil: float  # radius of the pupil over that of the iris
-    glasses: tuple  # () for none; half width, half height, squareness, thickness, colour
+    glasses: tuple  # () for none; half width, half height, squareness, thickness, color
     exposure: float
     blur: float  # standard deviation at 256 pixels
-    noise: float  # of the sensor, in grey levels
+    noise: float  # of the sensor, in gray levels
 
     @classmethod
-    def sample(cls, rng, yaw=0.0, pitch=0.0):
+    def sample(cls, rng: np.random.Generator, yaw: float = 0.0, pitch: float = 0.0) -> 'View':
+        """A random photo with a gaze in degrees."""
         light = np.array((_normal(rng, 0, 0.5), _normal(rng, -0.35, 0.3), 1.0))
         tint = np.array((1, 1, 1)) + np.array((1, 0.1, -1)) * rng.normal(0, 0.06)
         strength = rng.uniform(0.55, 0.85)
-        glasses = ()
+        glasses: tuple = ()
         if rng.uniform() < 0.12:
             tone = rng.uniform(0.0, 0.35) + np.array((0.12, 0.06, 0.03)) * (rng.uniform() < 0.4)
             glasses = (
@@ -195,7 +197,7 @@ class View:
             yaw=float(yaw),
             pitch=float(pitch),
             openness=rng.uniform(0.9, 1.08),
-            centre=(_normal(rng, 128.2, 8.2), _normal(rng, 92.8, 5.14)),
+            center=(_normal(rng, 128.2, 8.2), _normal(rng, 92.8, 5.14)),
             scale=_normal(rng, 1, 0.0205),
             roll=_normal(rng, 0, 2.45),
             light=tuple((light / np.linalg.norm(light)).tolist()),
@@ -214,28 +216,30 @@ class View:
         )
 
 
-def gaze_vector(yaw, pitch):
+def gaze_vector(yaw: float, pitch: float) -> np.ndarray:
     """Unit vector (x, y down, z to the camera) of a gaze given in degrees."""
     yaw, pitch = np.radians(yaw), np.radians(pitch)
     return np.array((np.sin(yaw) * np.cos(pitch), -np.sin(pitch), np.cos(yaw) * np.cos(pitch)))
 
 
-def smooth(low, high, x):
+def smooth(low: float, high: float, x: np.ndarray) -> np.ndarray:
+    """0 at low, 1 at high, smooth in between; high may be smaller than low."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return ease(t)
 
 
-def cover(distance, pixel):
-    """Antialiased coverage of the side where `distance` (face units) is positive."""
+def cover(distance: np.ndarray, pixel: float) -> np.ndarray:
+    """Antialiased coverage of the area where `distance` (face units) is positive."""
     return np.clip(distance / pixel + 0.5, 0, 1)
 
 
-def bump(u, v, u0, v0, width, height):
+def bump(u: np.ndarray, v: np.ndarray, u0: float, v0: float, width: float, height: float) -> np.ndarray:
+    """A Gaussian bump at (u0, v0), 1 in its middle."""
     return np.exp(-(((u - u0) / width) ** 2) - ((v - v0) / height) ** 2)
 
 
 @functools.lru_cache(maxsize=32)
-def _spline_basis(size, cells):
+def _spline_basis(size: int, cells: int) -> np.ndarray:
     """[size, cells + 3] cubic B-spline weights, rows of unit length, so that noise keeps unit variance."""
     place = (np.arange(size) + 0.5) * cells / size
     t = np.abs(place[:, None] + 1 - np.arange(cells + 3))
@@ -243,66 +247,69 @@ def _spline_basis(size, cells):
     return (weights / np.linalg.norm(weights, axis=1, keepdims=True)).astype(F32)
 
 
-def noise(rng, size, cells):
+def noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
     """[size, size] smooth noise of unit variance with `cells` bumps along a side."""
     basis = _spline_basis(size, cells)
     return basis @ rng.standard_normal((cells + 3, cells + 3), F32) @ basis.T
 
 
-def strands(rng, place, per_unit, pixel):
-    """Random values in 0..1 that depend on `place` alone: hair along its strands, no finer than a pixel."""
+def strands(rng: np.random.Generator, place: np.ndarray, per_unit: float, pixel: float) -> np.ndarray:
+    """Random values from 0 to 1 that depend on `place` alone: hair along its strands, no finer than a pixel."""
     table = ndimage.gaussian_filter1d(rng.uniform(0, 1, 2048), max(1.2, 2 * pixel * per_unit), mode='wrap')
     table = np.clip(0.5 + 1.8 * (table - 0.5), 0, 1).astype(F32)
     return table[(place * (4 * per_unit)).astype(np.int32) & 2047]
 
 
-class Canvas:
-    """The picture in linear light with the face coordinates of its pixels."""
+class Picture:
+    """The picture being painted, in linear light, and the face coordinates of its pixels."""
 
-    def __init__(self, view, size):
+    def __init__(self, view: View, size: int) -> None:
         self.view, self.size = view, size
         self.pixel = 256 / size / view.scale  # face units a pixel
         axis = self.to_units(np.arange(size)).astype(F32)
         self.u, self.v = self.face_coordinates(axis[None], axis[:, None])
         self.rgb = np.empty((3, size, size), F32)
 
-    def to_units(self, index):
+    def to_units(self, index: np.ndarray) -> np.ndarray:
+        """Positions in pixels of a 256-pixel image, of pixels of this one."""
         return (index + 0.5) * 256 / self.size - 0.5
 
-    def face_coordinates(self, x, y):
+    def face_coordinates(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(u, v) of positions in pixels of a 256-pixel image."""
         angle = np.radians(self.view.roll)
         cos, sin = F32(np.cos(angle) / self.view.scale), F32(np.sin(angle) / self.view.scale)
-        x, y = x - F32(self.view.centre[0]), y - F32(self.view.centre[1])
+        x, y = x - F32(self.view.center[0]), y - F32(self.view.center[1])
         return cos * x + sin * y, cos * y - sin * x
 
-    def to_image(self, u, v):
-        """Pixel coordinates of a place of the face."""
+    def to_image(self, u: float, v: float) -> tuple[float, float]:
+        """Pixel coordinates of a place on the face."""
         angle, scale = np.radians(self.view.roll), self.view.scale
-        x = self.view.centre[0] + scale * (np.cos(angle) * u - np.sin(angle) * v)
-        y = self.view.centre[1] + scale * (np.sin(angle) * u + np.cos(angle) * v)
+        x = self.view.center[0] + scale * (np.cos(angle) * u - np.sin(angle) * v)
+        y = self.view.center[1] + scale * (np.sin(angle) * u + np.cos(angle) * v)
         return (x + 0.5) * self.size / 256 - 0.5, (y + 0.5) * self.size / 256 - 0.5
 
-    def box(self, u, v, width, height):
-        """Slices of the pixels around a place of the face; width and height are half sizes."""
+    def box(self, u: float, v: float, width: float, height: float) -> tuple[slice, slice]:
+        """Slices (rows, columns) of the pixels around a place on the face; width and height are half sizes."""
         x, y = self.to_image(u, v)
         scale = self.size / 256
-        spans = []
-        for middle, half in ((y, height), (x, width)):
-            spans.append(slice(max(0, int(middle - half * scale)), max(0, int(middle + half * scale) + 2)))
-        return tuple(spans)
 
-    def paint(self, colour, alpha, box=(slice(None), slice(None))):
+        def span(middle: float, half: float) -> slice:
+            return slice(max(0, int(middle - half * scale)), max(0, int(middle + half * scale) + 2))
+
+        return span(y, height), span(x, width)
+
+    def paint(self, color, alpha, box=(slice(None), slice(None))):
         part = self.rgb[(slice(None),) + box]
-        part += (colour - part) * alpha
+        part += (color - part) * alpha
 
 
-def shade(view, nx, ny, nz):
-    """[3, h, w] light that reaches surfaces with these normals; soft, as from a large lamp."""
+def shade(view: View, nx: np.ndarray, ny: np.ndarray, nz: np.ndarray) -> np.ndarray:
+    """Light [3, h, w] on surfaces with these normals; soft, as from a large lamp."""
     facing = nx * F32(view.light[0]) + ny * F32(view.light[1]) + nz * F32(view.light[2])
     key = np.clip((facing + F32(0.3)) / F32(1.3), 0, None)
     return key * (planes(view.key) * F32(1.25)) + (F32(0.8) - F32(0.2) * ny) * planes(view.ambient)
 
 
-def flat_light(view, facing):
-    """[3, 1, 1] light on things too small to be shaded, with this part of the lamp."""
+def flat_light(view: View, facing: float) -> np.ndarray:
+    """Light [3, 1, 1] on things too small to be shaded; facing: share of the lamp's light."""
     return planes(view.ambient) + F32(facing) * planes(view.key)

@@ -1,9 +1,10 @@
 """Draws one synthetic face photo: `image, info = render(Identity.sample(rng), View.sample(rng), 256)`.
 
-Units, frames and signs are those of face_model.
+For units, frames and signs see `model`.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -11,8 +12,8 @@ from scipy import ndimage
 from gaze_tf.synthetic.eyes import draw_eye
 from gaze_tf.synthetic.model import (
     F32,
-    Canvas,
     Identity,
+    Picture,
     View,
     bump,
     cover,
@@ -28,15 +29,15 @@ from gaze_tf.synthetic.model import (
 __all__ = ['Identity', 'View', 'render']
 
 
-def _draw_background(canvas, rng):
+def _draw_background(canvas: Picture, rng: np.random.Generator) -> None:
     """Out-of-focus room: a gradient, soft blobs and a few blurred edges."""
-    colours = []
+    colors = []
     for _ in range(2):
-        grey = rng.uniform(25, 225)
-        colours.append(
+        gray = rng.uniform(25, 225)
+        colors.append(
             planes(
                 linear(
-                    np.clip(grey + rng.normal(0, 0.13) * grey * np.array((1, 0.1, -1)) + rng.normal(0, 9, 3), 5, 250)
+                    np.clip(gray + rng.normal(0, 0.13) * gray * np.array((1, 0.1, -1)) + rng.normal(0, 9, 3), 5, 250)
                 )
             )
         )
@@ -45,10 +46,10 @@ def _draw_background(canvas, rng):
         angle, soft = rng.uniform(0, np.pi), rng.uniform(2, 12)
         place = np.cos(angle) * canvas.u + np.sin(angle) * (canvas.v - 40) - rng.uniform(-130, 130)
         mix += rng.uniform(-0.4, 0.4) * smooth(-2 * soft, 2 * soft, place)
-    canvas.rgb[:] = colours[0] + (colours[1] - colours[0]) * np.clip(mix, 0, 1)
+    canvas.rgb[:] = colors[0] + (colors[1] - colors[0]) * np.clip(mix, 0, 1)
 
 
-def _relief(identity, view, u, v):
+def _relief(identity: Identity, view: View, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Height of the face towards the camera, and the sideways place that follows a turn of the head."""
     width, length, rise = identity.nose
     mouth, chin = identity.mouth[1], identity.face[1]
@@ -79,7 +80,7 @@ def _relief(identity, view, u, v):
     return z, n
 
 
-def _wrinkles(identity, view, a, v):
+def _wrinkles(identity: Identity, view: View, a: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Lines across the forehead and crow's feet."""
     lines = np.sin((v + 5 * np.cos(a / 28)) * 0.62 + identity.seed % 7)
     forehead = 0.55 * (1 + 0.3 * view.brow_raise) * lines * bump(a, v, 0, -62, 52, 15)
@@ -88,10 +89,10 @@ def _wrinkles(identity, view, a, v):
     return forehead + 0.9 * feet * bump(outer, v, 11, 1, 6, 11)
 
 
-def _skin(identity, canvas, n, rng):
+def _skin(identity: Identity, canvas: Picture, n: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Albedo of the skin with its blemishes, redness and beard."""
     u, v, size = canvas.u, canvas.v, canvas.size
-    a, (width, length, _) = np.abs(u), identity.nose
+    a, (_, length, _) = np.abs(u), identity.nose
     eye = identity.eye_distance / 2
     mottle = 1 + 0.035 * noise(rng, size, 20) + 0.035 * noise(rng, size, 85)
     red = identity.blush * (0.35 * bump(a, v, 60, 62, 30, 26) + 0.35 * bump(n, v, 0, length - 4, 15, 10))
@@ -111,8 +112,10 @@ def _skin(identity, canvas, n, rng):
     return albedo
 
 
-def _draw_mouth(identity, view, canvas, albedo, n):
-    """Paints the lips on the albedo; returns box, colour and coverage of the inside of the mouth."""
+def _draw_mouth(
+    identity: Identity, view: View, canvas: Picture, albedo: np.ndarray, n: np.ndarray
+) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
+    """Paints the lips on the albedo; returns box, color and coverage of the inside of the mouth."""
     half, low, full = identity.mouth
     half = half * (1 + 0.12 * view.smile)
     box = canvas.box(view.turn, low, 48, 32)
@@ -135,7 +138,7 @@ def _draw_mouth(identity, view, canvas, albedo, n):
     return box, planes(linear((58, 22, 20))) + teeth * planes(linear((186, 176, 164))), inside
 
 
-def _draw_head(identity, canvas):
+def _draw_head(identity: Identity, canvas: Picture) -> None:
     """Neck and ears."""
     a, v = np.abs(canvas.u), canvas.v
     half, skin = identity.face[0], planes(identity.skin) * flat_light(canvas.view, 0.4)
@@ -145,7 +148,7 @@ def _draw_head(identity, canvas):
     canvas.paint(skin * planes((0.95, 0.75, 0.72)) * tone, cover(8 - 8 * ear, 1.5))
 
 
-def _draw_face(identity, view, canvas, rng):
+def _draw_face(identity: Identity, view: View, canvas: Picture, rng: np.random.Generator) -> None:
     u, v = canvas.u, canvas.v
     half, chin, jaw = identity.face
     z, n = _relief(identity, view, u, v)
@@ -161,12 +164,12 @@ def _draw_face(identity, view, canvas, rng):
     dark *= 1 - 0.62 * bump(m, v + 0.25 * m, 0.5 * width, tip + 5 + 0.12 * width, 0.25 * width, 2.2)
     dark *= 1 - 0.3 * np.exp(-(((m - width - 3.5) / 2.2) ** 2) - ((v - tip + 1) / 6) ** 2)
     albedo = _skin(identity, canvas, n, rng)
-    box, mouth_colour, inside = _draw_mouth(identity, view, canvas, albedo, n)
+    box, mouth_color, inside = _draw_mouth(identity, view, canvas, albedo, n)
     albedo *= lit
     albedo *= dark
     part = albedo[(slice(None),) + box]
-    part += (mouth_colour * flat_light(view, 0.4) - part) * inside
-    h = np.asarray(view.light) + (0, 0, 1)
+    part += (mouth_color * flat_light(view, 0.4) - part) * inside
+    h: np.ndarray = np.asarray(view.light) + (0, 0, 1)
     h /= np.linalg.norm(h)
     gloss = np.clip(length * (h[2] - h[0] * right - h[1] * down), 0, 1) ** 24
     albedo += gloss * (planes(view.key) * F32(0.08))
@@ -179,8 +182,8 @@ def _draw_face(identity, view, canvas, rng):
     canvas.paint(albedo, cover(rim * half, max(1.5, canvas.pixel)))
 
 
-def _hair(identity, view, canvas):
-    """Colour of the hair, its coverage behind the head and in front of it, and its shade on the skin."""
+def _hair(identity: Identity, view: View, canvas: Picture) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Color of the hair, its coverage behind the head and in front of it, and its shade on the skin."""
     u, v, a = canvas.u, canvas.v, np.abs(canvas.u)
     height, power, overlap, long = identity.hairline
     half = identity.face[0]
@@ -196,15 +199,15 @@ def _hair(identity, view, canvas):
         side -= 60 * smooth(0, 50, v)
     inner = np.maximum(top, side)
     tone = (0.45 + 1.1 * shine) * (0.75 + 0.4 * np.exp(-(((v + 95 + 0.2 * a) / 25) ** 2)))
-    colour = planes(identity.hair) * flat_light(view, 0.8) * tone
+    color = planes(identity.hair) * flat_light(view, 0.8) * tone
     shadow = 1 - 0.4 * np.exp(np.minimum(inner, 0) / 6)
-    return colour, cover(outer, 5), cover(np.minimum(inner, outer), 7), shadow
+    return color, cover(outer, 5), cover(np.minimum(inner, outer), 7), shadow
 
 
-def _draw_brows(identity, view, canvas):
+def _draw_brows(identity: Identity, view: View, canvas: Picture) -> None:
     height, thick, arch, tilt, dark = identity.brow
     rng = np.random.default_rng((identity.seed, 3))
-    colour = planes(identity.hair) * F32(0.6) + planes(identity.skin) * F32(0.05)
+    color = planes(identity.hair) * F32(0.6) + planes(identity.skin) * F32(0.05)
     for side in (-1, 1):
         box = canvas.box(side * identity.eye_distance / 2, -height, 46, 22)
         t = canvas.u[box] * side - identity.eye_distance / 2  # positive towards the temple
@@ -215,12 +218,12 @@ def _draw_brows(identity, view, canvas):
         hairs = 0.6 * strands(rng, lean, 1.1, canvas.pixel)
         hairs += 0.4 * strands(rng, lean + 1.5 * across, 0.5, canvas.pixel)
         body = smooth(1.35, 0.45, np.abs(across) + 0.35 * hairs) * smooth(-29, -19, t) * smooth(35, 24, t)
-        canvas.paint(colour * flat_light(view, 0.6), body * dark * (0.62 + 0.38 * hairs), box)
+        canvas.paint(color * flat_light(view, 0.6), body * dark * (0.62 + 0.38 * hairs), box)
 
 
-def _draw_glasses(identity, view, canvas):
+def _draw_glasses(identity: Identity, view: View, canvas: Picture) -> None:
     half, height, square, thick, tone = view.glasses
-    colour = planes(tone) ** 2 * flat_light(view, 1)
+    color = planes(tone) ** 2 * flat_light(view, 1)
     eye = identity.eye_distance / 2
     half, middle = min(half, eye - 6), eye * 1.02
     for side in (-1, 1):
@@ -231,26 +234,26 @@ def _draw_glasses(identity, view, canvas):
         part = canvas.rgb[(slice(None),) + box]
         part *= 1 - 0.22 * np.exp(-(((away - 1.5) / 3) ** 2)) - 0.03 * (away < 0)  # shade and glass
         part += 0.05 * smooth(0, -4, away) * np.exp(-(((x * 0.8 - y - half * 0.95) / 5) ** 2))
-        canvas.paint(colour, cover(thick / 2 + 0.3 - np.abs(away), canvas.pixel), box)
+        canvas.paint(color, cover(thick / 2 + 0.3 - np.abs(away), canvas.pixel), box)
         box = canvas.box(side * (eye + half + 24), -8, 34, 12)
         out = canvas.u[box] * side
         temple = cover(thick * 0.7 - np.abs(canvas.v[box] + 8), canvas.pixel)
         temple *= cover(out - middle - half + 1, canvas.pixel) * cover(identity.face[0] + 2 - out, 2)
-        canvas.paint(colour, temple, box)
+        canvas.paint(color, temple, box)
     box, gap = canvas.box(0, -4, 30, 14), max(middle - half, 3)
     arc = canvas.v[box] + 8 - 5 * (canvas.u[box] / gap) ** 2
     bridge = cover(thick * 0.6 - np.abs(arc) * 0.7, canvas.pixel)
     bridge *= cover(gap - np.abs(canvas.u[box]), canvas.pixel)
-    canvas.paint(colour, bridge, box)
+    canvas.paint(color, bridge, box)
 
 
 @functools.lru_cache(maxsize=1)
-def _grain():
+def _grain() -> np.ndarray:
     """Normal numbers that all images cut their sensor noise from: drawing them anew is slow."""
     return np.random.default_rng(0).standard_normal(2**21, F32)
 
 
-def _photograph(view, rgb, rng):
+def _photograph(view: View, rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Exposure, lens and sensor: linear light [3, h, w] to uint8 [h, w, 3]."""
     sigma = view.blur * rgb.shape[-1] / 256
     radius = max(1, int(np.ceil(2.5 * sigma)))
@@ -264,12 +267,12 @@ def _photograph(view, rgb, rng):
     return np.ascontiguousarray(np.clip(image, 0, 255).astype(np.uint8).transpose(1, 2, 0))
 
 
-def render(identity, view, img_size=256):
+def render(identity: Identity, view: View, img_size: int = 256) -> tuple[np.ndarray, dict[str, Any]]:
     """Draws a face; the same arguments give the same bytes.
 
     Returns the image, uint8 [img_size, img_size, 3] sRGB, and a dict in pixels of it, rows left eye (smaller
     x) then right: `eyes` int [2, 2] (x, y) midway between the corners, `iris` float [2, 2], `iris_radius`."""
-    canvas = Canvas(view, img_size)
+    canvas = Picture(view, img_size)
     rngs = [np.random.default_rng((view.seed, part)) for part in range(3)]
     _draw_background(canvas, rngs[0])
     hair, behind, front, shadow = _hair(identity, view, canvas)

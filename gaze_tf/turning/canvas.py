@@ -1,4 +1,4 @@
-"""The level canvas of one eye: the photo around it, enlarged and turned so that its corners lie on a horizontal line."""
+"""The level canvas of one eye: the photo around it, enlarged and turned so that the eye's corners are level."""
 
 from typing import NamedTuple
 
@@ -8,19 +8,19 @@ import numpy as np
 from gaze_tf.easing import ease
 from gaze_tf.turning.unfit import Unfit
 
-MIN_EYE_PX = 12  # of the photo, from corner to corner
-_MIN_WIDTH = 240  # of the canvas, from corner to corner
-_ENLARGED = 1.3  # at least so many times the photo's size, so that resampling twice keeps sharpness
+MIN_EYE_PX = 12  # smallest width of an eye in the photo, from corner to corner
+_MIN_WIDTH = 240  # smallest width of an eye on the canvas
+_ENLARGED = 1.3  # least enlargement of the photo: resampling twice then keeps sharpness
 _LUMINANCE = np.array([0.4, 0.4, 0.2], np.float32)
-_DARKEST = 0.004  # so that colours can be divided
+_DARKEST = 0.004  # above 0, so that colors can be divided
 
 
-class Canvas(NamedTuple):
+class EyeCanvas(NamedTuple):
     """An eye on its canvas; lengths are in pixels of the canvas.
 
     image: float32 [H, W, 3] in (0, 1]; luminance: float32 [H, W].
-    matrix: float64 [2, 3], photo (x, y, 1) → canvas, both with the middle of the first pixel at 0; level: float64 [2, 2],
-        its rotation; zoom: its scale.
+    matrix: float64 [2, 3], photo (x, y, 1) → canvas, both with the middle of the first pixel at 0; level: float64
+        [2, 2], its rotation; zoom: its scale.
     width: from corner to corner; left, right: x of the corners.
     x, y: float32 [H, W], of each pixel.
     blur: sigma of one pixel of the photo.
@@ -38,30 +38,30 @@ class Canvas(NamedTuple):
     x: np.ndarray
     y: np.ndarray
     blur: float
-    box: tuple
+    box: tuple[int, int, int, int]
 
     @property
-    def columns(self):
+    def columns(self) -> np.ndarray:
         """x of the canvas's columns [W]."""
         return np.arange(self.image.shape[1])
 
-    def within(self, share):
+    def within(self, share: float) -> np.ndarray:
         """bool [H, W]: columns further from both corners than a share of the eye's width."""
         return (self.x > self.left + share * self.width) & (self.x < self.right - share * self.width)
 
-    def to_canvas(self, points):
+    def to_canvas(self, points: np.ndarray) -> np.ndarray:
         """Points [..., 2] of the photo on the canvas."""
         return points @ self.matrix[:, :2].T + self.matrix[:, 2]
 
-    def to_photo(self, points):
+    def to_photo(self, points: np.ndarray) -> np.ndarray:
         """Points [..., 2] of the canvas in the photo."""
         back = cv2.invertAffineTransform(self.matrix)
         return points @ back[:, :2].T + back[:, 2]
 
-    def add_to(self, rgb, change):
+    def add_to(self, rgb: np.ndarray, change: np.ndarray) -> None:
         """Adds a change float32 [H, W, 3] of the canvas to a photo, uint8, in place; where it is 0 no bit changes."""
         x0, y0, x1, y1 = self.box
-        matrix = _moved(self.matrix, (x0, y0))
+        matrix = _moved(self.matrix, self.box[:2])
         back = cv2.warpAffine(
             change,
             matrix,
@@ -73,10 +73,13 @@ class Canvas(NamedTuple):
         part[:] = np.clip(part + 255 * back + 0.5, 0, 255).astype(np.uint8)
 
 
-def canvas_of(rgb, corners):
-    """The Canvas of an eye in a photo uint8 [H, W, 3] with its corners [2, 2], the one at smaller x first; raises Unfit."""
+def make_canvas(rgb: np.ndarray, corners: np.ndarray) -> EyeCanvas:
+    """The EyeCanvas of an eye in a photo uint8 [H, W, 3].
+
+    corners: [2, 2] of the eye, the one at smaller x first. Raises Unfit.
+    """
     across = corners[1] - corners[0]
-    eye_px = np.linalg.norm(across)
+    eye_px = float(np.linalg.norm(across))
     if eye_px < MIN_EYE_PX:
         raise Unfit(f'an eye is {eye_px:.0f} pixels wide (at least {MIN_EYE_PX})')
     width = max(_MIN_WIDTH, int(_ENLARGED * eye_px))
@@ -91,31 +94,33 @@ def canvas_of(rgb, corners):
     image = np.clip(image, _DARKEST, 1)
     left, right = (corners @ matrix[:, :2].T + matrix[:, 2])[:, 0]
     x, y = np.meshgrid(np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32))
-    return Canvas(image, luminance(image), matrix, level, zoom, width, left, right, x, y, max(0.6 * zoom, 1.0), box)
+    return EyeCanvas(image, luminance(image), matrix, level, zoom, width, left, right, x, y, max(0.6 * zoom, 1.0), box)
 
 
-def luminance(colour):
-    """Of colours [..., 3]."""
-    return colour @ _LUMINANCE
+def luminance(color: np.ndarray) -> np.ndarray:
+    """The luminance of colors [..., 3]."""
+    return color @ _LUMINANCE
 
 
-def smoothstep(x, low, high):
-    """0 below low, 1 above high, smooth between."""
+def smoothstep(x: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
+    """0 below low, 1 above high, smooth in between."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return ease(t)
 
 
-def blurred(values, sigma):
-    """float32 [H, W] or [H, W, C], Gaussian."""
+def blurred(values: np.ndarray, sigma: float) -> np.ndarray:
+    """Values [H, W] or [H, W, C] after a Gaussian blur, float32."""
     return cv2.GaussianBlur(values.astype(np.float32), (0, 0), sigma)
 
 
-def _moved(matrix, corner):
+def _moved(matrix: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
     """The matrix for a part of the photo that starts at a corner (x, y)."""
     return np.hstack([matrix[:, :2], (matrix[:, 2] + matrix[:, :2] @ np.array(corner))[:, None]])
 
 
-def _box(matrix, size, photo_size, margin):
+def _box(
+    matrix: np.ndarray, size: tuple[int, ...], photo_size: tuple[int, ...], margin: int
+) -> tuple[int, int, int, int]:
     """(x0, y0, x1, y1) of the photo's pixels under the canvas and a margin around them."""
     width, height = size
     back = cv2.invertAffineTransform(matrix)

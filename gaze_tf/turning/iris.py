@@ -1,4 +1,4 @@
-"""The iris as a disc that can be laid elsewhere: its colours as ratios to the sclera's shading, completed under the lids."""
+"""The iris as a disc that can be moved: its colors as ratios to the shading of the sclera, completed under the lids."""
 
 from typing import NamedTuple
 
@@ -7,25 +7,29 @@ import numpy as np
 from scipy import ndimage
 
 from gaze_tf.turning.canvas import blurred, luminance, smoothstep
-from gaze_tf.turning.opening import medians
+from gaze_tf.turning.catchlights import Catchlights
+from gaze_tf.turning.eye_fit import EyeFit
+from gaze_tf.turning.opening import Opening, medians
+from gaze_tf.turning.sclera import Rim, Sclera
 
-_NEAR = 1.5  # radii of the limbus within which there is a texture
+_NEAR = 1.5  # radius of the texture, in radii of the limbus
 _RINGS, _RINGS_IN_RADIUS = 31, 20
 _RATIOS = 0.02, 1.6
-# how much the texture mirrored left to right, top to bottom and both counts where there is none
+# weights of the texture mirrored left to right, top to bottom, and both, where the photo shows none
 _MIRRORED = 0.05, 0.05, 0.02
 
 
 class Iris(NamedTuple):
-    """ratio: float32 [H, W, 3], its colours by the shaded sclera's, 1 far from it; known: float32 [H, W], 1 where the photo
-    shows them; lid_shadow: float32 [H, W], how much darker the upper lid makes it, at most 1."""
+    """ratio: float32 [H, W, 3], colors of the iris divided by those of the shaded sclera, 1 far from the iris; known:
+    float32 [H, W], 1 where the photo shows them; lid_shadow: float32 [H, W], factor of the upper lid's shadow, at most
+    1."""
 
     ratio: np.ndarray
     known: np.ndarray
     lid_shadow: np.ndarray
 
 
-def of_eye(eye, opening, rim, sclera, lights):
+def extract_iris(eye: EyeFit, opening: Opening, rim: Rim, sclera: Sclera, lights: Catchlights) -> Iris:
     """The Iris of an EyeFit, with its Opening, Rim, Sclera and Catchlights."""
     ratio, near = np.clip(eye.canvas.image / sclera.shaded, *_RATIOS), opening.radius < _NEAR
     known = (
@@ -41,21 +45,21 @@ def of_eye(eye, opening, rim, sclera, lights):
     faded = smoothstep(opening.radius, rim.inner, rim.outer)[..., None]
     completed = 1 + (completed - 1) * (1 - faded)
     shadow = _lid_shadow(eye, opening, sclera.shaded * completed, lights)
-    # where the photo shows the iris it is used as it is
+    # where the photo shows the iris, it is used unchanged
     ratio = np.clip(ratio / shadow[..., None], *_RATIOS)
     ratio = np.where(near[..., None], known[..., None] * ratio + (1 - known[..., None]) * completed, 1).astype(
         np.float32
     )
-    # beside the limbus there are no lashes
+    # there are no lashes beside the limbus
     return Iris(np.maximum(ratio, 0.92 * faded).astype(np.float32), known, shadow)
 
 
-def _completed(eye, opening, ratio, known, near):
-    """The texture [H, W, 3] from its radial profile and from what the photo shows elsewhere on the iris, mirrored."""
+def _completed(eye: EyeFit, opening: Opening, ratio: np.ndarray, known: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """The texture [H, W, 3], from its radial profile and from mirrored parts of the iris that the photo shows."""
     profile = _profile(opening.radius, ratio, known, near)
     relative = np.where(near[..., None], ratio / np.clip(profile, 0.02, 9), 1)
-    x, y, (centre_x, centre_y) = eye.canvas.x, eye.canvas.y, eye.limbus.centre
-    mirrored_x, mirrored_y = (2 * centre_x - x).astype(np.float32), (2 * centre_y - y).astype(np.float32)
+    x, y, (center_x, center_y) = eye.canvas.x, eye.canvas.y, eye.limbus.center
+    mirrored_x, mirrored_y = (2 * center_x - x).astype(np.float32), (2 * center_y - y).astype(np.float32)
     total, weight = relative * known[..., None], known.copy()
     seen = total.astype(np.float32)
     for at_x, at_y, share in zip((mirrored_x, x, mirrored_x), (y, mirrored_y, mirrored_y), _MIRRORED):
@@ -64,8 +68,8 @@ def _completed(eye, opening, ratio, known, near):
     return profile * np.clip((total + 0.004) / (weight + 0.004)[..., None], 0.75, 1.33)
 
 
-def _profile(radius, ratio, known, near):
-    """The mean ratio at each pixel's distance from the centre, float32 [H, W, 3]."""
+def _profile(radius: np.ndarray, ratio: np.ndarray, known: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """The mean ratio at each pixel's distance from the center, float32 [H, W, 3]."""
     rings, middles = np.clip((radius * _RINGS_IN_RADIUS).astype(int), 0, _RINGS - 1)[near], np.arange(_RINGS)
     weight = np.bincount(rings, known[near], _RINGS)
     there = weight > 1e-3
@@ -78,8 +82,8 @@ def _profile(radius, ratio, known, near):
     return np.stack(channels, -1).astype(np.float32)
 
 
-def _lid_shadow(eye, opening, expected, lights):
-    """float32 [H, W] of the distance from the upper lid: what is darker there than the completed iris is expected to be."""
+def _lid_shadow(eye: EyeFit, opening: Opening, expected: np.ndarray, lights: Catchlights) -> np.ndarray:
+    """The shadow factor float32 [H, W], by distance from the upper lid: the photo's luminance over the expected one."""
     ours = (opening.radius < 0.92) & ~lights.bright & (opening.above_lower > 0.8 * eye.mm)
     darker = np.log(np.clip(eye.canvas.luminance, 0.01, 1) / np.clip(luminance(expected), 0.01, 1))
     bins = np.arange(0, 4.2, 0.25) * eye.mm
@@ -89,6 +93,6 @@ def _lid_shadow(eye, opening, expected, lights):
     if known.sum() <= 2:
         return np.ones(darker.shape, np.float32)
     shadow = np.clip(np.interp(middles, middles[known], shadow[known]), -0.9, 0)
-    # it only gets lighter away from the lid
+    # away from the lid it can only get lighter
     shadow = np.maximum.accumulate(ndimage.gaussian_filter1d(shadow, 0.7))
     return np.exp(np.interp(opening.below_upper, middles, shadow - shadow[-1])).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The curves of both lids on an eye's canvas: where colours of the globe (iris, sclera) change to those of skin."""
+"""The curves of both eyelids on an eye's canvas: where colors of the globe (iris, sclera) change to colors of skin."""
 
 from typing import NamedTuple
 
@@ -6,38 +6,32 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from gaze_tf.turning.canvas import blurred, smoothstep
+from gaze_tf.turning.canvas import EyeCanvas, blurred, smoothstep
+from gaze_tf.turning.shapes import Lids, Limbus
 from gaze_tf.turning.unfit import Unfit
 
-# shares of the eye's width: how far a curve may lie above and below the landmarks' one, and how far beside it colours vote
+# in eye widths: how far a curve may be above and below that of the landmarks, and the distance within which colors vote
 _UPPER, _LOWER, _VOTING = (-0.08, 0.05), (-0.06, 0.06), 0.06
-_STIFFNESS = 0.25  # price of a step of one pixel from one second column to the next
-_SURE = 3.0  # the most that a pixel's colours can say
+_STIFFNESS = 0.25  # cost of a step of one pixel between columns that are two pixels apart
+_SURE = 3.0  # largest vote of a pixel
 
 
-class Lids(NamedTuple):
-    """y of the upper and of the lower lid in each column of the canvas, float64 [W]."""
-
-    upper: np.ndarray
-    lower: np.ndarray
-
-
-class _Colours(NamedTuple):
+class _Colors(NamedTuple):
     """A normal distribution in Lab."""
 
     mean: np.ndarray
     precision: np.ndarray
     log_volume: float
 
-    def cost(self, lab):
+    def cost(self, lab: np.ndarray) -> np.ndarray:
         """Negative log likelihood [H, W]."""
-        apart = lab - self.mean.astype(np.float32)
+        apart: np.ndarray = lab - self.mean.astype(np.float32)
         return (
             0.5 * np.einsum('hwi,ij,hwj->hw', apart, self.precision.astype(np.float32), apart) + 0.5 * self.log_volume
         )
 
 
-def from_landmarks(canvas, upper, lower):
+def trace_lids(canvas: EyeCanvas, upper: np.ndarray, lower: np.ndarray) -> Lids:
     """The Lids through contours [9, 2] of landmarks on the canvas."""
     return Lids(
         *(
@@ -47,12 +41,12 @@ def from_landmarks(canvas, upper, lower):
     )
 
 
-def fit(canvas, lids, limbus):
-    """Lids that follow the image, near those of the landmarks; raises Unfit."""
+def fit_lids(canvas: EyeCanvas, lids: Lids, limbus: Limbus) -> Lids:
+    """Lids that follow the image, close to those of the landmarks. Raises Unfit."""
     lab = cv2.cvtColor(blurred(canvas.image, max(0.008 * canvas.width, 0.35 * canvas.zoom)), cv2.COLOR_RGB2LAB)
     globe, iris = _globe(canvas, lids, limbus, lab)
-    # of the upper lid's edge, lashes belong to the eye
-    lashes = _Colours(
+    # at the upper lid, lashes belong to the eye
+    lashes = _Colors(
         np.array([iris.mean[0] * 0.6, 5.0, 5.0]), np.diag([1 / 120.0, 1 / 60.0, 1 / 60.0]), np.log(120.0 * 60 * 60)
     )
     lower = _boundary(canvas, lids.lower, _votes(canvas, lids.lower, 1, lab, globe), _LOWER, 1)
@@ -62,14 +56,14 @@ def fit(canvas, lids, limbus):
     return Lids(upper, lower)
 
 
-def _globe(canvas, lids, limbus, lab):
-    """The cost [H, W] of each pixel as one of iris or sclera, and the iris's _Colours."""
-    away = np.hypot(canvas.x - limbus.centre[0], canvas.y - limbus.centre[1])
+def _globe(canvas: EyeCanvas, lids: Lids, limbus: Limbus, lab: np.ndarray) -> tuple[np.ndarray, _Colors]:
+    """The cost [H, W] of each pixel as part of iris or sclera, and the _Colors of the iris."""
+    away = np.hypot(canvas.x - limbus.center[0], canvas.y - limbus.center[1])
     width, below_upper, above_lower = canvas.width, canvas.y - lids.upper, lids.lower - canvas.y
-    iris = _colours(
+    iris = _colors(
         lab, (away < 0.85 * limbus.radius) & (below_upper > 0.03 * width) & (above_lower > 0.02 * width), (16, 6, 6)
     )
-    sclera = _colours(
+    sclera = _colors(
         lab,
         canvas.within(0.08)
         & (below_upper > 0.04 * width)
@@ -79,24 +73,24 @@ def _globe(canvas, lids, limbus, lab):
     )
     if iris is None:
         raise Unfit('an iris is covered')
-    return np.minimum.reduce([colours.cost(lab) for colours in (iris, sclera) if colours]), iris
+    return np.minimum.reduce([colors.cost(lab) for colors in (iris, sclera) if colors]), iris
 
 
-def _colours(lab, mask, least):
-    """_Colours of the pixels of a mask without the fifth that is most unlike the rest, or None; least: variances added."""
+def _colors(lab: np.ndarray, mask: np.ndarray, least: tuple[float, float, float]) -> _Colors | None:
+    """The _Colors of the pixels in a mask, without the most unusual fifth, or None; least: variances that are added."""
     values = lab[mask]
     if len(values) < 30:
         return None
     apart = np.abs(values - np.median(values, 0)).sum(1)
     values = values[apart <= np.quantile(apart, 0.8)]
     covariance = np.cov(values.T) * 1.6 + np.diag(least)
-    return _Colours(values.mean(0), np.linalg.inv(covariance), np.linalg.slogdet(covariance)[1])
+    return _Colors(values.mean(0), np.linalg.inv(covariance), np.linalg.slogdet(covariance)[1])
 
 
-def _votes(canvas, curve, down, lab, globe):
-    """float [H, W]: > 0 where a pixel looks like the globe rather than like the skin beyond a lid's curve."""
+def _votes(canvas: EyeCanvas, curve: np.ndarray, down: int, lab: np.ndarray, globe: np.ndarray) -> np.ndarray:
+    """float [H, W]: above 0 where a pixel looks more like the globe than like the skin beyond a lid's curve."""
     beyond = (canvas.y - curve) * down
-    skin = _colours(
+    skin = _colors(
         lab, canvas.within(0.08) & (beyond > 0.10 * canvas.width) & (beyond < 0.2 * canvas.width), (30, 6, 6)
     )
     if skin is None:
@@ -104,8 +98,10 @@ def _votes(canvas, curve, down, lab, globe):
     return np.clip(skin.cost(lab) - globe, -_SURE, _SURE)
 
 
-def _boundary(canvas, curve, votes, reach, down):
-    """The curve [W] that has the globe's votes on one side and the skin's on the other; down: 1 if the skin is below."""
+def _boundary(
+    canvas: EyeCanvas, curve: np.ndarray, votes: np.ndarray, reach: tuple[float, float], down: int
+) -> np.ndarray:
+    """The curve [W] that best separates votes for globe and skin; down: 1 if the skin is below, -1 if above."""
     width = canvas.width
     first, last = int(canvas.left + 0.06 * width), int(canvas.right - 0.06 * width)
     columns = np.arange(first, last)
@@ -116,15 +112,15 @@ def _boundary(canvas, curve, votes, reach, down):
     at = np.searchsorted(around, offsets)
     away = (offsets / (0.05 * width)) ** 2
     cost = down * (above[:, -1:] - 2 * above[:, at]) / far + 1.2 * away
-    # near the corners colours say little
+    # near the corners colors are unreliable
     sure = smoothstep(np.minimum(columns - first, last - columns) / width, 0, 0.15)[:, None]
     path = offsets[_cheapest((cost * sure + (1 - sure) * 2.0 * away)[::2])]
     moved = np.interp(canvas.columns, columns[::2], path, left=0, right=0)
     return curve + ndimage.gaussian_filter1d(moved, 0.035 * width)
 
 
-def _cheapest(cost):
-    """The path [n] of least sum through cost [n, m], with a price of _STIFFNESS for the square of each step."""
+def _cheapest(cost: np.ndarray) -> np.ndarray:
+    """The cheapest path [n] through cost [n, m]; each step costs _STIFFNESS times its square."""
     count, choices = cost.shape
     price = _STIFFNESS * (np.arange(choices)[:, None] - np.arange(choices)) ** 2.0
     total, came_from = cost[0].copy(), np.zeros((count, choices), int)

@@ -1,24 +1,25 @@
-"""What is seen of the globe between the lids, and how far each pixel is from lids and iris."""
+"""The visible part of the globe between the lids, and the distance of each pixel from lids and iris."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from gaze_tf.turning.canvas import smoothstep
+from gaze_tf.turning.canvas import EyeCanvas, smoothstep
+from gaze_tf.turning.eye_fit import EyeFit
 
-_LASHES_MM = 0.3, 0.6, 1.6  # thickness of the upper lashes: least, usual, greatest
+_LASHES_MM = 0.3, 0.6, 1.6  # thickness of the upper lashes: smallest, usual, largest
 _BIN_MM = 0.25
 
 
 class Opening(NamedTuple):
-    """An eye's pixels [H, W].
+    """Maps [H, W] of an eye's canvas.
 
     below_upper, above_lower: distances from the lids (negative beyond them), in pixels of the canvas.
-    radius: distance from the iris's centre in radii of the limbus.
-    visible: how much of the globe is seen, 0 to 1, float32.
+    radius: distance from the center of the iris, in radii of the limbus.
+    visible: how much of the globe is visible, 0 to 1, float32.
     beside: bool, on the sclera away from iris, corners and lower lid.
     corners: 0 at the corners and beyond, 1 away from them.
-    lashes: thickness of the upper lashes in pixels; mm: pixels.
+    lashes: thickness of the upper lashes in pixels; mm: a millimeter in pixels.
     """
 
     below_upper: np.ndarray
@@ -31,11 +32,11 @@ class Opening(NamedTuple):
     mm: float
 
 
-def of_eye(eye):
+def measure_opening(eye: EyeFit) -> Opening:
     """The Opening of an EyeFit."""
     canvas, lids, limbus = eye
     below_upper, above_lower = canvas.y - lids.upper, lids.lower - canvas.y
-    radius = np.hypot(canvas.x - limbus.centre[0], canvas.y - limbus.centre[1]) / limbus.radius
+    radius = np.hypot(canvas.x - limbus.center[0], canvas.y - limbus.center[1]) / limbus.radius
     beside = (radius > 1.2) & canvas.within(0.12) & (above_lower > 0.25 * eye.mm)
     lashes = _lashes(canvas, below_upper, beside, eye.mm)
     soft = max(canvas.blur, 0.18 * eye.mm)
@@ -48,8 +49,8 @@ def of_eye(eye):
     return Opening(below_upper, above_lower, radius, visible.astype(np.float32), beside, corners, lashes, eye.mm)
 
 
-def _lashes(canvas, below_upper, beside, mm):
-    """How thick the dark line under the upper lid's curve, which is its upper edge, is in front of the sclera."""
+def _lashes(canvas: EyeCanvas, below_upper: np.ndarray, beside: np.ndarray, mm: float) -> float:
+    """Thickness in pixels of the dark line of lashes, which begins at the upper lid's curve, in front of the sclera."""
     bins = np.arange(0, 4.01, _BIN_MM) * mm
     profile = medians(canvas.luminance, below_upper, beside, bins, 15)
     least, usual, greatest = (thickness * mm for thickness in _LASHES_MM)
@@ -61,8 +62,11 @@ def _lashes(canvas, below_upper, beside, mm):
     return float(np.clip(bins[darkest + bright[0]], least, greatest)) if len(bright) else usual
 
 
-def medians(values, distance, mask, bins, more_than):
-    """The median of values [H, W] within a mask in each bin of distance [H, W]; NaN in bins without more pixels than given."""
+def medians(values: np.ndarray, distance: np.ndarray, mask: np.ndarray, bins: np.ndarray, more_than: int) -> np.ndarray:
+    """The median of values [H, W] in each bin of distance [H, W], within a mask.
+
+    It is NaN in bins that do not have more than `more_than` pixels.
+    """
     found = np.full(len(bins) - 1, np.nan)
     values, places = values[mask], np.digitize(distance[mask], bins) - 1
     for n in range(len(found)):

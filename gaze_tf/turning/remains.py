@@ -1,4 +1,4 @@
-"""What the mask of an iris leaves of it when it is taken out: a dark rim outside its circle, and what shows below the lid."""
+"""What is left of an iris outside its circle when it is removed: a dark rim, and parts below the lower lid."""
 
 from typing import NamedTuple
 
@@ -6,16 +6,18 @@ import cv2
 import numpy as np
 
 from gaze_tf.turning.canvas import luminance, smoothstep
-from gaze_tf.turning.sclera import sides
+from gaze_tf.turning.eye_fit import EyeFit
+from gaze_tf.turning.opening import Opening
+from gaze_tf.turning.sclera import Rim, Sclera, sides
 
-# mm below the lower lid's curve over which the lid's colours are sampled
+# depths in mm below the lower lid's curve at which colors of the lid are sampled
 _DEPTH = -0.3, 1.6
 
 
 class Remains(NamedTuple):
-    """rim, below: float32 [H, W], how much of the iris is left at each pixel outside its circle and below the lower lid.
-    filled: float32 [H, W, 3], what belongs there instead. misfit: the mean of `rim` just outside the circle, on the worse
-    side of the eye: above 0.5 the circle is hardly the iris."""
+    """rim, below: float32 [H, W], how much of the iris is left at each pixel, outside its circle and below the lower
+    lid. filled: float32 [H, W, 3], the colors without it. misfit: the mean of `rim` just outside the circle, on the
+    worse side of the eye; above 0.5 the circle does not match the iris."""
 
     rim: np.ndarray
     below: np.ndarray
@@ -23,7 +25,7 @@ class Remains(NamedTuple):
     misfit: float
 
 
-def of_eye(eye, opening, rim, sclera):
+def find_remains(eye: EyeFit, opening: Opening, rim: Rim, sclera: Sclera) -> Remains:
     """The Remains of an EyeFit's iris, with its Opening, Rim and Sclera."""
     canvas, mm = eye.canvas, eye.mm
     white = luminance(sclera.filled)
@@ -53,8 +55,8 @@ def of_eye(eye, opening, rim, sclera):
     return Remains(left_over, below, filled, float(misfit))
 
 
-def _lower_lid(eye, opening):
-    """Colours float32 [H, W, 3] of the lower lid by the depth below its curve, as they are on both sides of the iris."""
+def _lower_lid(eye: EyeFit, opening: Opening) -> np.ndarray:
+    """Colors float32 [H, W, 3] of the lower lid, by depth below its curve, taken from both sides of the iris."""
     canvas, limbus = eye.canvas, eye.limbus
     depths = np.arange(_DEPTH[0] * eye.mm, _DEPTH[1] * eye.mm).astype(np.float32)
     x = canvas.x[0]
@@ -64,14 +66,14 @@ def _lower_lid(eye, opening):
         (eye.lids.lower + depths[:, None]).astype(np.float32),
         cv2.INTER_LINEAR,
     )
-    away = np.abs(x - limbus.centre[0]) / limbus.radius
+    away = np.abs(x - limbus.center[0]) / limbus.radius
     free = (away > 1.15) & (away < 1.7) & canvas.within(0.05)[0]
     halves, right = sides(eye)
     free = [free & half[0] for half in halves]
     found = [strip[:, columns].mean(1) for columns in free if columns.sum() > 0.12 * limbus.radius] or [strip.mean(1)]
     depth = np.clip(-opening.above_lower - depths[0], 0, len(depths) - 1.01)
 
-    def at(profile):
+    def at(profile: np.ndarray) -> np.ndarray:
         return np.stack([np.interp(depth, np.arange(len(depths)), profile[:, channel]) for channel in range(3)], -1)
 
     return (at(found[0]) * (1 - right) + at(found[-1]) * right).astype(np.float32)

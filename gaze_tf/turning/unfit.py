@@ -4,4 +4,4 @@ from gaze_tf.errors import GazeError
 
 
 class Unfit(GazeError):
-    """Why the eyes of a face cannot be turned, in a few words that follow 'face 0: '."""
+    """Says why the eyes of a face cannot be turned, in a few words that follow 'face 0: '."""

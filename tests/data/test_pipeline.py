@@ -181,7 +181,7 @@ def test_fixed_batch(folder):
 
 
 def test_other_size_is_refused(folder):
-    with pytest.raises(GazeError, match='are 32 pixels wide, not 64: use --img_size=32'):
+    with pytest.raises(GazeError, match='are 32 pixels wide, not 64: use `img_size=32`'):
         pipeline.train_stream(folder, 'x', 64, 4, seed=0)
 
 
@@ -189,7 +189,7 @@ def test_another_frame_is_refused(folder):
     pipeline.check_frame(folder, '0.30703125,0.362890625,0.69453125,.362109375')
     with pytest.raises(
         GazeError,
-        match='--frame_eyes=0.30703125,0.362890625,0.69453125,0.362109375, or .* --frame_eyes=0.2,0.45,0.8,0.45',
+        match='`frame_eyes=0.30703125,0.362890625,0.69453125,0.362109375`, or .* `frame_eyes=0.2,0.45,0.8,0.45`',
     ):
         pipeline.check_frame(folder, '0.2,0.45,0.8,0.45')
 
@@ -210,7 +210,7 @@ def test_damaged_shard_stops_with_its_name(tmp_path):
         take(stream(tmp_path), 6)
     message = str(pipeline.explain_corruption(tmp_path, caught.value))
     assert f'{tmp_path / "x-train-00001-of-00004.tfrecord"}: record 2 of 6 cannot be read' in message
-    assert 'checksum' in message and '`gaze-tf prepare`' in message and '--skip_corrupt' in message
+    assert 'checksum' in message and '`gaze-tf prepare`' in message and '`skip_corrupt`' in message
     assert message.count('cannot be read (') == 1
     assert len(take(stream(tmp_path, 'y'), 6)) == 6
 
@@ -260,7 +260,7 @@ def test_a_stream_of_which_nothing_can_be_read_ends(tmp_path):
     damage_all(tmp_path, 'x')
     assert take(stream(tmp_path, skip_corrupt=True), 1) == []
     message = str(pipeline.explain_corruption(tmp_path, None, skip_corrupt=True))
-    assert message.startswith('Nothing is left of a domain with --skip_corrupt: ') and message.count('record 1 of') == 4
+    assert message.startswith('Nothing is left of a domain with `skip_corrupt`: ') and message.count('record 1 of') == 4
     assert all(path.name in message for path in tmp_path.glob('x-train-*'))
     assert len(take(stream(tmp_path, 'y', skip_corrupt=True), 6)) == 6
 
@@ -291,7 +291,7 @@ def test_pictures_without_what_is_corrupt(tmp_path):
         pipeline.fixed_batch(tmp_path, 'x', 'train', SIZE, 3, skip_corrupt=True)
 
 
-def test_contents_are_those_that_were_prepared(tmp_path, capsys):
+def test_contents_are_those_that_were_prepared(tmp_path, caplog):
     write(tmp_path)
     pipeline.check_contents(tmp_path, {}, skip_corrupt=False)
     # as large, and every record can be read
@@ -309,7 +309,7 @@ def test_contents_are_those_that_were_prepared(tmp_path, capsys):
     assert str(path) in message and 'y-train-00000-of-00003.tfrecord: record 2 of 6 cannot be read' in message
     assert '`gaze-tf prepare` again' in message and message.count('.tfrecord') == 2
     pipeline.check_contents(tmp_path, {}, skip_corrupt=True)
-    assert '--skip_corrupt takes what can be read' in capsys.readouterr().out
+    assert 'What can be read is used (`skip_corrupt`)' in caplog.text and message.split('. Run')[0] in caplog.text
 
 
 @pytest.mark.parametrize('eyes', [(np.nan, 5, 30, 7), (3, 5, np.inf, 7), (-1e30, 5, 30, 7), (3, 5, 33, 7)])

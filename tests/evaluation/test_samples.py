@@ -138,7 +138,7 @@ def test_too_few_faces(rendered_dir, counts, message):
 
 
 def test_folders_that_hold_no_faces(tmp_path):
-    for path, message in ((tmp_path / 'none', 'is no folder'), (tmp_path, 'is missing: --data must hold')):
+    for path, message in ((tmp_path / 'none', 'is no folder'), (tmp_path, 'is missing: a folder in CelebAGaze')):
         with pytest.raises(GazeError, match=message):
             rendered.samples(path)
 

@@ -179,7 +179,7 @@ def test_a_training_set_is_made_without(tmp_path):
     (tmp_path / 'photos').mkdir()
     portrait().save(tmp_path / 'photos' / 'seen.png')
     Image.fromarray(hidden(*COVERS['hair'])).save(tmp_path / 'photos' / 'hair.png')
-    sources = [dataset.Photos(tmp_path / 'photos', 'x')]
+    sources = [dataset.PhotoFolder(tmp_path / 'photos', 'x')]
     counts, rejects = dataset.make(sources, tmp_path / 'out', lambda rgb: [FACE], img_size=64)
     assert counts == {'x': 1, 'y': 0} and [reject['reason'] for reject in rejects] == [COVERED]
     assert json.loads((tmp_path / 'out' / 'rejects.json').read_text()) == rejects

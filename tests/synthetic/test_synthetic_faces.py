@@ -1,17 +1,23 @@
-"""Tests of gaze_tf/synthetic/faces.py: what it draws and what it writes."""
+"""Drawn faces: what is drawn and what is written."""
 
 import csv
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from gaze_tf.cli.main import main
+from gaze_tf.data import celebagaze
+from gaze_tf.errors import GazeError
 from gaze_tf.synthetic import faces as synthetic_faces
 from gaze_tf.synthetic import model as face_model
 from gaze_tf.synthetic import renderer as face_renderer
+from gaze_tf.synthetic.draw_options import DrawOptions
+from tests import tiny
 
-OPTIONS = {'img_size': 64, 'num_x': 20, 'num_y': 12, 'test_x': 6, 'test_y': 8, 'seed': 3}
+OPTIONS = DrawOptions(img_size=64, num_x=20, num_y=12, test_x=6, test_y=8, seed=3)
 
 
 def sample(index, yaw=0.0, pitch=0.0, **changes):
@@ -72,22 +78,69 @@ def test_identities_and_gaze(folder):
 def test_finished_set_is_left_alone_and_others_are_refused(folder, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob('*')}
     assert not synthetic_faces.generate(folder, OPTIONS)
-    with pytest.raises(synthetic_faces.BadInput):
-        synthetic_faces.generate(folder, dict(OPTIONS, seed=4))
+    with pytest.raises(GazeError, match=f'{folder}: it was drawn with other options'):
+        synthetic_faces.generate(folder, dataclasses.replace(OPTIONS, seed=4))
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob('*')}
     (tmp_path / 'note').write_text('mine')
-    with pytest.raises(synthetic_faces.BadInput):
+    with pytest.raises(GazeError, match='something else than drawn faces'):
         synthetic_faces.generate(tmp_path, OPTIONS)
-    for bad in ({'img_size': 100}, {'img_size': 24}, {'num_x': -1}):
-        with pytest.raises(synthetic_faces.BadInput):
-            synthetic_faces.check(dict(OPTIONS, **bad), None)
+    (tmp_path / 'options.json').write_text(json.dumps(dataclasses.asdict(OPTIONS)))
+    with pytest.raises(GazeError, match='was interrupted'):
+        synthetic_faces.generate(tmp_path, OPTIONS)
+    (tmp_path / 'options.json').write_text('{')
+    with pytest.raises(GazeError, match='cannot be read'):
+        synthetic_faces.generate(tmp_path, OPTIONS)
+
+
+def test_a_set_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(celebagaze, 'write_truth', interrupted)
+    small = DrawOptions(img_size=32, num_x=1, num_y=1, test_x=0, test_y=0)
+    with pytest.raises(KeyboardInterrupt):
+        synthetic_faces.generate(tmp_path / 'set', small, workers=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_are_those_of_a_data_set(folder):
+    for domain, count in (('x', 26), ('y', 20)):
+        listing = celebagaze.read_domain(folder, domain)
+        assert len(listing.rows) == count and not listing.missing and not listing.problems
+
+
+@pytest.mark.parametrize(
+    'bad, message',
+    [({'img_size': 100}, 'multiple of 8'), ({'img_size': 24}, 'at least 32'), ({'num_x': -1}, 'least 0')],
+)
+def test_bad_options(bad, message):
+    with pytest.raises(GazeError, match=f'`{next(iter(bad))}.*{message}'):
+        dataclasses.replace(OPTIONS, **bad)
+
+
+def test_draw_dataset_command(folder, tmp_path, capsys):
+    options = dataclasses.asdict(OPTIONS)
+    assert main(['draw-dataset', *tiny.arguments(output_dir=folder, **options)]) == 0
+    assert f'{folder} already holds this data set' in capsys.readouterr().out
+    small = tiny.arguments(img_size=32, num_x=2, num_y=1, test_x=1, test_y=1, workers=1)
+    (tmp_path / 'set').mkdir()
+    assert main(['draw-dataset', *small, f'--output_dir={tmp_path / "set"}']) == 0
+    assert len(celebagaze.read_domain(tmp_path / 'set', 'x').rows) == 3
+    for args, message in (
+        ([], '--output_dir is needed'),
+        ([f'--output_dir={tmp_path}', '--img_size=36'], '--img_size=36 must be a multiple of 8'),
+        ([f'--output_dir={tmp_path}', '--workers=0'], '--workers must be at least 1'),
+        ([f'--output_dir={tmp_path}'], f'{tmp_path}: it holds something else'),
+    ):
+        assert main(['draw-dataset', *args]) == 1
+        assert message in capsys.readouterr().err
 
 
 def test_eye_statistics():
     places, openings = [], []
     for index in range(3000):
         identity, view = sample(index)
-        canvas = face_model.Canvas(view, 8)
+        canvas = face_model.Picture(view, 8)
         places.append([canvas.to_image(side * identity.eye_distance / 2, 0) for side in (-1, 1)])
         openings.append(
             (identity.eye_width * view.scale, identity.iris_radius * view.scale, places[-1][1][0] - places[-1][0][0])
@@ -118,10 +171,10 @@ def test_iris_is_darker_than_the_white_and_where_it_is_said_to_be():
         yaw = (-1) ** index * 22.0
         identity, view = sample(index, yaw, glasses=(), noise=1.0, openness=1.05)
         image, info = face_renderer.render(identity, view, 256)
-        grey = image.mean(-1)
+        gray = image.mean(-1)
         step = np.array((np.cos(np.radians(view.roll)), np.sin(np.radians(view.roll)))) * -np.sign(yaw)
         for iris in info['iris']:
             x, y = np.rint(iris).astype(int)
             white_x, white_y = np.rint(iris + 13.5 * step).astype(int)
-            dark = np.median(grey[y - 2 : y + 6, x - 4 : x + 5])
-            assert dark < 0.85 * np.median(grey[white_y - 1 : white_y + 4, white_x - 1 : white_x + 2])
+            dark = np.median(gray[y - 2 : y + 6, x - 4 : x + 5])
+            assert dark < 0.85 * np.median(gray[white_y - 1 : white_y + 4, white_x - 1 : white_x + 2])

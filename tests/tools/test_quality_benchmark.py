@@ -1,6 +1,7 @@
 """The quality benchmark: its stages are good command lines, what is done stays, and its table says what the reports say,
 of people whom no recipe has seen."""
 
+import dataclasses
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from PIL import Image
 from gaze_tf.cli import main as cli
 from gaze_tf.synthetic import faces as synthetic_faces
 from gaze_tf.synthetic import renderer as face_renderer
+from gaze_tf.synthetic.draw_options import DrawOptions
 from tests.paths import ROOT
 from tools.studies import quality_benchmark, quality_pictures, quality_table
 
@@ -94,7 +96,7 @@ def test_what_is_chosen_on_is_not_what_is_reported(tmp_path):
         quality_benchmark.preparation(tmp_path, PRESET, FACES, [0], on) for on in ('validation', 'test')
     )
     rendered = [
-        [value(command, 'output_dir') for _, command in plan if command[1].endswith('synthetic_faces.py')]
+        [value(command, 'output_dir') for _, command in plan if 'draw-dataset' in command]
         for plan in (choosing, reporting)
     ]
     # whoever chooses cannot look at the test faces: they are not there yet
@@ -120,9 +122,11 @@ def test_nobody_is_in_two_sets(rendered_sets, tmp_path):
     # the people of the whole benchmark, as the renderer draws them, not as they are numbered
     people, whole = {}, quality_benchmark.preparation(tmp_path, PRESET, quality_benchmark.FACES, [], 'test')
     for (_, command), name in zip(whole, ({'train': 'training', 'test': 'validation'}, {'test': 'test'})):
-        options = {option: int(value(command, option)) for option in synthetic_faces.OPTIONS}
+        options = DrawOptions(
+            **{field.name: int(value(command, field.name)) for field in dataclasses.fields(DrawOptions)}
+        )
         for _, _, split, identity in synthetic_faces.plan(options):
-            people.setdefault(name[split], set()).add((options['seed'], identity))
+            people.setdefault(name[split], set()).add((options.seed, identity))
     drawn = {
         name: {
             repr(face_renderer.Identity.sample(np.random.default_rng((seed, 0, identity)))) for seed, identity in own

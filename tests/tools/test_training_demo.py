@@ -39,8 +39,7 @@ def out(tmp_path, rendered_dir):
 def test_every_stage_is_a_good_command_line(tmp_path):
     commands = [command for _, command in training_demo.stages(tmp_path)]
     assert all(command[0] == sys.executable for command in commands)
-    assert Path(commands[0][1]).is_file()
-    for module, *command in (command[2:] for command in commands[1:]):
+    for module, *command in (command[2:] for command in commands):
         assert module == 'gaze_tf.cli.main'
         values = cli.parse(command[0], command[1:])[1]
         assert command[0] != 'evaluate' or Path(values.gaze_estimator).is_file()

@@ -19,7 +19,7 @@ from gaze_tf.cli.main import main
 from gaze_tf.inference.network import Network
 from tests import tiny
 from tests.paths import DATA
-from tests.rendered import synthetic_faces
+from tests.rendered import DrawOptions, synthetic_faces
 
 ESTIMATOR = DATA / 'gaze_estimator.npz'
 # of fewer pixels the estimator cannot tell the gaze
@@ -66,7 +66,7 @@ class Guard(NamedTuple):
 def guard(tmp_path_factory):
     root = tmp_path_factory.mktemp('guard')
     faces, model, report = root / 'faces', root / 'model', root / 'report'
-    assert synthetic_faces.generate(faces, FACES, workers=1)
+    assert synthetic_faces.generate(faces, DrawOptions(**FACES), workers=1)
     for command, options in (
         ('prepare', {'data_dir': faces, 'output_dir': root / 'records', 'img_size': SIZE, **SPLIT}),
         ('pretrain', {'data_dir': root / 'records', 'output_dir': root / 'pam', **ENCODER, **PRETRAIN}),

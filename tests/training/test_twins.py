@@ -63,7 +63,7 @@ def test_a_stream_brings_faces_with_their_twins(twin_records):
 
 
 def test_records_without_twins_are_refused(records_dir):
-    with pytest.raises(GazeError, match='has no twins, .* with --twins'):
+    with pytest.raises(GazeError, match='has no twins, .* with its option `twins`'):
         pipeline.train_stream(records_dir, 'y', tiny.SIZE, 2, seed=4, twins=True)
 
 

@@ -12,6 +12,7 @@ from gaze_tf.cli.main import main
 from gaze_tf.data import celebagaze
 from gaze_tf.datasets import directions, people
 from gaze_tf.datasets import turned as dataset
+from gaze_tf.datasets.turned_options import TurnedOptions
 from gaze_tf.editing.editor import report_faces
 from gaze_tf.errors import GazeError
 from gaze_tf.evaluation.iris_offset import of_face
@@ -25,6 +26,7 @@ from tests import photos, tiny
 # irises and eye width by hand in tests/data/portrait.png, as its README has them
 IRISES, EYE_WIDTH = np.array([[128, 100.5], [172, 103]]), 18.8
 SIDE = 64
+OPTIONS = TurnedOptions(img_size=SIDE, directions=2, test_people='anna')
 
 
 @pytest.fixture(scope='module')
@@ -129,9 +131,9 @@ def test_who_looks_past_the_camera_is_unfit(turner, detector):
         turn_eyes(turner.render(30, 0), 10, 0, detector=detector)
 
 
-@pytest.mark.parametrize('yaw, pitch, flag', [(41, 0, 'yaw'), (0, -60, 'pitch'), (float('nan'), 0, 'yaw')])
-def test_angles_out_of_range(rgb, detector, yaw, pitch, flag):
-    with pytest.raises(GazeError, match=f'--{flag}=.* between -40 and 40'):
+@pytest.mark.parametrize('yaw, pitch, name', [(41, 0, 'yaw'), (0, -60, 'pitch'), (float('nan'), 0, 'yaw')])
+def test_angles_out_of_range(rgb, detector, yaw, pitch, name):
+    with pytest.raises(GazeError, match=f'`{name}=.*` must be between -40 and 40'):
         turn_eyes(rgb, yaw, pitch, detector=detector)
 
 
@@ -144,8 +146,12 @@ def test_directions_on_the_image_plane():
 
 
 def test_drawn_directions():
-    many = [directions.drawn(0, f'name{k}', 3, 10, 30, 0.5) for k in range(400)]
-    assert many[7] == directions.drawn(0, 'name7', 3, 10, 30, 0.5) != directions.drawn(1, 'name7', 3, 10, 30, 0.5)
+    many = [directions.draw_directions(0, f'name{k}', 3, 10, 30, 0.5) for k in range(400)]
+    assert (
+        many[7]
+        == directions.draw_directions(0, 'name7', 3, 10, 30, 0.5)
+        != directions.draw_directions(1, 'name7', 3, 10, 30, 0.5)
+    )
     assert 0.4 < np.mean([one.x is not None for one in many]) < 0.6
     assert all(np.hypot(*one.x) <= 2 for one in many if one.x)
     planes = np.array([[direction(*pair) for pair in one.y] for one in many])
@@ -191,7 +197,7 @@ def test_turn_command_asks_for_an_angle(tmp_path, capsys):
 @pytest.mark.parametrize(
     'changes, message',
     [
-        ({'yaw': 50}, '--yaw=50 must be between'),
+        ({'yaw': 50}, '--yaw must be at most 40'),
         ({'input': 'film.mp4'}, 'is a video: turn takes photos'),
         ({'input': 'nothing.jpg'}, 'There is no nothing.jpg'),
         ({'output': ''}, '--output is needed'),
@@ -219,12 +225,12 @@ def people_dir(rgb, tmp_path_factory):
 @pytest.fixture(scope='module')
 def turned_dir(people_dir, tmp_path_factory):
     output = tmp_path_factory.mktemp('turned') / 'set'
-    dataset.make([people_dir / 'a', people_dir / 'b'], output, dataset.Settings(SIDE, 2), test_people='anna', workers=1)
+    dataset.make([people_dir / 'a', people_dir / 'b'], output, OPTIONS, workers=1)
     return output
 
 
 def test_dataset(turned_dir):
-    x, y = (celebagaze.read_domain(turned_dir, domain).faces for domain in 'xy')
+    x, y = (celebagaze.read_domain(turned_dir, domain).rows for domain in 'xy')
     # of the two people anna is held out, and comes last
     assert [face.name for face in x] == ['berta', 'anna', 'anna-2']
     assert [face.name for face in y] == ['berta_1', 'berta_2', 'anna_1', 'anna_2', 'anna-2_1', 'anna-2_2']
@@ -253,9 +259,7 @@ def test_dataset_as_held_out_faces(turned_dir):
 
 
 def test_dataset_does_not_depend_on_processes(people_dir, turned_dir, tmp_path):
-    dataset.make(
-        [people_dir / 'a', people_dir / 'b'], tmp_path / 'two', dataset.Settings(SIDE, 2), test_people='anna', workers=2
-    )
+    dataset.make([people_dir / 'a', people_dir / 'b'], tmp_path / 'two', OPTIONS, workers=2)
     files = [path.relative_to(turned_dir) for path in sorted(turned_dir.rglob('*')) if path.is_file()]
     assert len(files) == 3 + 6 + 6 + 4
     for file in files:
@@ -283,9 +287,11 @@ def test_turn_dataset_command(people_dir, tmp_path, capsys):
 @pytest.mark.parametrize(
     'changes, message',
     [
-        ({'min_angle': 25}, '--min_angle=25 must be'),
-        ({'max_angle': 5}, '--max_angle=5 must be'),
-        ({'retouch_x': 2}, '--retouch_x=2 must be'),
+        ({'min_angle': 25}, '--min_angle must be at most 20'),
+        ({'min_angle': 0}, '--min_angle=0 must be above 0'),
+        ({'max_angle': 5}, '--max_angle=5 must be at least --min_angle=10'),
+        ({'max_angle': 41}, '--max_angle must be at most 40'),
+        ({'retouch_x': 2}, '--retouch_x must be at most 1'),
         ({'test_people': '['}, 'is not a regular expression'),
         ({'test_people': 'zoe'}, 'holds out none of 2 people'),
         ({'identity': 'a'}, 'has no group'),
@@ -303,6 +309,6 @@ def test_turn_dataset_refuses(people_dir, tmp_path, capsys, changes, message):
 def test_identities(tmp_path):
     for name in ('001_03', '001_08', '002_03'):
         Image.new('RGB', (9, 9)).save(tmp_path / f'{name}.png')
-    found = people.photos_of([tmp_path], r'^(\d+)_', '1_08$')
+    found = people.list_photos([tmp_path], r'^(\d+)_', '1_08$')
     # whoever has a photo that matches is held out with all photos
     assert [(photo.identity, photo.split) for photo in found] == [('001', 'test'), ('001', 'test'), ('002', 'train')]

@@ -179,14 +179,15 @@ def pipeline(batch, repeats):
     import numpy as np
     import tensorflow as tf
 
-    from gaze_tf.data import celebagaze
+    from gaze_tf.data import packing
+    from gaze_tf.data.pack_options import PackOptions
     from gaze_tf.data.pipeline import train_stream
 
     count = 960
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         _folder_of_faces(folder / 'faces', count)
-        celebagaze.prepare(folder / 'faces', folder / 'records', 256, {'x': 0, 'y': 0}, 256, False)
+        packing.pack(folder / 'faces', folder / 'records', PackOptions(test_x=0, test_y=0, shard_size=256))
         jpegs = np.array([path.read_bytes() for path in (folder / 'faces/1').iterdir()])
         decoder = (
             tf.data.Dataset.from_tensor_slices(jpegs)

@@ -36,7 +36,7 @@ def main(argv):
         raise app.UsageError(f'{argv[1]!r} is not a flag: every option is given as --name=value.')
     data, network = pathlib.Path(flags.FLAGS.data), Network(flags.FLAGS.model or None)
     faces = {
-        domain: celebagaze.read_domain(data, domain).faces[-last:]
+        domain: celebagaze.read_domain(data, domain).rows[-last:]
         for domain, last in (('x', flags.FLAGS.test_x), ('y', flags.FLAGS.test_y))
     }
     with (data / 'truth.csv').open(newline='') as file:

@@ -27,7 +27,7 @@ from PIL import Image
 from scipy.optimize import minimize
 from tqdm import tqdm
 
-from gaze_tf.datasets.from_photos import photos_in
+from gaze_tf.datasets.from_photos import find_photos
 from gaze_tf.errors import GazeError
 from gaze_tf.inference.covered import features, with_seen
 from gaze_tf.inference.faces import why_not
@@ -301,7 +301,7 @@ def main(args):
     del args
     values = flags.FLAGS
     try:
-        paths = [path for path in photos_in(values.portraits) if re.search(values.people, path.stem)]
+        paths = [path for path in find_photos(values.portraits) if re.search(values.people, path.stem)]
         rows = look_at(paths)
         if not rows:
             raise GazeError(f'--portraits={values.portraits} has no photo that takes part.')

@@ -62,7 +62,7 @@ TEST_SEED = 1000
 
 def preparation(out, preset, faces, seeds, report_on):
     """(what, command line) of each stage that all variants share; `preset` is the beginning of the flag files' paths."""
-    render, held_out = [sys.executable, '-m', 'gaze_tf.synthetic.faces'], _held_out(faces)
+    render, held_out = _gaze_tf('draw-dataset'), _held_out(faces)
     size = [flag for flag in faces if flag.startswith('--img_size')]
     plan = [('Rendering faces to train and to choose on', [*render, f'--output_dir={out}/faces', *faces])]
     if report_on == 'test':
