@@ -1,6 +1,7 @@
 """A model whose numbers are known, and a client of the server that serves it."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 
@@ -111,3 +112,11 @@ def model_spec(name, version=None, **fields):
     if version is not None:
         spec.version.value = version
     return spec
+
+
+def eventually(condition):
+    """Waits until a condition holds; how long that takes is not what is tested."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)

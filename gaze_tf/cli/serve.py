@@ -1,12 +1,14 @@
 """gaze-tf serve --model=runs/saved_model
 
-Answers requests for a SavedModel over gRPC and REST with TensorFlow Serving's protocols. It is a stand-in for laptops and
-tests; production is TensorFlow Serving itself, which takes the same folder.
+Answers requests for a SavedModel over gRPC and REST, with TensorFlow Serving's protocols. It is meant for laptops and
+tests; use TensorFlow Serving itself in production, with the same folder.
 
-The folder holds a sub-folder for each version, whose name is a number. Served are the newest version that can be loaded, and
-those that --labels names. New versions are picked up while it runs; it runs until Ctrl-C or SIGTERM.
+The folder holds a subfolder for each version, named by a number. The newest version that can be loaded is served, and
+so are the versions that --labels names. New versions are picked up while the server runs. Ctrl-C or SIGTERM stops it.
 """
 
+import contextlib
+import logging
 import math
 import os
 import re
@@ -17,7 +19,7 @@ import threading
 from absl import flags
 
 from gaze_tf.cli.main import require
-from gaze_tf.errors import GazeError
+from gaze_tf.errors import GazeError, printable
 
 LAST_SECONDS = 3  # after which the process ends, whatever it is doing
 _TOLD_TO_STOP = 128 + signal.SIGTERM
@@ -65,25 +67,22 @@ def run(values):
         raise GazeError(f'--poll_seconds={values.poll_seconds} must be a number of seconds.')
     try:
         from gaze_tf.server.local import local_server
-        from gaze_tf.server.output import say
     except ImportError as error:
         raise GazeError(f"Serving needs more packages ({error}): pip install 'gaze_tf[serving]'.") from error
     try:
-        with local_server(
-            values.model,
-            values.name,
-            host=values.host,
-            port=values.port,
-            rest_port=values.rest_port,
-            labels=labels,
-            poll_seconds=values.poll_seconds,
-            max_bytes=values.max_message_mb << 20,
-        ) as server:
-            say(
-                f'Serving {values.name}, {server.versions}: gRPC on {server.host}:{server.port}, REST on '
-                f'http://{server.host}:{server.rest_port}/v1/models/{values.name}',
-                sys.stdout,
-            )
+        with (
+            _shown(),
+            local_server(
+                values.model,
+                values.name,
+                host=values.host,
+                port=values.port,
+                rest_port=values.rest_port,
+                labels=labels,
+                poll_seconds=values.poll_seconds,
+                max_bytes=values.max_message_mb << 20,
+            ),
+        ):
             try:
                 threading.Event().wait()
             finally:
@@ -93,6 +92,32 @@ def run(values):
     except (SystemExit, KeyboardInterrupt) as end:
         # at once: Python would wait for graphs that are still computed, which nothing can interrupt
         os._exit(getattr(end, 'code', 128 + signal.SIGINT))
+
+
+class _Terminal(logging.Handler):
+    """Shows what the server logs. The server keeps running after its terminal is closed."""
+
+    def emit(self, record):
+        stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
+        try:
+            print(printable(record.getMessage()), file=stream, flush=True)
+        except (OSError, ValueError):
+            # what is still in the stream's buffer must not fail at the exit either
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+@contextlib.contextmanager
+def _shown():
+    """Within it, messages of the server go to its terminal."""
+    logger, terminal = logging.getLogger('gaze_tf.server'), _Terminal()
+    logger.addHandler(terminal)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(terminal)
+        logger.propagate = True
 
 
 def _labels(values):
