@@ -8,81 +8,45 @@ so are the versions that --labels names. New versions are picked up while the se
 """
 
 import contextlib
+import dataclasses
 import logging
-import math
 import os
-import re
 import signal
 import sys
 import threading
 
-from absl import flags
-
+from gaze_tf.cli import option_flags
 from gaze_tf.cli.main import require
 from gaze_tf.errors import GazeError, printable
+from gaze_tf.options import Options, option
+from gaze_tf.server.options import ServerOptions
 
 LAST_SECONDS = 3  # after which the process ends, whatever it is doing
 _TOLD_TO_STOP = 128 + signal.SIGTERM
 
 
-def define_flags(values):
-    flags.DEFINE_string(
-        'model',
+@dataclasses.dataclass(frozen=True)
+class _Model(Options):
+    model: str = option(
         '',
-        'Folder with the versions of the SavedModel; `gaze-tf export '
-        '--pretrained` writes the one that comes with gaze_tf.',
-        flag_values=values,
+        'Folder with the versions of the SavedModel. `gaze-tf export --pretrained` writes the model that comes with '
+        'gaze_tf.',
     )
-    flags.DEFINE_string('name', 'gaze', 'Name of the model in requests.', flag_values=values)
-    flags.DEFINE_string(
-        'host', '127.0.0.1', 'Address to listen on; 0.0.0.0 lets other machines in.', flag_values=values
-    )
-    flags.DEFINE_integer(
-        'port', 8500, 'Port of gRPC; 0: any that is free.', lower_bound=0, upper_bound=65535, flag_values=values
-    )
-    flags.DEFINE_integer(
-        'rest_port', 8501, 'Port of REST; 0: any that is free.', lower_bound=0, upper_bound=65535, flag_values=values
-    )
-    flags.DEFINE_list('labels', [], 'Names for versions: stable:1,canary:2.', flag_values=values)
-    flags.DEFINE_float(
-        'poll_seconds', 1, 'Seconds between two looks for new versions.', lower_bound=0.01, flag_values=values
-    )
-    flags.DEFINE_integer(
-        'max_message_mb',
-        64,
-        'Largest request, in MiB; larger ones are refused.',
-        lower_bound=1,
-        upper_bound=2047,
-        flag_values=values,
-    )
+
+
+def define_flags(values):
+    option_flags.define(values, _Model, ServerOptions)
 
 
 def run(values):
     require(values, 'model', 'name')
-    labels = _labels(values)
-    if not re.fullmatch('[^/:]+', values.name):
-        raise GazeError(f'--name={values.name} must have no / and no : in it, as it is a part of paths.')
-    # absl's bounds let NaN through
-    if not math.isfinite(values.poll_seconds):
-        raise GazeError(f'--poll_seconds={values.poll_seconds} must be a number of seconds.')
+    options = option_flags.read(values, ServerOptions)
     try:
         from gaze_tf.server.local import local_server
     except ImportError as error:
         raise GazeError(f"Serving needs more packages ({error}): pip install 'gaze_tf[serving]'.") from error
     try:
-        with (
-            _shown(),
-            local_server(
-                values.model,
-                values.name,
-                host=values.host,
-                port=values.port,
-                rest_port=values.rest_port,
-                labels=labels,
-                poll_seconds=values.poll_seconds,
-                max_bytes=values.max_message_mb << 20,
-            ),
-        ):
+        with _shown(), local_server(values.model, options):
             try:
                 threading.Event().wait()
             finally:
@@ -118,16 +82,3 @@ def _shown():
     finally:
         logger.removeHandler(terminal)
         logger.propagate = True
-
-
-def _labels(values):
-    """--labels as {label: version}; raises GazeError."""
-    labels = {}
-    for text in values.labels:
-        found = re.fullmatch(r'([^/:]+):(\d{1,18})', text)
-        if not found:
-            raise GazeError(f'--labels={text} must be a label and a version, such as stable:1.')
-        if found[1] in labels:
-            raise GazeError(f'--labels: {found[1]} is given twice; a label names one version.')
-        labels[found[1]] = int(found[2])
-    return labels

@@ -2,8 +2,7 @@
 
 import pytest
 
-from gaze_tf.server.local import local_server
-from tests.sums import Client, write_version
+from tests.sums import Client, serving, write_version
 
 
 @pytest.fixture(scope='session')
@@ -18,5 +17,5 @@ def versions_dir(tmp_path_factory):
 @pytest.fixture(scope='module')
 def client(versions_dir):
     """A client of a server that takes messages of 1 MiB."""
-    with local_server(versions_dir, labels={'stable': 1}, max_bytes=1 << 20) as server:
+    with serving(versions_dir, labels=('stable:1',), max_message_mb=1) as server:
         yield Client(server)

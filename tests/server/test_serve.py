@@ -23,9 +23,8 @@ from tensorflow_serving.apis import classification_pb2, get_model_metadata_pb2, 
 
 from gaze_tf.cli.main import main
 from gaze_tf.server import versions
-from gaze_tf.server.local import local_server
 from tests import tiny
-from tests.sums import PNG, Client, eventually, model_spec
+from tests.sums import PNG, Client, eventually, model_spec, serving
 
 State = get_model_status_pb2.ModelVersionStatus
 
@@ -167,7 +166,7 @@ def test_metadata(client):
 def test_versions_come_and_go(versions_dir, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(versions, 'RETRY', 0.1)
     shutil.copytree(versions_dir / '1', tmp_path / '1')
-    with local_server(tmp_path, poll_seconds=0.02) as server:
+    with serving(tmp_path, poll_seconds=0.02) as server:
         client = Client(server)
 
         def answer():
@@ -234,7 +233,7 @@ def test_served_numbers_are_the_models(saved_model, tmp_path):
         name: model.signatures[name](**{key: tf.constant(value) for key, value in inputs.items()})
         for name, inputs in requests.items()
     }
-    with local_server(tmp_path, 'eyes') as server:
+    with serving(tmp_path, name='eyes') as server:
         client = Client(server)
         for name, outputs in expected.items():
             over_grpc, _ = client.predict(requests[name], 'eyes', signature=name)

@@ -20,8 +20,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from gaze_tf.server import errors, rest_server, sockets, turns
 from gaze_tf.server import versions as versions_lib
-from gaze_tf.server.local import local_server
-from tests.sums import Client, eventually, model_spec
+from tests.sums import Client, eventually, model_spec, serving
 
 
 @contextlib.contextmanager
@@ -101,7 +100,7 @@ def test_versions_that_cannot_be_read(versions_dir, tmp_path, monkeypatch, caplo
     data = tmp_path / '8' / 'variables' / 'variables.data-00000-of-00001'
     data.rename(tmp_path / 'data')
     data.symlink_to(tmp_path / 'elsewhere')
-    with local_server(tmp_path, poll_seconds=0.02) as server:
+    with serving(tmp_path, poll_seconds=0.02) as server:
         client = Client(server)
 
         def states():
@@ -133,7 +132,7 @@ def test_a_version_is_tried_again_when_nothing_has_changed(versions_dir, tmp_pat
             raise OSError()  # says nothing
         return version(number, path)
 
-    with local_server(tmp_path, poll_seconds=0.02) as server:
+    with serving(tmp_path, poll_seconds=0.02) as server:
         shutil.copytree(versions_dir / '2', tmp_path / '.2')
         monkeypatch.setattr(versions_lib, 'Version', stale)
         os.rename(tmp_path / '.2', tmp_path / '2')
@@ -143,7 +142,7 @@ def test_a_version_is_tried_again_when_nothing_has_changed(versions_dir, tmp_pat
 
 def test_looking_for_versions_goes_on_after_an_error(versions_dir, tmp_path, monkeypatch, caplog):
     shutil.copytree(versions_dir / '1', tmp_path / '1')
-    with local_server(tmp_path, poll_seconds=0.02) as server:
+    with serving(tmp_path, poll_seconds=0.02) as server:
         look = server.versions.refresh
         monkeypatch.setattr(server.versions, 'refresh', lambda: 1 / 0)
         time.sleep(0.1)
@@ -157,7 +156,7 @@ def test_looking_for_versions_goes_on_after_an_error(versions_dir, tmp_path, mon
 def test_connections_that_send_nothing_or_too_slowly(versions_dir, monkeypatch):
     monkeypatch.setattr(sockets, 'IDLE', 1)
     monkeypatch.setattr(rest_server, 'SENDING', 2)
-    with local_server(versions_dir) as server, contextlib.ExitStack() as opened:
+    with serving(versions_dir) as server, contextlib.ExitStack() as opened:
 
         def connected():
             return opened.enter_context(socket.create_connection(('127.0.0.1', server.rest_port), timeout=30))
@@ -175,7 +174,7 @@ def test_connections_that_send_nothing_or_too_slowly(versions_dir, monkeypatch):
 
 def test_what_nobody_waits_for_is_not_computed(versions_dir, monkeypatch):
     monkeypatch.setattr(turns, 'PATIENCE', 0.2)
-    with local_server(versions_dir) as server:
+    with serving(versions_dir) as server:
         with contextlib.ExitStack() as busy:
             for _ in range(os.cpu_count()):
                 busy.enter_context(server.turns.turn(lambda: True))

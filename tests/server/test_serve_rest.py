@@ -7,7 +7,6 @@ import time
 import numpy as np
 import pytest
 
-from gaze_tf.server.local import local_server
 from tests import sums
 from tests.sums import PNG
 
@@ -15,7 +14,7 @@ from tests.sums import PNG
 @pytest.fixture(scope='module')
 def client(versions_dir):
     """A client of a server that takes messages of 64 MiB."""
-    with local_server(versions_dir, labels={'stable': 1}) as server:
+    with sums.serving(versions_dir, labels=('stable:1',)) as server:
         yield sums.Client(server)
 
 
