@@ -1,72 +1,75 @@
-"""A model's answers over gRPC, by TensorFlow Serving's PredictionService."""
+"""A model's answers over gRPC, from TensorFlow Serving's PredictionService."""
 
 import json
 import pathlib
 
 import grpc
+import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
 from tensorflow_serving.apis import predict_pb2
 
 from gaze_tf.client import remote as remote_lib
+from gaze_tf.client.remote import RemoteModel, ServerError
+from gaze_tf.errors import GazeError
 
 
 class GrpcModel:
-    """The RemoteModel behind a gRPC port; may be called from several threads."""
+    """A RemoteModel behind a gRPC port. Threads may call it at the same time."""
 
-    def __init__(self, remote):
+    def __init__(self, remote: RemoteModel):
         self._remote = remote
         self._headers = list(remote.headers.items())
         options = [
             ('grpc.max_send_message_length', remote.max_message),
             ('grpc.max_receive_message_length', remote.max_message),
-            # a request that does not fit is not sent again
+            # requests that do not fit this buffer are not sent again
             ('grpc.per_rpc_retry_buffer_size', remote.max_message),
-            ('grpc.service_config', json.dumps({'methodConfig': [_method(remote)]})),
+            ('grpc.service_config', json.dumps({'methodConfig': [_method(remote.options.retries)]})),
         ]
-        if remote.tls_context():
-            trusted = pathlib.Path(remote.ca).read_bytes() if remote.ca else None
+        if remote.tls_context:
+            trusted = pathlib.Path(remote.options.ca).read_bytes() if remote.options.ca else None
             self._channel = grpc.secure_channel(remote.server, grpc.ssl_channel_credentials(trusted), options)
         else:
             self._channel = grpc.insecure_channel(remote.server, options)
-        # bytes in, bytes out: of an answer that is no message gRPC would print a traceback
+        # bytes in, bytes out: gRPC prints a traceback for answers that it cannot parse
         self._predict = self._channel.unary_unary('/tensorflow.serving.PredictionService/Predict')
 
-    def correct(self, image, eyes):
-        """image: bytes of a JPEG or PNG; eyes: float32 [4] in its pixels → bytes of a PNG. Raises GazeError."""
-        remote = self._remote
+    def correct(self, image: bytes, eyes: np.ndarray) -> bytes:
+        """A PNG of a corrected JPEG or PNG. eyes: float32 [4] in its pixels. Raises GazeError."""
+        remote, options = self._remote, self._remote.options
         request = predict_pb2.PredictRequest()
-        request.model_spec.name, request.model_spec.signature_name = remote.name, remote.signature
-        if remote.version is not None:
-            request.model_spec.version.value = remote.version
-        elif remote.label:
-            request.model_spec.version_label = remote.label
+        request.model_spec.name, request.model_spec.signature_name = options.model_name, remote_lib.SIGNATURE
+        if options.version is not None:
+            request.model_spec.version.value = options.version
+        elif options.label:
+            request.model_spec.version_label = options.label
         request.inputs['image'].CopyFrom(tf.make_tensor_proto([image]))
         request.inputs['eyes'].CopyFrom(tf.make_tensor_proto(eyes[None], tf.float32))
         remote.check_size(request.ByteSize())
         try:
-            answer = self._predict(request.SerializeToString(), timeout=remote.timeout, metadata=self._headers)
+            answer = self._predict(request.SerializeToString(), timeout=options.timeout, metadata=self._headers)
             response = predict_pb2.PredictResponse.FromString(answer)
         except grpc.RpcError as error:
-            raise _explained(remote, error.code(), error.details() or '') from error
+            raise _as_gaze_error(remote, error.code(), error.details() or '') from error
         except DecodeError as error:
-            raise remote.rubbish(error) from error
+            raise remote.bad_answer(error) from error
         outputs = list(response.outputs.values())
         if len(outputs) != 1 or len(outputs[0].string_val) != 1:
-            raise remote.rubbish(f'outputs: {", ".join(sorted(response.outputs)) or "none"}')
+            raise remote.bad_answer(f'outputs: {", ".join(sorted(response.outputs)) or "none"}')
         return outputs[0].string_val[0]
 
-    def close(self):
+    def close(self) -> None:
         self._channel.close()
 
 
-def _method(remote):
-    """gRPC's configuration of its calls: which are made again, with random waits around these."""
-    method = {'name': [{'service': 'tensorflow.serving.PredictionService'}]}
-    if remote.retries:
+def _method(retries: int) -> dict[str, object]:
+    """gRPC's configuration of its calls: which of them are repeated, with random waits around these."""
+    method: dict[str, object] = {'name': [{'service': 'tensorflow.serving.PredictionService'}]}
+    if retries:
         method['retryPolicy'] = {
-            'maxAttempts': remote.retries + 1,
+            'maxAttempts': retries + 1,
             'initialBackoff': f'{remote_lib.FIRST_WAIT}s',
             'maxBackoff': '10s',
             'backoffMultiplier': 2,
@@ -75,26 +78,15 @@ def _method(remote):
     return method
 
 
-def _explained(remote, code, details):
-    """The GazeError of a call that ended with this status."""
+def _as_gaze_error(remote: RemoteModel, code: StatusCode, details: str) -> GazeError:
+    """The error for a call that ended with this status."""
     if code is StatusCode.UNAVAILABLE:
-        # gRPC's words for what comes from a web server
-        if 'HTTP/2' in details or 'http1' in details:
-            return remote_lib.ServerError(
-                f'The server {remote.server} does not speak gRPC: give the gRPC port (TensorFlow '
-                "Serving's is 8500), or --rest if this is the REST port."
-            )
-        if 'handshake' in details.lower() or 'certificate' in details.lower():
-            return remote.untrusted(details.rpartition('last error: ')[2])
-        # its own, for what no server has said; of a name's several addresses only the last is told of
-        if any(word in details.lower() for word in ('connect', 'resolv', 'resolution', 'socket', 'goaway')):
-            return remote.unreachable(f'{details.rpartition("last error: ")[2]}; if this is a REST port, give --rest')
-        return remote.unavailable(details)
+        return _unavailable(remote, details)
     if code in (StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED):
         return remote.denied(details)
     if code is StatusCode.DEADLINE_EXCEEDED:
         return remote.too_slow()
-    # also said when memory has run out
+    # (the code also means that a server has no memory left)
     if code is StatusCode.RESOURCE_EXHAUSTED and 'larger than max' in details:
         return remote.too_large(details)
     if code is StatusCode.NOT_FOUND:
@@ -102,8 +94,21 @@ def _explained(remote, code, details):
     if code in (StatusCode.INVALID_ARGUMENT, StatusCode.FAILED_PRECONDITION):
         return remote.refused(details)
     if code is StatusCode.UNIMPLEMENTED:
-        return remote_lib.ServerError(
-            f'The server {remote.server} speaks gRPC but is no TensorFlow Serving '
-            f'({details}): check the address in --server.'
+        return ServerError(
+            f'The server {remote.server} speaks gRPC but is no TensorFlow Serving ({details}): check its address.'
         )
     return remote.failed(f'{code.name}: {details}')
+
+
+def _unavailable(remote: RemoteModel, details: str) -> GazeError:
+    """The error for UNAVAILABLE, which a server says, and gRPC too where no server answers; only words tell which."""
+    lower = details.lower()
+    # of several addresses of a name gRPC gives the reason for the last one
+    reason = details.rpartition('last error: ')[2]
+    if 'http/2' in lower or 'http1' in lower:
+        return remote.wrong_protocol('gRPC')
+    if 'handshake' in lower or 'certificate' in lower:
+        return remote.untrusted(reason)
+    if any(word in lower for word in ('connect', 'resolv', 'resolution', 'socket', 'goaway')):
+        return remote.unreachable(f'{reason}; if this is a REST port, use `rest`')
+    return remote.unavailable(details)
