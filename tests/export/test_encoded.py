@@ -96,7 +96,8 @@ def test_a_batch_of_all_sizes_is_what_the_editor_gives(serve, saved_model):
 def test_only_the_eyes_change(serve):
     found = pixels(serve([encoded(PORTRAIT)], EYES)[0])
     changed = (found != PORTRAIT).any(axis=-1)
-    # the tiny model's boxes are 13 x 9 pixels of a frame with eyes 12.4 apart; here they are 44; and a pixel of the frame
+    # the tiny model's boxes are 13 x 9 pixels of a frame with eyes 12.4 apart; here they are 44; and a pixel of the
+    # frame
     y, x = np.mgrid[:300, :300] + 0.5
     boxes = [np.maximum(np.abs(x - cx) / 27, np.abs(y - cy) / 20) <= 1 for cx, cy in EYES.reshape(2, 2)]
     assert not changed[~(boxes[0] | boxes[1])].any()
@@ -192,7 +193,8 @@ import tensorflow as tf
 model = tf.saved_model.load(sys.argv[1])
 photo = tf.io.encode_png(tf.fill([3000, 3000, 3], tf.constant(100, tf.uint8)), compression=1)
 for count in (6, 18):
-    model.signatures['serving_default'](image=tf.fill([count], photo), eyes=tf.tile([[1000., 1000, 1500, 1000]], [count, 1]))
+    eyes = tf.tile([[1000., 1000, 1500, 1000]], [count, 1])
+    model.signatures['serving_default'](image=tf.fill([count], photo), eyes=eyes)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
