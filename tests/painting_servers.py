@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import io
 import json
+import socket
 import ssl
 import threading
 
@@ -52,7 +53,7 @@ def write(tmp_path, kind):
     """A photo of 40 x 30 upright pixels in a file."""
     mode, suffix, options = {
         'jpg': ('RGB', 'jpg', {'quality': 80, 'icc_profile': photos.SRGB}),
-        'grey jpg': ('L', 'jpg', {}),
+        'gray jpg': ('L', 'jpg', {}),
         'cmyk jpg': ('CMYK', 'jpg', {}),
         'turned jpg': ('RGB', 'jpg', {'subsampling': 2}),
         'png': ('RGB', 'png', {}),
@@ -71,6 +72,19 @@ def write(tmp_path, kind):
     else:
         photos.in_mode(mode).save(path, **options)
     return path
+
+
+def marked(number):
+    """A photo as uint8 [30, 40, 3] that is recognized by its first pixel."""
+    rgb = np.array(photos.portrait())
+    rgb[0, 0] = number
+    return rgb
+
+
+def closed_port():
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return free.getsockname()[1]
 
 
 class Refused(Exception):

@@ -108,7 +108,7 @@ def _number_check(dtype):
         # JSON has NaN and Infinity here: the model judges them
         if type(value) in kinds and (low <= value <= high or value != value or abs(value) == math.inf):
             return value
-        raise TypeError(f'{_shown(value)} is no such number')
+        raise TypeError(f'{_shown(value)} is not such a number')
 
     return check
 

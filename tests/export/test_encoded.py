@@ -71,8 +71,8 @@ def photos():
     ):
         file = encoded(PORTRAIT, 'JPEG', **options)
         yield pixels(file), file, EYES
-    grey = np.asarray(Image.fromarray(PORTRAIT).convert('L'))
-    for file in (encoded(grey), encoded(grey, 'JPEG')):
+    gray = np.asarray(Image.fromarray(PORTRAIT).convert('L'))
+    for file in (encoded(gray), encoded(gray, 'JPEG')):
         yield pixels(file), file, EYES
     palette = io.BytesIO()
     Image.fromarray(PORTRAIT).quantize(64).save(palette, 'PNG')
@@ -207,7 +207,7 @@ def test_memory_does_not_grow_with_the_batch(saved_model):
         capture_output=True,
         env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'},
     )
-    # of what TensorFlow cannot optimise it says so among the errors, and leaves more than that as it is
+    # TensorFlow logs what it cannot optimize, and then leaves more than that as it is
     assert 'optimizer' not in result.stderr
     few, many = map(int, result.stdout.split())
     # the 12 photos more have 309 MB of pixels

@@ -114,7 +114,7 @@ def test_examples_are_the_portrait_and_its_mirror_image():
     encoded, face = found['correct_encoded'], found['correct']
     photos = [tf.io.decode_image(file).numpy().astype(int) for file in encoded['image']]
     portrait = np.asarray(Image.open(PORTRAIT)).astype(int)
-    assert np.abs(photos[0] - portrait).mean() < 4  # a JPEG, with colours at half the resolution
+    assert np.abs(photos[0] - portrait).mean() < 4  # a JPEG, with colors at half the resolution
     np.testing.assert_array_equal(photos[1], portrait[:, ::-1])
     # tests/data/README.md has the eyes
     np.testing.assert_array_equal(encoded['eyes'], [[39, 44, 89, 47], [39, 47, 89, 44], [39, 44, 89, 47]])
