@@ -4,6 +4,8 @@ Library code names an option by its Python name in backticks, with a value where
 command line shows the same text with flags instead (`cli.main.with_flags`): --min_eye_px, --faces=3.
 """
 
+import re
+
 
 class GazeError(Exception):
     """What is wrong and what to do about it, in sentences for the user.
@@ -30,3 +32,12 @@ def printable(text):
 def first_line(error):
     """The first line of what an exception says, or its kind if it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def graph_message(text: str) -> str:
+    """What an error of a TensorFlow graph says, without the names of the graph's nodes and functions around it."""
+    text = text.rpartition('<stack traces unavailable>\n')[2].strip()
+    # where several operations failed, the first one is enough
+    text = re.sub(r'^\d+ root error\(s\) found\.\s*\(0\) [A-Za-z_ ]+:\s*', '', text)
+    text = re.sub(r'\{\{.*?\}\} ?|\s*(\[\[?\{\{|\[Op:).*', '', text, flags=re.DOTALL)
+    return re.sub(r'^assertion failed: \[([^]]*)\]', r'\1', text)

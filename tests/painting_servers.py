@@ -1,4 +1,4 @@
-"""Servers on loopback that paint grey boxes at the eyes of photos, as TensorFlow Serving over gRPC and over REST."""
+"""Servers on loopback that paint gray boxes at the eyes of photos, as TensorFlow Serving over gRPC and over REST."""
 
 import base64
 import concurrent.futures
@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import io
 import json
+import socket
 import ssl
 import threading
 
@@ -15,7 +16,11 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-GREY = 150
+from tests import photos
+
+GRAY = 150
+EYES = 10.0, 12.0, 28.0, 14.0  # in the photos of `write`
+BUSY = grpc.StatusCode.UNAVAILABLE, 'The queue is full.'
 # gRPC's code and REST's status for the same
 STATUS = {
     grpc.StatusCode.UNAVAILABLE: 503,
@@ -44,6 +49,44 @@ def png_of(pixels):
     return file.getvalue()
 
 
+def write(tmp_path, kind):
+    """A photo of 40 x 30 upright pixels in a file."""
+    mode, suffix, options = {
+        'jpg': ('RGB', 'jpg', {'quality': 80, 'icc_profile': photos.SRGB}),
+        'gray jpg': ('L', 'jpg', {}),
+        'cmyk jpg': ('CMYK', 'jpg', {}),
+        'turned jpg': ('RGB', 'jpg', {'subsampling': 2}),
+        'png': ('RGB', 'png', {}),
+        'palette': ('P', 'png', {}),
+        'alpha': ('RGBA', 'png', {}),
+        'tiff': ('RGB', 'tif', {}),
+        '16 bits': (None, 'png', {}),
+    }[kind]
+    path = tmp_path / f'photo.{suffix}'
+    if kind == '16 bits':
+        path.write_bytes(photos.png(np.random.default_rng(5).integers(0, 65536, (30, 40, 3), np.uint16)))
+    elif kind == 'turned jpg':
+        exif = Image.Exif()
+        exif[274] = 6
+        photos.in_mode(mode, (30, 40)).save(path, exif=exif, **options)
+    else:
+        photos.in_mode(mode).save(path, **options)
+    return path
+
+
+def marked(number):
+    """A photo as uint8 [30, 40, 3] that is recognized by its first pixel."""
+    rgb = np.array(photos.portrait())
+    rgb[0, 0] = number
+    return rgb
+
+
+def closed_port():
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return free.getsockname()[1]
+
+
 class Refused(Exception):
     """code, sentence."""
 
@@ -63,7 +106,7 @@ class Model:
         self.wait(pixels)
         if self.answer is not None:
             return self.answer(pixels) if callable(self.answer) else self.answer
-        pixels[boxes(eyes, pixels.shape)] = GREY
+        pixels[boxes(eyes, pixels.shape)] = GRAY
         return png_of(pixels)
 
 

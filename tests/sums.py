@@ -1,6 +1,7 @@
 """A model whose numbers are known, and a client of the server that serves it."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 
@@ -9,6 +10,9 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import model_service_pb2_grpc, predict_pb2, prediction_service_pb2_grpc
+
+from gaze_tf.server.local import local_server
+from gaze_tf.server.options import ServerOptions
 
 PNG = b'\x89PNG\r\n\x1a\n\x00\xff"\\'
 
@@ -111,3 +115,16 @@ def model_spec(name, version=None, **fields):
     if version is not None:
         spec.version.value = version
     return spec
+
+
+def serving(folder, **options):
+    """A `local_server` on free ports."""
+    return local_server(folder, ServerOptions(**{'port': 0, 'rest_port': 0, **options}))
+
+
+def eventually(condition):
+    """Waits until a condition holds; how long that takes is not what is tested."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)

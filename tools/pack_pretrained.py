@@ -1,7 +1,8 @@
 """python -m tools.pack_pretrained --checkpoint=runs/people
 
-Puts the newest checkpoint of a `gaze-tf train` run into the package as the model that comes with it: weights (rounded to 8 and 16
-bits; of a run with --ema the averages) and configuration. gaze_tf/pretrained/MODEL_CARD.md is written by hand: bring it up to date.
+Puts the newest checkpoint of a `gaze-tf train` run into the package, as the model that comes with gaze_tf: weights
+(rounded to 8 and 16 bits; the averages if the run has them) and configuration. gaze_tf/pretrained/MODEL_CARD.md is
+written by hand: bring it up to date.
 """
 
 import pathlib

@@ -1,24 +1,30 @@
-"""What a served model refuses, with a sentence that names it: as operations of its graph."""
+"""Checks of the input of a served model, as operations of its graph. A failed one says in a sentence what is wrong."""
 
 import tensorflow as tf
 
-# pixels of a photo; 192 MB when it is decoded
+# pixels of a photo: 192 MB when it is decoded
 MAX_PIXELS = 64_000_000
-# of a request: rows; pixels of its photos, all together; and of the frames that it asks for, an answer of 60 MB
+# of a request: rows; pixels of all its photos together; pixels of all frames in its answer together, which are 60 MB
 MAX_ROWS = 32
 MAX_PHOTO_PIXELS = 192_000_000
 MAX_FRAME_PIXELS = 20_000_000
-# a scan takes as long as its picture is large, however few bytes it has; progressive JPEGs of usual programs have 10
+# the time for a scan depends on the size of the picture, however few bytes it has; usual progressive JPEGs have 10
 MAX_SCANS = 100
-# libpng unpacks each to at most 8 MB and keeps them all; most PNGs have none
+# libpng unpacks each, to 8 MB at most, and keeps them all; most PNGs have none
 MAX_PACKED_TEXTS = 16
 
 
-def checked(size, images, eyes, **values):
-    """(images, eyes, *values), once they are known to be good.
+def checked(size: int, images: tf.Tensor, eyes: tf.Tensor, **values: tf.Tensor) -> list[tf.Tensor]:
+    """[images, eyes, *values], which the graph passes on only if they are good.
 
-    images: uint8 [B, size, size, 3]; eyes: float32 [B, 4] in their pixels; values: more that has B rows of finite numbers.
-    Raises InvalidArgumentError when the graph runs.
+    Args:
+      size: side of the images in pixels.
+      images: uint8 [B, size, size, 3].
+      eyes: float32 [B, 4] in their pixels.
+      values: other tensors with B rows of finite numbers.
+
+    Raises:
+      InvalidArgumentError, when the graph runs.
     """
     count = tf.shape(images)[0]
     checks = [
@@ -43,8 +49,8 @@ def checked(size, images, eyes, **values):
         return [tf.identity(rows) for rows in (images, eyes, *values.values())]
 
 
-def checked_frames(size, alphas):
-    """alphas [B, K] once the frames of `size` pixels that they ask for are known to be few enough; likewise."""
+def checked_frames(size: int, alphas: tf.Tensor) -> tf.Tensor:
+    """alphas [B, K], which the graph passes on only if B * K frames of `size` pixels are not too many."""
     count = tf.shape(alphas, tf.int64)
     pixels = tf.reduce_prod(count) * size**2
     with tf.control_dependencies(
@@ -60,10 +66,10 @@ def checked_frames(size, alphas):
         return tf.identity(alphas)
 
 
-def checked_files(files, eyes):
-    """(files [B], eyes [B, 4]) once they are known to be photos of allowed sizes with eyes in them; likewise.
+def checked_files(files: tf.Tensor, eyes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """(files [B], eyes [B, 4]), which the graph passes on only if they are photos of allowed sizes with eyes in them.
 
-    Only headers are read, and those of all files before any is decoded.
+    Reads headers only, those of all files before any file is decoded.
     """
     count = tf.size(files)
     with tf.control_dependencies([*_some_rows(count), _same_count('eyes', eyes, count)]):
@@ -82,7 +88,7 @@ def checked_files(files, eyes):
         return tf.identity(files), tf.identity(eyes)
 
 
-def decoded(file):
+def decoded(file: tf.Tensor) -> tf.Tensor:
     """The photo uint8 [H, W, 3] in one of the `checked_files`."""
     return tf.cond(
         _is_jpeg(file),
@@ -96,10 +102,10 @@ def _is_jpeg(file):
 
 
 def _pixels(file, eyes):
-    """Number of pixels int64 of the photo in a JPEG or PNG file with eyes [4], once all but its pixels is known to be good."""
+    """Number of pixels int64 of the photo in a JPEG or PNG file with eyes [4]; checks all but the pixels."""
     jpeg = _is_jpeg(file)
     png = (tf.strings.substr(file, 0, 8) == b'\x89PNG\r\n\x1a\n') & (tf.strings.length(file) > 32)
-    # (not what it starts with: bytes in a message break those who read it as text)
+    # (the message does not show the first bytes: some readers fail if it is not text)
     with tf.control_dependencies(
         [_check(jpeg | png, 'image must be a JPEG or PNG file; its bytes are', tf.strings.length(file))]
     ):
@@ -135,12 +141,12 @@ def _pixels(file, eyes):
 
 
 def _occurrences(file, part, most):
-    """How often a part is in a file; not counted far beyond `most`."""
+    """How often a part occurs in a file; counting stops soon after `most`."""
     return tf.size(tf.raw_ops.StringSplitV2(input=[file], sep=part, maxsplit=most + 1).values) - 1
 
 
 def _png_shape(file):
-    """(height, width) int32, as the header has them."""
+    """(height, width) int32 from the header."""
     return tf.reverse(
         tf.reshape(tf.io.decode_raw(tf.strings.substr(file, 16, 8), tf.int32, little_endian=False), [2]), [0]
     )
@@ -168,7 +174,7 @@ def _same_count(name, rows, count):
 def _eyes_inside(eyes, size):
     """Checks of eyes [B, 4] in images of size (width, height)."""
     beyond = tf.cast(tf.tile(size, [2]), tf.float32)
-    # NaN fails, too
+    # (comparisons with NaN are false)
     inside = tf.reduce_all((eyes >= 0) & (eyes < beyond))
     return [
         _check(

@@ -1,6 +1,6 @@
-"""Whole photos in a model's graph: decoded, aligned, corrected, put back and encoded.
+"""Whole photos in a model's graph: decodes them, aligns and corrects the face, puts the eyes back, and encodes.
 
-The geometry is that of `gaze_tf.editing`, by the same functions.
+It uses the geometry of `gaze_tf.compositing`, as editing does.
 """
 
 import tensorflow as tf
@@ -10,16 +10,17 @@ from gaze_tf.compositing.align import align_face, size_of
 from gaze_tf.compositing.eye_boxes import eye_boxes
 from gaze_tf.export.checks import checked_files, decoded
 from gaze_tf.export.painting import corrected
+from gaze_tf.models.gaze_model import GazeModel
 
-# photos that are worked on at once: each may take half a gigabyte
+# photos that are computed at the same time: each may take half a gigabyte
 _AT_ONCE = 4
 
 
-def correct(model, files, eyes):
-    """Photos with eyes that look at the camera, as PNG files string [B], of JPEG or PNG files [B] with eyes [B, 4].
+def correct(model: GazeModel, files: tf.Tensor, eyes: tf.Tensor) -> tf.Tensor:
+    """Corrects JPEG or PNG files, string [B], with eyes float32 [B, 4] in their pixels; returns PNG files, string [B].
 
-    One by one, not as a batch of faces: reading and writing take most of the time, so many photos take no more memory than
-    a few, and none depends on the others' company.
+    Photos are computed one by one, not as a batch of faces. Reading and writing take most of the time anyway, many
+    photos take no more memory than a few, and no result depends on the other photos.
     """
     return tf.map_fn(
         lambda row: _corrected_file(model, *row),
@@ -30,7 +31,7 @@ def correct(model, files, eyes):
 
 
 def _corrected_file(model, file, eyes):
-    # decoders are there for CPUs only, and so are the pixels then
+    # decoders run on CPUs only, so the pixels are there
     with tf.device('CPU:0'):
         photo = decoded(file)
         frame = align_face(eyes, size_of(photo), model.config.img_size, model.config.eye_shares)
@@ -38,7 +39,7 @@ def _corrected_file(model, file, eyes):
     painted = corrected(model, cut[None], frame.eyes[None])[0]
     with tf.device('CPU:0'):
         boxes = tf.gather(eye_boxes(frame.eyes[None], model.config)[0], [1, 0, 3, 2], axis=1)
-        # a sixth larger than by default, in a ninth of the time
+        # compression 1: files are a sixth larger than by default and take a ninth of the time
         return tf.io.encode_png(_put_back(photo, frame, cut, painted, tf.cast(boxes, tf.int32)), compression=1)
 
 

@@ -1,4 +1,4 @@
-"""Inputs for every signature, of a real face: what export checks a SavedModel with, and warms a server up with.
+"""Inputs for every signature, made from a real face. Export checks a SavedModel with them, and warms up servers.
 
 face.png is a part of NASA's portrait of the astronaut Eileen Collins (public domain, <https://flic.kr/p/r9qvLn>).
 """
@@ -9,19 +9,20 @@ import pathlib
 import numpy as np
 from PIL import Image, ImageOps
 
+from gaze_tf.config import ModelConfig
 from gaze_tf.data.images import frame_of, in_frame
 
 FACE = pathlib.Path(__file__).with_name('face.png')
-EYES = 39, 44, 89, 47  # by hand, in pixels of the file
+EYES = 39, 44, 89, 47  # marked by hand, in pixels of the file
 ALPHAS = 0, 0.5, 1
 
 
-def examples(config, batch):
-    """Inputs for a batch of faces, every other one mirrored: {signature: {input: array}}.
+def examples(config: ModelConfig, batch: int) -> dict[str, dict[str, np.ndarray]]:
+    """{signature: {input: array}} for a batch of faces; every other face is mirrored.
 
     Args:
-      config: the ModelConfig of the SavedModel.
-      batch: number of faces.
+      config: the configuration of the SavedModel.
+      batch: the number of faces.
     """
     photos = [_photo(mirrored=index % 2 == 1) for index in range(batch)]
     eyes = np.array([eyes for _, eyes in photos], np.float32)
@@ -49,7 +50,7 @@ def examples(config, batch):
 
 
 def _photo(mirrored):
-    """(RGB image, eyes in its pixels)."""
+    """(RGB image, its eyes in pixels)."""
     with Image.open(FACE) as file:
         photo = file.convert('RGB')
     if not mirrored:

@@ -1,7 +1,9 @@
-"""SavedModel export: the newest checkpoint of a training run, or the model that comes with gaze_tf, as a version to serve."""
+"""Writes versions of a model for serving, of a training run's newest checkpoint or the model of gaze_tf."""
 
 import functools
+import logging
 import pathlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -17,23 +19,26 @@ from gaze_tf.models.layers import computing_in
 from gaze_tf.pretrained import weights
 from gaze_tf.training import checkpoints
 
+logger = logging.getLogger(__name__)
+
 
 class Exported(NamedTuple):
-    """folder: path of the new version; averaged: whether its weights are averages."""
+    """A new version. folder: its path; averaged: whether its weights are averages."""
 
     folder: pathlib.Path
     averaged: bool
 
 
-def load_model(checkpoint_dir, precision='float32'):
-    """The GazeModel of the newest checkpoint of a `gaze-tf train` run, averaged if it was with --ema; raises GazeError.
+def load_model(checkpoint_dir: pathlib.Path | str, precision: str = 'float32') -> GazeModel:
+    """The model of the newest checkpoint of a `gaze-tf train` run, with averaged weights if the run has them (`ema`).
 
     Its discriminators, which a checkpoint need not have, keep their initial values. `precision`: what it computes in.
+    Raises GazeError.
     """
     return _restored(checkpoints.latest(checkpoint_dir), precision)
 
 
-def _restored(path, precision):
+def _restored(path: str, precision: str) -> GazeModel:
     # TensorFlow warns at each start about the cost of native crops of unknown batch size
     with computing_in(precision):
         config = checkpoints.read_config(pathlib.Path(path).parent, 'model')
@@ -42,12 +47,16 @@ def _restored(path, precision):
     return model
 
 
-def export(checkpoint_dir, output_dir, precision='float32'):
-    """Writes the newest checkpoint of a training run as the next version in output_dir; returns an Exported.
+def export(checkpoint_dir: pathlib.Path | str, output_dir: pathlib.Path | str, precision: str = 'float32') -> Exported:
+    """Writes the newest checkpoint of a training run as the next version in `output_dir`.
 
-    A version is a SavedModel with config.json, MODEL_CARD.md and, with the extra `serving`, warm-up requests. Raises
-    GazeError, and leaves output_dir as it was, if that holds anything but versions, cannot be written, or if the
-    SavedModel, loaded again, does not compute what the checkpoint does.
+    A version is a SavedModel with config.json, MODEL_CARD.md and, if the extra `serving` is installed, warm-up
+    requests.
+
+    Raises:
+      GazeError: `output_dir` holds anything but versions or cannot be written, or the SavedModel, loaded again, does
+      not
+        compute what the checkpoint computes. Then `output_dir` stays as it was.
     """
     version = _next_version(pathlib.Path(output_dir))
     path = checkpoints.latest(checkpoint_dir)
@@ -55,15 +64,15 @@ def export(checkpoint_dir, output_dir, precision='float32'):
     return Exported(version, checkpoints.holds(path, 'averages'))
 
 
-def export_pretrained(output_dir, precision='float32'):
-    """`export` of the model that comes with gaze_tf, with its own card; returns the path of the new version."""
+def export_pretrained(output_dir: pathlib.Path | str, precision: str = 'float32') -> pathlib.Path:
+    """`export` of the model that comes with gaze_tf, with its own card. Returns the path of the new version."""
     version = _next_version(pathlib.Path(output_dir))
     _write(version, weights.load_model(precision=precision), precision, model_card.write_pretrained)
     return version
 
 
-def _write(version, model, precision, write_card):
-    """Writes a GazeModel as the SavedModel `version`, and its card with a function of model_card."""
+def _write(version: pathlib.Path, model: GazeModel, precision: str, write_card: Callable) -> None:
+    """Writes a model as the SavedModel `version`, and its card by a function of model_card."""
     warm = warmup.available()
     with new_folder(version) as folder:
         check_finite(model)
@@ -77,14 +86,14 @@ def _write(version, model, precision, write_card):
             warmup.write(folder, model.config, functions)
         write_card(folder, version.name, model=model, signatures=loaded.signatures, precision=precision)
     if not warm:
-        print(
-            'There are no warm-up requests in it, and the first answers of a server will take longer: they need '
+        logger.info(
+            'The version has no warm-up requests, so the first answers of a server will take longer. They need '
             "tensorflow-serving-api (pip install 'gaze_tf[serving]')."
         )
 
 
-def _next_version(directory):
-    """The path of a folder's next version; raises GazeError if the folder holds anything else."""
+def _next_version(directory: pathlib.Path) -> pathlib.Path:
+    """The path of a folder's next version; raises GazeError if the folder holds anything but versions."""
     try:
         found = versions(directory)
         others = sorted(
@@ -94,10 +103,10 @@ def _next_version(directory):
     except FileNotFoundError:
         return directory / '1'
     except OSError as error:
-        raise GazeError(f'--output_dir={directory} cannot be used: {reason(error)}.') from error
+        raise GazeError(f'`output_dir={directory}` cannot be used: {reason(error)}.') from error
     if others:
         raise GazeError(
-            f'--output_dir={directory} holds something else than versions of a model ({others[0]}): choose '
-            'another folder, or move that away.'
+            f'`output_dir={directory}` holds something that is no version of a model ({others[0]}): choose another '
+            'folder, or move that away.'
         )
     return directory / str(max(found, default=0) + 1)

@@ -6,35 +6,38 @@ right_y in pixels of that image):
     correct   images uint8 [1, S, S, 3], eyes float32 [1, 4] → images uint8 [1, S, S, 3]
     animate   the same and alphas float32 [1, K], any K → frames uint8 [1, K, S, S, 3]
 
-alpha 0 is the gaze as it was, 1 at the camera. Pixels outside the eye boxes come out as they went in. Nothing checks
-the input: eyes must be finite, and lie in the image about where the model's `frame_eyes` has them.
+alpha 0 is the original gaze, 1 at the camera. Pixels outside the eye boxes are returned unchanged. Nothing checks the
+input: eyes must be finite, and lie in the image about where the model's `frame_eyes` has them.
 """
 
+import pathlib
 import tempfile
 
 import tensorflow as tf
 
 from gaze_tf.data.pipeline import to_float, to_uint8
+from gaze_tf.export.painting import serving_variables
 from gaze_tf.files import new_folder
+from gaze_tf.models.gaze_model import GazeModel
 
-# file name → type in which weights are stored; in any case everything is computed in float32
+# {file name: type in which weights are stored}; everything is computed in float32
 FILES = {'gaze_float32.tflite': tf.float32, 'gaze_float16.tflite': tf.float16}
 
 
-def export(model, output_dir):
-    """Writes a GazeModel as FILES into a new folder; raises GazeError."""
+def export(model: GazeModel, output_dir: pathlib.Path | str) -> None:
+    """Writes FILES of a model into a new folder; raises GazeError."""
     with new_folder(output_dir) as folder:
         for name, weights in FILES.items():
             (folder / name).write_bytes(convert(model, weights))
 
 
-def convert(model, weights=tf.float32):
-    """The bytes of a TFLite file of a GazeModel, with weights stored as tf.float32 or tf.float16."""
+def convert(model: GazeModel, weights: tf.DType = tf.float32) -> bytes:
+    """A TFLite file of a model, with weights stored as tf.float32 or tf.float16."""
     module = _lite_module(model)
     signatures = {'correct': module.correct, 'animate': module.animate}
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures=signatures)
-        # of both signatures at once, so that they share their weights
+        # both signatures at once, so that they share their weights
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures))
         if weights == tf.float16:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -43,14 +46,14 @@ def convert(model, weights=tf.float32):
 
 
 def _lite_module(model):
-    """A tf.Module with both functions and their weights."""
+    """A tf.Module with both signatures and their weights."""
     size = model.config.img_size
-    # with an unknown number of faces the frames of `animate` cannot be collected by TFLite's own operations
+    # one face: TFLite's own operations cannot collect the frames of `animate` for an unknown number of faces
     images = tf.TensorSpec([1, size, size, 3], tf.uint8, name='images')
     eyes = tf.TensorSpec([1, 4], tf.float32, name='eyes')
     alphas = tf.TensorSpec([1, None], tf.float32, name='alphas')
 
-    # Every pixel takes the way through floats: TFLite does not multiply uint8, and grey levels survive it.
+    # All pixels are converted to floats and back, because TFLite cannot multiply uint8; gray levels do not change.
     @tf.function(input_signature=[images, eyes])
     def correct(images, eyes):
         return {'images': to_uint8(model.correct(model.look(to_float(images), eyes)).image)}
@@ -67,6 +70,6 @@ def _lite_module(model):
         return {'frames': tf.transpose(frames, [1, 0, 2, 3, 4])}
 
     module = tf.Module()
-    module.weights = [variable for network in model.serving_networks.values() for variable in network.variables]
+    module.weights = serving_variables(model)
     module.correct, module.animate = correct, animate
     return module

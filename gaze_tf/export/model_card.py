@@ -1,10 +1,11 @@
-"""MODEL_CARD.md: what a version of a model is; the same run gives the same text.
+"""MODEL_CARD.md, which describes a version of a model. The same run gives the same text.
 
-It is told by what the training run left behind or, of the model that comes with gaze_tf, by the card that comes with it.
+Its facts come from the files of the training run. The model that comes with gaze_tf has a card already.
 """
 
-import dataclasses
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -12,47 +13,38 @@ from gaze_tf import __version__
 from gaze_tf import config as config_lib
 from gaze_tf.errors import GazeError
 from gaze_tf.files import reason
+from gaze_tf.models.gaze_model import GazeModel
+from gaze_tf.options import as_text
 from gaze_tf.pretrained import weights as pretrained
 from gaze_tf.training import checkpoints, run_folder
 
 NAME = 'MODEL_CARD.md'
 
-# paths of a machine, and what moves no weight
-_LEFT_OUT = {
-    'data_dir',
-    'output_dir',
-    'pam_checkpoint',
-    'vgg_weights',
-    'warm_start',
-    'save_every',
-    'keep',
-    'log_every',
-    'image_every',
-    'startup_timeout',
-}
+# scalars that are no terms of the loss
 _NO_TERMS = {'learning_rate', 'images_per_second'}
 _MEANINGS = {
     'image': 'JPEG or PNG files, of any sizes up to 64 megapixels',
     'image_bytes': 'PNG files of the same sizes, RGB, 8 bits',
     'images': 'RGB, 0 to 255',
     'frames': 'RGB, 0 to 255, one for each alpha',
-    'eyes': 'left_x, left_y, right_x, right_y: centres of the eyes in pixels of the image, counted from its edges (the '
+    'eyes': 'left_x, left_y, right_x, right_y: centers of the eyes in pixels of the image, counted from its edges (the '
     'middle of the first pixel is 0.5); left has the smaller x',
-    'alphas': '0: the gaze as it was, 1: at the camera; any number',
-    'content': 'content codes of both eyes, without unit',
-    'angle': 'angle code, without unit: no angle in degrees',
+    'alphas': '0: the original gaze, 1: at the camera; any number',
+    'content': 'content codes of both eyes, without a unit',
+    'angle': 'angle code, without a unit; it is no angle in degrees',
 }
 
 _TEXT = """# Model card
 
-Written by `gaze-tf export` of gaze_tf {version} with TensorFlow {tensorflow}. Nothing here is guessed: what the program does
-not know is marked **to fill in**, and whoever gives the model away should do so.
+Written by `gaze-tf export` of gaze_tf {version} with TensorFlow {tensorflow}. All facts come from files of the training
+run. What the program cannot know is marked **to fill in**: please do so before you share the model.
 
 ## What it is
 
-Version {number}. Networks that repaint the eyes of aligned faces, {size} x {size} pixels, inside two boxes of {crop_w} x {crop_h} pixels, so that
-they look at the camera, or anywhere between there and where they looked. After *Dual In-painting Model for Unsupervised Gaze
-Correction and Animation in the Wild* (Zhang et al., ACM Multimedia 2020).
+Version {number}. The networks repaint the eyes of aligned faces of {size} x {size} pixels, inside two
+boxes of {crop_w} x {crop_h} pixels. The eyes then look at the camera, or anywhere between the camera and where they
+looked. After *Dual In-painting Model for Unsupervised Gaze Correction and Animation in the Wild* (Zhang et al., ACM
+Multimedia 2020).
 
 {weights}
 
@@ -60,7 +52,7 @@ Correction and Animation in the Wild* (Zhang et al., ACM Multimedia 2020).
 
 {training}
 
-Checkpoint: `{checkpoint}`. The content encoder is that of a run of `gaze-tf pretrain` (PAM), whose data is not recorded
+Checkpoint: `{checkpoint}`. The content encoder is from a run of `gaze-tf pretrain` (PAM), whose data is not recorded
 here: **to fill in**.
 
 Data: {data}
@@ -69,34 +61,36 @@ Data: {data}
 
 {metrics}
 
-How good corrections look on people is not measured by any of it: **to fill in**, from held-out faces of people who agreed.
+None of this measures how good corrections look on people: **to fill in**, with held-out faces of people who agreed.
 
 {signatures}
 ## Limits
 
-* It paints what its training data showed: faces, light, glasses and make-up unlike that data come out worse, and how it does
-  on groups of people that are rare in the data is not known.
-* Small, closed or far turned eyes are repainted, too, and badly; `gaze-tf correct` leaves them alone, the signatures do not.
-* The colour and pattern of irises can change. The result is a drawing of eyes, no evidence of where somebody looked.
-* Angle codes are no gaze angles, and content codes were not made to recognise anyone.
+* It paints what its training data showed. Faces, light, glasses and make-up unlike that data come out worse, and nobody
+  has measured how it does on groups of people that are rare in the data.
+* It also repaints small, closed or far turned eyes, and does so badly. `gaze-tf correct` leaves them alone, the
+  signatures do not.
+* The color and pattern of irises can change. The result is a painting of eyes and no evidence of where somebody looked.
+* Angle codes are no gaze angles, and content codes were not made to recognize anyone.
 
 ## Intended use and misuse
 
-For correcting or moving the gaze in photos and videos of people who agreed to it: portraits, video calls, film. Tell
-viewers where it matters that a picture was edited. Not for deceiving (forged evidence, feigned attention, impersonation), not
-for surveillance or for judging attention, and not for identifying people or for any biometric or medical conclusion.
+It is for correcting or moving the gaze in photos and videos of people who agreed to it: portraits, video calls, film.
+Tell viewers that a picture was edited where it matters. Do not use it to deceive (forged evidence, feigned attention,
+impersonation), for surveillance, to judge attention, to identify people, or for biometric or medical conclusions.
 
-## Licences
+## Licenses
 
-* Training data: not stated, **to fill in**. The program does not know it; that of CelebAGaze is to be looked up where it
-  was got.
-* Weights: not stated, **to fill in**. They follow from the data and from the weights that training began with (the content
-  encoder, the perceptual network), whose licences may forbid some uses.
+* Training data: not stated, **to fill in**. The program does not know the license. CelebAGaze's is stated where you got
+  the data.
+* Weights: not stated, **to fill in**. The license depends on the data and on the weights that training began with (the
+  content encoder, the perceptual network), whose licenses may forbid some uses.
 """
 
 _SIGNATURES = """## Signatures
 
-Up to 32 rows (B), and as many alphas (K) as give 20 million pixels of frames in all; docs/serving.md has all limits.
+Up to 32 rows (B), and as many alphas (K) as give 20 million pixels of frames altogether; docs/serving.md has all
+limits.
 
 | signature | inputs | outputs |
 |---|---|---|
@@ -104,8 +98,8 @@ Up to 32 rows (B), and as many alphas (K) as give 20 million pixels of frames in
 
 {meanings}
 
-Pixels outside the boxes come out as they went in. `correct_encoded` blends the eyes into the photo, as `gaze-tf correct` does; the
-others give them as painted, and the rims of the boxes may show.
+Pixels outside the boxes are returned unchanged. `correct_encoded` blends the eyes into the photo, as `gaze-tf correct`
+does; the other signatures return them as painted, so the rims of the boxes may show.
 """
 
 _VERSION = """
@@ -116,22 +110,24 @@ Version {number}, written by `gaze-tf export --pretrained` of gaze_tf {version} 
 """
 
 
-def write(folder, number, checkpoint, model, signatures, precision):
+def write(
+    folder: pathlib.Path, number: str, checkpoint: str, model: GazeModel, signatures: Mapping[str, Any], precision: str
+) -> None:
     """Writes the card into the folder of a version.
 
     Args:
-      folder: path of the version, which may have another name yet.
-      number: the version's.
-      checkpoint: path prefix of the checkpoint that it was made of, in its run's folder.
-      model: the GazeModel.
-      signatures: those of the loaded SavedModel.
+      folder: the folder, which may not have its final name yet.
+      number: the version's number.
+      checkpoint: path prefix of the exported checkpoint, in the folder of its run.
+      model: the model.
+      signatures: the signatures of the loaded SavedModel.
       precision: what networks compute in.
     """
     run = pathlib.Path(checkpoint).parent
     step = int(tf.train.load_variable(str(checkpoint), 'step/.ATTRIBUTES/VARIABLE_VALUE'))
     size = model.config.img_size
     averages = (
-        '; averages over training (--ema) of all but the content encoder'
+        '; averages over training (`ema`) of all but the content encoder'
         if checkpoints.holds(checkpoint, 'averages')
         else '; those of the last step, not averaged'
     )
@@ -152,13 +148,15 @@ def write(folder, number, checkpoint, model, signatures, precision):
     (folder / NAME).write_text(text, encoding='utf-8')
 
 
-def write_pretrained(folder, number, model, signatures, precision):
+def write_pretrained(
+    folder: pathlib.Path, number: str, model: GazeModel, signatures: Mapping[str, Any], precision: str
+) -> None:
     """Writes the card of the model that comes with gaze_tf; for the arguments see `write`. Raises GazeError."""
     path = pretrained.FOLDER / pretrained.CARD
     try:
         text = path.read_text(encoding='utf-8')
     except OSError as error:
-        raise GazeError(f'{path} cannot be read: {reason(error)}. Install gaze_tf again.') from error
+        raise GazeError(f'cannot be read: {reason(error)}. Install gaze_tf again.', about=path) from error
     text += _VERSION.format(
         number=number, version=__version__, tensorflow=tf.__version__, weights=_weights(folder, model, precision)
     ) + _signatures(signatures)
@@ -180,18 +178,18 @@ def _weights(folder, model, precision, averages=''):
 
 def _training(run, step):
     groups = config_lib.load(run / config_lib.CONFIG_NAME)
-    flags = [
-        f'--{name}={value}'
-        for config in groups.values()
-        for name, value in dataclasses.asdict(config).items()
-        if name not in _LEFT_OUT
+    # without paths of a machine, and what has no influence on the weights
+    options = [
+        f'{name}={as_text(value)}'
+        for group in groups.values()
+        for name, value in group.affecting('results', 'run').items()
     ]
     steps = (
-        f'{step:,} steps with'
+        f'{step:,} steps of `gaze-tf train` with'
         if 'gan' in groups
-        else ('Not known: the weights come from another program. What is known of the networks:')
+        else 'Not known: the weights come from another program. What is known of the networks:'
     )
-    return f'{steps}\n\n```\n' + '\n'.join(flags) + '\n```'
+    return f'{steps}\n\n```\n' + '\n'.join(options) + '\n```'
 
 
 def _data(run):
@@ -216,19 +214,20 @@ def _metrics(run, step):
         return 'Not measured: the run has left no logs.'
     rows = '\n'.join(f'| {name} | {value:.4g} | {at:,} |' for name, (at, value) in sorted(terms.items()))
     faces = (
-        'those named held_out are of held-out faces, the others of training'
+        'those named held_out are for held-out faces, the others for training faces'
         if held_out
-        else 'they are of training faces'
+        else 'they are for training faces'
     )
     return (
-        f'What training minimised, last logged. These terms pull against each other and do not rank models; {faces}.\n\n'
+        'What training minimized, as last logged. The terms pull against each other and do not rank models; '
+        f'{faces}.\n\n'
         f'| term | value | step |\n|---|---|---|\n{rows}'
     )
 
 
 def _last_terms(directory, step):
     """{name: (step, value)} of the last scalars in TensorBoard logs up to a step."""
-    terms = {}
+    terms: dict[str, tuple[int, float]] = {}
     for path in sorted(directory.glob('events.out.tfevents.*')):
         try:
             for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
@@ -237,11 +236,11 @@ def _last_terms(directory, step):
                     if (
                         value.metadata.plugin_data.plugin_name == 'scalars'
                         and value.tag not in _NO_TERMS
-                        and terms.get(value.tag, (0,))[0] <= event.step <= step
+                        and terms.get(value.tag, (0, 0.0))[0] <= event.step <= step
                     ):
                         terms[value.tag] = event.step, float(tf.make_ndarray(value.tensor))
         except tf.errors.DataLossError:
-            continue  # a run that was killed leaves half a record
+            continue  # a killed run leaves half a record
     return terms
 
 
@@ -264,6 +263,6 @@ def _signatures(signatures):
 
 
 def _shape(spec):
-    # what a SavedModel leaves open is the batch and, second, the alphas
+    # a SavedModel leaves open the size of the batch and, second, the number of alphas
     dimensions = [str(size or open) for size, open in zip(spec.shape, ('B', 'K', '?', '?', '?'))]
     return f'{spec.dtype.name} [{", ".join(dimensions)}]'

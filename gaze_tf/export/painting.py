@@ -1,19 +1,28 @@
-"""What a GazeModel paints of faces in its frame, with uint8 images in and out, and nothing that checks them."""
+"""Corrects and animates aligned faces with a GazeModel: uint8 images in and out, input unchecked."""
 
 import tensorflow as tf
 
 from gaze_tf.data.pipeline import to_float, to_uint8
+from gaze_tf.models.gaze_model import GazeModel
 
 
-def corrected(model, images, eyes, **codes):
-    """Faces uint8 [B, S, S, 3] with eyes that look at the camera, painted with their own codes or with these: `content` and
-    `palette`, as Faces have them."""
+def serving_variables(model: GazeModel) -> list[tf.Variable]:
+    """The variables that a model for serving holds."""
+    # variables, not Keras models: saving those would trace every layer once more
+    return [variable for network in model.serving_networks.values() for variable in network.variables]
+
+
+def corrected(model: GazeModel, images: tf.Tensor, eyes: tf.Tensor, **codes: tf.Tensor) -> tf.Tensor:
+    """Faces uint8 [B, S, S, 3] with eyes that look at the camera.
+
+    codes: `content` and `palette` to paint with instead of the faces' own, as fields of Faces.
+    """
     faces = model.look(to_float(images), eyes)._replace(**codes)
     return _only_eyes(images, faces.mask, model.correct(faces).image)
 
 
-def animated(model, images, eyes, alphas):
-    """Frames uint8 [B, K, S, S, 3] of faces whose gaze moves by alphas float32 [B, K]."""
+def animated(model: GazeModel, images: tf.Tensor, eyes: tf.Tensor, alphas: tf.Tensor) -> tf.Tensor:
+    """Frames uint8 [B, K, S, S, 3] of faces whose gaze is moved by alphas float32 [B, K]."""
     faces = model.look(to_float(images), eyes)
     looking, canvas = model.correct(faces), model.canvas(faces)
 
@@ -25,6 +34,6 @@ def animated(model, images, eyes, alphas):
 
 
 def _only_eyes(images, mask, painted):
-    """uint8: what was painted inside the mask, the very pixels of `images` elsewhere."""
+    """uint8: painted pixels inside the mask, unchanged pixels of `images` elsewhere."""
     mask = tf.cast(mask, tf.uint8)  # whole numbers: 10 times faster than tf.where
     return images * (1 - mask) + to_uint8(painted) * mask

@@ -1,6 +1,8 @@
-"""Whether a model computes numbers, and its SavedModel the same."""
+"""Checks of an export: the model computes finite numbers, and its SavedModel the same ones."""
 
 import contextlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -8,28 +10,32 @@ import tensorflow as tf
 from gaze_tf.data.pipeline import to_float
 from gaze_tf.errors import GazeError, first_line
 from gaze_tf.export.examples import ALPHAS, examples
+from gaze_tf.models.gaze_model import GazeModel
 
-# Largest difference of two grey levels, share of grey levels that differ, difference of floats relative to the largest (or
-# to 1). Graphs are optimised and round otherwise: measured were at most 1, 2e-4 and 2e-5 in float32, 1, 0.009 and 0.002 in
-# float16, and 13, 0.14 and 0.02 in bfloat16, which has 3 digits.
+# {precision: (largest difference of two gray levels, share of gray levels that may differ, difference of floats
+# relative to the largest of them or to 1)}. Graphs are optimized, and round differently. Measured were at most 1, 2e-4
+# and 2e-5 in float32, 1, 0.009 and 0.002 in float16, and 13, 0.14 and 0.02 in bfloat16, which has 3 digits.
 TOLERANCE = {'float32': (1, 0.01, 1e-4), 'float16': (4, 0.1, 0.01), 'bfloat16': (32, 0.5, 0.1)}
 FACES = 2
 
 
-def check(loaded, model, functions, precision='float32'):
-    """Raises GazeError unless a SavedModel agrees with its GazeModel, computing step by step, on a real face.
+def check(loaded: Any, model: GazeModel, functions: Mapping[str, Any], precision: str = 'float32') -> None:
+    """Compares a SavedModel with its model, which computes eagerly, on a real face.
 
     Args:
       loaded: what tf.saved_model.load returned.
-      model: the GazeModel.
+      model: the model.
       functions: {signature: tf.function of `model`}.
       precision: what networks compute in.
+
+    Raises:
+      GazeError: they do not agree.
     """
     inputs = examples(model.config, FACES)
     with _exact_products():
         if set(loaded.signatures) != set(functions):
             raise _refusal(f'it has the signatures {", ".join(sorted(loaded.signatures))}')
-        computed = {}  # by function: two names may stand for the same
+        computed: dict[Any, dict] = {}  # by function, because two signatures may have the same
         for name, function in functions.items():
             tensors = {key: tf.constant(value) for key, value in inputs[name].items()}
             try:
@@ -42,8 +48,8 @@ def check(loaded, model, functions, precision='float32'):
                 _compare(f'{key!r} of {name!r}', found[key], expected, *TOLERANCE[precision])
 
 
-def check_finite(model):
-    """Raises GazeError if anything that a GazeModel paints or encodes is NaN or infinite, which grey levels do not show."""
+def check_finite(model: GazeModel) -> None:
+    """Raises GazeError if anything that a model paints or encodes is NaN or infinite, which gray levels do not show."""
     inputs = examples(model.config, FACES)['correct']
     faces = model.look(to_float(inputs['images']), tf.constant(inputs['eyes']))
     corrected, canvas = model.correct(faces), model.canvas(faces)
@@ -69,7 +75,7 @@ def _compare(what, found, expected, levels, share, margin):
     if expected.dtype == tf.uint8:
         if difference.max() > levels or np.mean(difference > 0) > share:
             raise _refusal(
-                f'{what} differs by up to {difference.max():.0f} grey levels, in {np.mean(difference > 0):.1%} '
+                f'{what} differs by up to {difference.max():.0f} gray levels, in {np.mean(difference > 0):.1%} '
                 'of the pixels'
             )
     elif not difference.max() <= margin * max(1, np.abs(expected).max()):  # NaN, too
@@ -84,7 +90,7 @@ def _refusal(what):
 
 @contextlib.contextmanager
 def _exact_products():
-    """Without TensorFloat-32, in which a GPU gives what the choice of its algorithms makes of it."""
+    """Without TensorFloat-32, whose results on a GPU depend on its choice of algorithms."""
     config = tf.config.experimental
     before = config.tensor_float_32_execution_enabled()
     config.enable_tensor_float_32_execution(False)

@@ -1,6 +1,6 @@
 """The signatures of a SavedModel: networks and geometry in one graph, with images in and out.
 
-Eyes are rows (left_x, left_y, right_x, right_y) in pixels of the image, left being the eye with the smaller x; the middle
+Eyes are rows (left_x, left_y, right_x, right_y) in pixels of the image; left is the eye with the smaller x. The middle
 of an image's first pixel is 0.5. S is the side of the model's frame in pixels, B the number of images, 1 to 32.
 
     correct_encoded  image string [B]: JPEG or PNG files, of any sizes; eyes float32 [B, 4]
@@ -8,29 +8,32 @@ of an image's first pixel is 0.5. S is the side of the model's frame in pixels, 
     serving_default  is correct_encoded
     correct          images uint8 [B, S, S, 3], eyes float32 [B, 4] → images uint8 [B, S, S, 3]
     animate          the same and alphas float32 [B, K] → frames uint8 [B, K, S, S, 3]
-    encode           as correct → content float32 [B, 2 * code_size], angle float32 [B, 2]: the codes of both eyes; of a
-                     model with palettes also palette float32 [B, 6 * palette]: their colours
-    paint            as correct, content and, of a model with palettes, palette → images: `correct` with these codes
+    encode           as correct → content float32 [B, 2 * code_size], angle float32 [B, 2]: the codes of both eyes; if
+                     the model has palettes also palette float32 [B, 6 * palette]: their colors
+    paint            as correct, content and, if the model has palettes, palette → images: `correct` with these codes
                      instead of the faces' own
 
-alpha 0 is the gaze as it was, 1 at the camera. Pixels outside the eye boxes come out as they went in. All but
-correct_encoded take faces in the frame: eyes about where the model's `frame_eyes` (config.json) has them. What cannot be
-computed raises InvalidArgumentError with a sentence. (`image_bytes`: the REST interface writes as base64 what has such a
-name.)
+alpha 0 is the original gaze, 1 at the camera. Pixels outside the eye boxes are returned unchanged. All but
+correct_encoded take aligned faces, with eyes about where the model's `frame_eyes` (config.json) has them. Bad input
+raises InvalidArgumentError with a sentence. (REST interfaces write strings as base64 if the output's name ends in
+`_bytes`; hence `image_bytes`.)
 """
+
+from typing import Any
 
 import tensorflow as tf
 
 from gaze_tf.data.pipeline import to_float
 from gaze_tf.export import encoded
 from gaze_tf.export.checks import checked, checked_frames
-from gaze_tf.export.painting import animated, corrected
+from gaze_tf.export.painting import animated, corrected, serving_variables
+from gaze_tf.models.gaze_model import GazeModel
 
 SIGNATURES = 'serving_default', 'correct_encoded', 'correct', 'animate', 'encode', 'paint'
 
 
-def serving_module(model):
-    """A tf.Module with the signatures of a GazeModel and the weights that they need, nothing of training."""
+def serving_module(model: GazeModel) -> tf.Module:
+    """A tf.Module with the signatures of a GazeModel and the weights that they need, without those for training."""
     size = model.config.img_size
     images = tf.TensorSpec([None, size, size, 3], tf.uint8, name='images')
     eyes = tf.TensorSpec([None, 4], tf.float32, name='eyes')
@@ -64,13 +67,12 @@ def serving_module(model):
         return {'images': corrected(model, images, eyes, **dict(zip(given, values)))}
 
     module = tf.Module()
-    # variables, not Keras models: saving those would trace every layer once more
-    module.weights = [variable for network in model.serving_networks.values() for variable in network.variables]
+    module.weights = serving_variables(model)
     module.serving_default = module.correct_encoded = correct_encoded
     module.correct, module.animate, module.encode, module.paint = correct, animate, encode, paint
     return module
 
 
-def signatures_of(module):
-    """{name: function} of a `serving_module`, as `tf.saved_model.save` takes them."""
+def signatures_of(module: tf.Module) -> dict[str, Any]:
+    """{name: tf.function} of a `serving_module`, as `tf.saved_model.save` takes them."""
     return {name: getattr(module, name) for name in SIGNATURES}

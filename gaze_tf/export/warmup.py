@@ -1,27 +1,31 @@
-"""Warm-up requests: TensorFlow Serving runs them before a version answers, so that no user waits for what is done once.
+"""Warm-up requests, which TensorFlow Serving runs before a version answers, so that the first users do not wait.
 
-It reads them from a TFRecord file without compression in assets.extra/, at most 1000, each a PredictionLog, and does not
-load a version of which one fails. The classes come with tensorflow-serving-api (extra `serving`).
+TensorFlow Serving reads at most 1000 of them, each a PredictionLog, from an uncompressed TFRecord file in
+assets.extra/. It does not load a version if one of its requests fails. The classes come with tensorflow-serving-api
+(extra `serving`).
 """
 
 import importlib.util
+import pathlib
+from collections.abc import Iterable
 
 import tensorflow as tf
 
+from gaze_tf.config import ModelConfig
 from gaze_tf.export.examples import examples
 
 PATH = 'assets.extra/tf_serving_warmup_requests'
-BATCH_SIZES = 1, 2, 4, 8  # as allowed_batch_sizes of the server, which fills batches up to one of them
-MODEL_NAME = 'gaze'  # the server does not look at it: the requests lie in the version that they are for
+BATCH_SIZES = 1, 2, 4, 8  # the allowed_batch_sizes of the server, which pads batches to one of them
+MODEL_NAME = 'gaze'  # the server ignores it, as the requests are in the folder of their version
 
 
-def available():
-    """Whether the classes for it are installed."""
+def available() -> bool:
+    """Whether the classes are installed."""
     return importlib.util.find_spec('tensorflow_serving') is not None
 
 
-def write(folder, config, signatures):
-    """Writes a request for each of `signatures` at each batch size into the folder of a version."""
+def write(folder: pathlib.Path, config: ModelConfig, signatures: Iterable[str]) -> None:
+    """Writes a request for each signature at each batch size into the folder of a version."""
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     path = folder / PATH

@@ -1,8 +1,9 @@
 """The model that comes with gaze_tf: weights in people.npz, configuration in people.json, and MODEL_CARD.md.
 
-The file holds the networks that correct and animate, under names that follow from the model alone: network, number of the
-layer among those with weights, variable; so g_x/encoder/00/kernel. Kernels of many weights are whole numbers of 8 bits times
-a scale for each index of their last axis (`NAME.scale`), everything else is float16. Every later version must load it.
+people.npz holds the networks that correct and animate. A variable is named by its network, the number of its layer
+among those with weights, and itself, such as g_x/encoder/00/kernel. Large kernels are stored as 8-bit integers times a
+scale for each index of their last axis (`NAME.scale`), everything else as float16. Every later version must load the
+file.
 """
 
 import io
@@ -20,17 +21,17 @@ from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.models.layers import computing_in
 
 FOLDER = pathlib.Path(__file__).parent
-# kernels with at least so many weights are stored in 8 bits
+# kernels with at least this many weights are stored in 8 bits
 _LARGE = 2**15
 _SCALE = '.scale'
 WEIGHTS, CONFIG, CARD = 'people.npz', 'people.json', 'MODEL_CARD.md'
 MAX_MB = 25
 
 
-def load_model(folder=FOLDER, precision='float32'):
-    """The GazeModel of the files in a folder, by default the one that comes with gaze_tf, without discriminators.
+def load_model(folder: pathlib.Path | str = FOLDER, precision: str = 'float32') -> GazeModel:
+    """The model in a folder, by default the one that comes with gaze_tf, without discriminators.
 
-    `precision`: what it computes in. Raises GazeError: a file is missing, damaged or does not fit the other.
+    `precision`: what it computes in. Raises GazeError if a file is missing or damaged, or does not fit the other.
     """
     folder = pathlib.Path(folder)
     arrays = _read(folder / WEIGHTS)
@@ -51,11 +52,11 @@ def load_model(folder=FOLDER, precision='float32'):
     return model
 
 
-def pack(model, folder):
-    """Writes WEIGHTS and CONFIG of a GazeModel into a folder; the same model gives the same bytes.
+def pack(model: GazeModel, folder: pathlib.Path | str) -> int:
+    """Writes WEIGHTS and CONFIG of a model into a folder; the same model gives the same bytes.
 
-    Returns the size of WEIGHTS in bytes. Raises GazeError, and then writes nothing, where a weight is not finite as float16
-    or the file would be larger than MAX_MB.
+    Returns the size of WEIGHTS in bytes. Raises GazeError, and writes nothing, if a weight is not finite as float16 or
+    the file would be larger than MAX_MB.
     """
     arrays = {}
     for name, variable in sorted(_named(model).items()):
@@ -63,13 +64,13 @@ def pack(model, folder):
     for name, values in arrays.items():
         if not np.isfinite(values).all():
             raise GazeError(f'{name} holds values that are not finite numbers as float16; nothing was written.')
-    file = io.BytesIO()
-    np.savez(file, **arrays)
-    content = file.getvalue()
+    archive = io.BytesIO()
+    np.savez(archive, **arrays)
+    content = archive.getvalue()
     if len(content) > MAX_MB * 1e6:
         raise GazeError(
-            f'The weights take {len(content) / 1e6:.1f} MB, and {MAX_MB} MB is the most that the '
-            'package may carry; nothing was written. Train a smaller model.'
+            f'The weights take {len(content) / 1e6:.1f} MB, and the package may carry {MAX_MB} MB at most; nothing was '
+            'written. Train a smaller model.'
         )
     path = pathlib.Path(folder) / WEIGHTS
     try:
@@ -79,16 +80,16 @@ def pack(model, folder):
             file.flush()
             config_lib.save(path.with_name(CONFIG), model=model.config)
     except OSError as error:
-        raise GazeError(f'{path} cannot be written: {reason(error)}.') from error
+        raise GazeError(f'cannot be written: {reason(error)}.', about=path) from error
     return len(content)
 
 
 def _packed(name, values):
     """{name in the file: array} of a float32 variable."""
-    with np.errstate(over='ignore', invalid='ignore'):  # what is not finite then is refused
+    with np.errstate(over='ignore', invalid='ignore'):  # `pack` refuses values that are not finite
         if values.size < _LARGE:
             return {name: values.astype(np.float16)}
-        # a float16: then packing what was packed changes nothing
+        # float16, so that packing a loaded model again changes nothing
         scale = (np.abs(values).max(axis=tuple(range(values.ndim - 1))) / 127).astype(np.float16)
         whole = np.round(np.divide(values, scale, out=np.zeros_like(values), where=scale > 0))
         return {name: whole.astype(np.int8), name + _SCALE: scale}
@@ -110,21 +111,21 @@ def _read(path):
             return _unpacked({name: file[name] for name in file.files})
     except FileNotFoundError as error:
         raise _refusal(path, 'is missing') from error
-    # damage shows anywhere between the archive's list and its sums; what is no archive at all has no `files`
+    # damage shows anywhere between the archive's list and its checksums; other files have no attribute `files`
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise _refusal(path, 'is damaged') from error
 
 
 def _refusal(path, what):
     return GazeError(
-        f'The model that comes with gaze_tf cannot be loaded: {path} {what}. Install gaze_tf again, or use '
-        'another model (--model, --checkpoint).'
+        f'The model that comes with gaze_tf cannot be loaded: {path} {what}. Install gaze_tf again, or use another '
+        'model.'
     )
 
 
 def _named(model):
-    """{name: variable} of the networks of a GazeModel that correct and animate, whatever Keras has called them."""
-    found = {}
+    """{name: variable} of the networks that correct and animate, independent of the names that Keras gives."""
+    found: dict[str, tf.Variable] = {}
     for name, network in model.serving_networks.items():
         parts = (
             {name: network}

@@ -1,4 +1,4 @@
-"""A local server for laptops and tests which speaks TensorFlow Serving's protocols; knows signatures, nothing of gaze.
+"""A local server that speaks TensorFlow Serving's protocols, for laptops and tests. It knows nothing about gaze.
 
-Where it reads best to begin: `local.py`, then `versions.py`.
+Start reading with `local.py`, then `versions.py`.
 """

@@ -1,54 +1,55 @@
-"""Answers to requests that cannot be served: the status codes and sentences of TensorFlow Serving."""
+"""Requests that fail: a gRPC status code and a sentence for the client."""
 
-import re
-import sys
+import logging
 
 import grpc
+import tensorflow as tf
 
-from gaze_tf.errors import first_line
-from gaze_tf.server.output import say
+from gaze_tf.errors import first_line, graph_message, printable
+
+logger = logging.getLogger(__name__)
 
 CODES = {code.value[0]: code for code in grpc.StatusCode}
-LONGEST = 2000  # characters; gRPC carries messages in a header, which may have 8 KB in all
+MAX_LENGTH = 2000  # characters; gRPC sends messages in headers, which may have 8 KB together
 
 
 class RequestError(Exception):
-    """A request that is refused. code: a grpc.StatusCode; message: a sentence."""
+    """A request that cannot be answered.
 
-    def __init__(self, code, message):
+    Args:
+      code: what kind of error it is, for gRPC as for REST.
+      message: a sentence for the client.
+    """
+
+    def __init__(self, code: grpc.StatusCode, message: str):
+        message = printable(message)
         self.code = code
-        self.message = message if len(message) <= LONGEST else message[:LONGEST] + '...'
-        super().__init__(f'{code.name}: {self.message}')
+        self.message = message if len(message) <= MAX_LENGTH else f'{message[:MAX_LENGTH]}...'
+        super().__init__(self.message)
 
 
-def invalid(message):
+def invalid(message: str) -> RequestError:
     return RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
-def not_found(message):
+def not_found(message: str) -> RequestError:
     return RequestError(grpc.StatusCode.NOT_FOUND, message)
 
 
-def unforeseen(error):
-    """An error that is nobody's answer as RequestError; it is said in the server's terminal, too."""
+def as_request_error(error: Exception) -> RequestError:
+    """The error itself if it is a RequestError. Any other error is the server's own fault, so it is logged, too."""
+    if isinstance(error, RequestError):
+        return error
     what = f'{type(error).__name__}: {first_line(error)}'
-    say(f'gaze-tf serve: a request failed with {what}', sys.stderr)
+    logger.warning('A request failed with %s', what)
     return RequestError(grpc.StatusCode.INTERNAL, what)
 
 
-def of_tensorflow(error):
-    """An error of a graph as RequestError: its code, and its sentence without the names of nodes and functions.
+def from_tensorflow(error: tf.errors.OpError | UnicodeDecodeError) -> RequestError:
+    """The RequestError for an error of a graph.
 
-    error: a tf.errors.OpError, or the UnicodeDecodeError in place of one whose message quotes bytes of the request.
+    TensorFlow raises UnicodeDecodeError where its message quotes bytes of the request.
     """
     if isinstance(error, UnicodeDecodeError):
-        return invalid(_sentence(error.object.decode('utf-8', 'backslashreplace')))
-    return RequestError(CODES.get(error.error_code, grpc.StatusCode.UNKNOWN), _sentence(error.message))
-
-
-def _sentence(text):
-    text = text.rpartition('<stack traces unavailable>\n')[2]
-    # of several operations that failed, the first
-    text = re.sub(r'^\d+ root error\(s\) found\.\n\s*\(0\) [A-Za-z_ ]+:\s*', '', text)
-    text = re.sub(r'\{\{function_node \S+\}\} ?|\n?\t \[\[.*', '', text, flags=re.DOTALL)
-    return text.partition(' [Op:')[0].strip()
+        return invalid(graph_message(error.object.decode('utf-8', 'backslashreplace')))
+    return RequestError(CODES.get(error.error_code, grpc.StatusCode.UNKNOWN), graph_message(error.message))

@@ -1,35 +1,42 @@
-"""The local server as a whole: versions of a model, gRPC and REST."""
+"""The whole server: versions of a model, gRPC and REST."""
 
 import contextlib
+import logging
+import pathlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from gaze_tf.server import grpc_server, rest_server
+from gaze_tf.server.options import ServerOptions
+from gaze_tf.server.turns import Turns
 from gaze_tf.server.versions import Versions
+
+logger = logging.getLogger(__name__)
 
 
 class Running(NamedTuple):
-    """A server that answers. port: of gRPC; rest_port: of REST."""
+    """A running server. port: the port of gRPC; rest_port: the port of REST."""
 
     host: str
     port: int
     rest_port: int
     versions: Versions
+    turns: Turns
 
 
 @contextlib.contextmanager
-def local_server(
-    folder, name='gaze', *, host='127.0.0.1', port=0, rest_port=0, labels=None, poll_seconds=1, max_bytes=64 << 20
-):
-    """Serves the model in `folder` for as long as the block lasts; yields what is Running.
+def local_server(folder: pathlib.Path | str, options: ServerOptions) -> Iterator[Running]:
+    """Serves the model whose versions are in `folder` until the block ends. Requests that run then have 2 more seconds.
 
-    port, rest_port: 0 for any that is free. labels: {label: version}. max_bytes: the largest request. Requests that run at
-    the end of the block are answered if they take no longer than 2 seconds. Raises GazeError if there is nothing to serve or
-    a port cannot be had.
+    Raises GazeError if there is nothing to serve, or if a port is not free.
     """
-    versions = Versions(folder, name, labels or {})
+    name, host, max_bytes = options.name, options.host, options.max_message_mb << 20
+    versions, turns = Versions(folder, name, options.version_of_label()), Turns()
     with (
-        versions.polled(poll_seconds),
-        grpc_server.running(versions, host, port, max_bytes) as port,
-        rest_server.running(versions, host, rest_port, max_bytes) as rest_port,
+        versions.polled(options.poll_seconds),
+        grpc_server.running(versions, turns, host, options.port, max_bytes) as port,
+        rest_server.running(versions, turns, host, options.rest_port, max_bytes) as rest_port,
     ):
-        yield Running(host, port, rest_port, versions)
+        url = f'http://{host}:{rest_port}/v1/models/{name}'
+        logger.info('Serving %s, %s: gRPC on %s:%s, REST on %s', name, versions, host, port, url)
+        yield Running(host, port, rest_port, versions, turns)

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST API."""
+"""TensorFlow Serving's REST interface."""
 
 import contextlib
 import json
@@ -6,8 +6,8 @@ import logging
 import re
 import threading
 import time
+from collections.abc import Callable, Iterator
 
-import grpc
 import waitress
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
@@ -15,120 +15,89 @@ from waitress import channel, parser, wasyncore
 from werkzeug import exceptions
 from werkzeug.wrappers import Request, Response
 
-from gaze_tf.server import grpc_server, json_tensors
-from gaze_tf.server.errors import RequestError, invalid, not_found, unforeseen
+from gaze_tf.server import json_tensors, sockets
+from gaze_tf.server.errors import as_request_error, not_found
+from gaze_tf.server.turns import Turns
 from gaze_tf.server.version import DEFAULT_SIGNATURE
+from gaze_tf.server.versions import Versions
 
-THREADS = 8  # requests that are computed at once; others wait in files, not in memory
-CONNECTIONS = 500  # at once
+CONNECTIONS = 500  # at the same time
 SENDING = 60  # seconds that a request may take to arrive
-MODEL = r'(?i)/v1/models(?:/(?P<name>[^/:]+))?(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?'
-GET = re.compile(MODEL + r'(?:/(?P<method>metadata))?')
-POST = re.compile(MODEL + r':(?P<method>predict|classify|regress)')
+PATH = re.compile(
+    '/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>[0-9]{1,18})|/labels/(?P<label>[^/:]+))?'
+    '(?P<method>:predict|/metadata)?'
+)
 HTTP_STATUS = {
-    'CANCELLED': 499,
     'INVALID_ARGUMENT': 400,
-    'DEADLINE_EXCEEDED': 504,
-    'NOT_FOUND': 404,
-    'ALREADY_EXISTS': 409,
-    'PERMISSION_DENIED': 403,
-    'RESOURCE_EXHAUSTED': 429,
     'FAILED_PRECONDITION': 400,
-    'ABORTED': 409,
     'OUT_OF_RANGE': 400,
+    'NOT_FOUND': 404,
+    'RESOURCE_EXHAUSTED': 429,
+    'CANCELLED': 499,
     'UNIMPLEMENTED': 501,
     'UNAVAILABLE': 503,
-    'UNAUTHENTICATED': 401,
 }  # others: 500
 
 
-def application(versions, max_bytes):
+def application(versions: Versions, turns: Turns, max_bytes: int) -> Callable:
     """The WSGI application."""
 
     @Request.application
     def answer(request):
         request.max_content_length = max_bytes
         try:
-            text, status = _answer(versions, request), 200
+            text, status = _answer(versions, turns, request), 200
         except exceptions.RequestEntityTooLarge:
-            text, status = (
-                json.dumps(
-                    {'error': f'The request is larger than {max_bytes} bytes, the most that this server takes.'}
-                ),
-                413,
-            )
+            text, status = _error(f'The request is larger than {max_bytes} bytes, the limit of this server.'), 413
         except Exception as error:
-            refusal = error if isinstance(error, RequestError) else unforeseen(error)
-            text, status = json.dumps({'error': refusal.message}), HTTP_STATUS.get(refusal.code.name, 500)
+            refusal = as_request_error(error)
+            text, status = _error(refusal.message), HTTP_STATUS.get(refusal.code.name, 500)
         return Response(text, status, mimetype='application/json')
 
     return answer
 
 
-def _answer(versions, request):
-    path = request.path
-    if not path.lower().startswith('/v1/'):
-        raise not_found(f'Not found: {path}')
-    found = {'GET': GET, 'POST': POST}.get(request.method, re.compile('(?!)')).fullmatch(path)
-    if not found:
-        raise invalid(f'Malformed request: {request.method} {path}')
-    if not found['name']:
-        raise invalid('Missing model name in request.')
+def _error(message):
+    return json.dumps({'error': message})
+
+
+def _answer(versions, turns, request):
+    found = PATH.fullmatch(request.path)
+    if not found or request.method != ('POST' if found['method'] == ':predict' else 'GET'):
+        raise not_found(f'This server has no {request.method} {request.path}.')
     spec = model_pb2.ModelSpec(name=found['name'], version_label=found['label'])
     if found['version']:
-        # Python reads no number of thousands of digits
-        if len(found['version']) > 19 or int(found['version']) >= 2**63:
-            raise invalid(f'Failed to convert version: {found["version"]} to numeric.')
         spec.version.value = int(found['version'])
-    method = (found['method'] or 'status').lower()
-    if method == 'status':
-        return _status(versions, spec)
-    if method == 'metadata':
+    if found['method'] == ':predict':
+        return _predict(versions, turns, spec, request)
+    if found['method'] == '/metadata':
         return _metadata(versions, spec)
-    if method == 'predict':
-        return _predict(versions, spec, request)
-    raise RequestError(
-        grpc.StatusCode.UNIMPLEMENTED, f'{method} is not part of this local server; TensorFlow Serving has it.'
-    )
-
-
-def _status(versions, spec):
     response = get_model_status_pb2.GetModelStatusResponse(model_version_status=versions.status(spec))
     return json_format.MessageToJson(response, including_default_value_fields=True)
 
 
 def _metadata(versions, spec):
-    response = grpc_server.metadata_of(versions, spec)
-    signatures = get_model_metadata_pb2.SignatureDefMap()
-    response.metadata['signature_def'].Unpack(signatures)
-    as_dict = {'including_default_value_fields': True, 'preserving_proto_field_name': True}
-    return json.dumps(
-        {
-            'model_spec': json_format.MessageToDict(response.model_spec, **as_dict),
-            'metadata': {'signature_def': json_format.MessageToDict(signatures, **as_dict)},
-        },
-        indent=1,
+    response = versions.metadata(spec)
+    signatures = get_model_metadata_pb2.SignatureDefMap.FromString(response.metadata['signature_def'].value)
+    model_spec, signature_def = (
+        json_format.MessageToDict(message, including_default_value_fields=True, preserving_proto_field_name=True)
+        for message in (response.model_spec, signatures)
     )
+    return json.dumps({'model_spec': model_spec, 'metadata': {'signature_def': signature_def}}, indent=1)
 
 
-def _predict(versions, spec, request):
+def _predict(versions, turns, spec, request):
     body = request.get_data(cache=False)
-    gone = request.environ.get('waitress.client_disconnected', lambda: False)
-    with versions.turn(lambda: not gone()):
+    has_left = request.environ.get('waitress.client_disconnected', lambda: False)
+    with turns.turn(lambda: not has_left()):
         document = json_tensors.parse(body)
-        version = versions.find(spec)
-        name = document.get('signature_name') or DEFAULT_SIGNATURE
-        if name not in version.signature_defs:
-            raise invalid(f'Serving signature name: "{name}" not found in signature def')
-        infos = dict(version.signature_defs[name].inputs)
-        if not infos:
-            raise invalid(f'Failed to get input map for signature: {name}')
-        inputs, rows = json_tensors.read(document, infos)
-        return json_tensors.write(version.run(name, inputs), rows)
+        version, signature = versions.find(spec), document.get('signature_name') or DEFAULT_SIGNATURE
+        inputs, rows = json_tensors.read(document, dict(version.signature(signature).inputs))
+        return json_tensors.write(version.run(signature, inputs), rows)
 
 
 class _Request(parser.HTTPRequestParser):
-    """One that knows when it began to arrive."""
+    """A request that knows when it began to arrive."""
 
     def __init__(self, adj):
         super().__init__(adj)
@@ -138,33 +107,34 @@ class _Request(parser.HTTPRequestParser):
 class _Connection(channel.HTTPChannel):
     parser_class = _Request
 
-    def late(self):
-        """Whether the request that arrives takes too long for it: a byte now and then is no idle connection."""
+    def is_late(self) -> bool:
+        """Whether a request takes too long to arrive. A byte now and then keeps a connection from being idle."""
         request = self.request
         return request is not None and not self.requests and time.monotonic() > request.begun + SENDING
 
 
 @contextlib.contextmanager
-def running(versions, host, port, max_bytes):
-    """Serves for as long as the block lasts; yields the real port. Raises GazeError if the port cannot be had."""
-    # it warns of every request that has to wait
+def running(versions: Versions, turns: Turns, host: str, port: int, max_bytes: int) -> Iterator[int]:
+    """Serves until the block ends; yields the port. Raises GazeError if it cannot listen there."""
+    # waitress warns of each request that has to wait
     logging.getLogger('waitress').setLevel(logging.ERROR)
-    listening = grpc_server.listening('rest_port', host, port)
-    # its own loop, as waitress has no way to end the one of `run` from another thread
-    connections, over = {}, threading.Event()
+    listening = sockets.listen('rest_port', host, port)
+    # a loop of our own, as waitress cannot end its `run` from another thread
+    connections: dict[int, object] = {}
+    over = threading.Event()
     server = waitress.create_server(
-        application(versions, max_bytes),
+        application(versions, turns, max_bytes),
         map=connections,
         sockets=[listening],
-        threads=THREADS,
+        threads=sockets.THREADS,
         connection_limit=CONNECTIONS,
-        channel_timeout=grpc_server.IDLE,
+        channel_timeout=sockets.IDLE,
         cleanup_interval=1,
         log_socket_errors=False,
-        # what is larger than the largest request by far is not even read; answers that nobody fetches wait in files
+        # requests of up to this size are read, and get a proper answer; answers that nobody fetches wait in files
         max_request_body_size=4 * max_bytes,
         outbuf_high_watermark=2**40,
-        # reads on, and so knows which clients have left
+        # keeps reading, and so notices clients that leave
         channel_request_lookahead=1,
     )
     server.channel_class = _Connection
@@ -173,14 +143,14 @@ def running(versions, host, port, max_bytes):
         while not over.is_set():
             wasyncore.loop(timeout=0.1, use_poll=True, map=connections, count=1)
             for connection in list(server.active_channels.values()):
-                connection.will_close |= connection.late()
+                connection.will_close |= connection.is_late()
 
     thread = threading.Thread(target=loop, name='rest')
     thread.start()
     try:
         yield listening.getsockname()[1]
     finally:
-        server.task_dispatcher.shutdown(timeout=grpc_server.GRACE)
+        server.task_dispatcher.shutdown(timeout=sockets.GRACE)
         over.set()
         thread.join()
         wasyncore.close_all(connections, ignore_all=True)

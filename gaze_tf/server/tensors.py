@@ -1,48 +1,35 @@
-"""TensorProto ↔ numpy."""
+"""TensorProto to NumPy array and back."""
 
 import math
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 
 from gaze_tf.server.errors import invalid
 
-# the field of a TensorProto that holds the values of a dtype
-FIELDS = {
-    tf.float32: 'float_val',
-    tf.float64: 'double_val',
-    tf.string: 'string_val',
-    tf.bool: 'bool_val',
-    tf.int8: 'int_val',
-    tf.int16: 'int_val',
-    tf.int32: 'int_val',
-    tf.uint8: 'int_val',
-    tf.uint16: 'int_val',
-    tf.int64: 'int64_val',
-    tf.uint32: 'uint32_val',
-    tf.uint64: 'uint64_val',
-}
+# clients often read these fields, as TensorFlow Serving fills them, rather than `tensor_content`
+FIELDS = {tf.float32: 'float_val', tf.uint8: 'int_val', tf.int32: 'int_val', tf.int64: 'int64_val'}
 
 
-def to_numpy(name, proto, largest):
-    """The array of an input; raises RequestError if there is none in it, or one of more than `largest` bytes.
+def to_numpy(name: str, proto: tensor_pb2.TensorProto, max_bytes: int) -> np.ndarray:
+    """The array of input `name`. Raises RequestError if it is malformed or has more than `max_bytes`.
 
-    A TensorProto may state one value for all elements: a few bytes may ask for any amount of memory.
+    A TensorProto may give one value for all elements, so that a few bytes can ask for any amount of memory.
     """
-    sizes = [dim.size for dim in proto.tensor_shape.dim]
+    shape = [dim.size for dim in proto.tensor_shape.dim]
     try:
-        count, given = math.prod(sizes), [len(value) for value in proto.string_val] or [0]
-        size = count * (tf.as_dtype(proto.dtype).size or 24) + sum(given) + (count - len(given)) * given[-1]
-        if proto.tensor_shape.unknown_rank or min(sizes, default=0) < 0 or size > largest:
-            raise ValueError(f'a tensor of {sizes} cannot be taken')
+        count, lengths = math.prod(shape), [len(value) for value in proto.string_val] or [0]
+        size = count * (tf.as_dtype(proto.dtype).size or 24) + sum(lengths) + (count - len(lengths)) * lengths[-1]
+        if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0 or size > max_bytes:
+            raise ValueError(f'shape {shape}')
         return tf.make_ndarray(proto)
-    # (KeyError: of resources and variants)
+    # (KeyError: resources and variants)
     except (ValueError, TypeError, OverflowError, IndexError, KeyError) as error:
-        raise invalid(f'tensor parsing error: {name}') from error
+        raise invalid(f'Input {name} is malformed, or larger than {max_bytes} bytes.') from error
 
 
-def to_proto(array):
-    """A TensorProto with its values in typed fields, as TensorFlow Serving answers (clients read `float_val`)."""
+def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
     dtype = tf.as_dtype(array.dtype)
     if dtype not in FIELDS:
         return tf.make_tensor_proto(array)

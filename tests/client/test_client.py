@@ -1,10 +1,6 @@
-"""The client, against small servers that paint grey boxes at the eyes."""
+"""The client, against small servers that paint gray boxes at the eyes."""
 
 import concurrent.futures
-import json
-import socket
-import subprocess
-import sys
 import threading
 
 import grpc
@@ -13,84 +9,20 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from gaze_tf.cli.main import main
-from gaze_tf.client import client as client_lib
-from gaze_tf.client import remote
-from gaze_tf.client.client import GazeClient
+from gaze_tf.client import GazeClient, ServerError
+from gaze_tf.client import photos as client_photos
 from gaze_tf.errors import GazeError
-from gaze_tf.inference import mediapipe_detector
 from gaze_tf.inference.faces import Face
 from gaze_tf.media.photo import Photo
-from tests import painting_servers, photos, tiny
-from tests.painting_servers import GREY, Refused, boxes, png_of
-
-EYES = 10.0, 12.0, 28.0, 14.0
-
-
-@pytest.fixture(scope='module')
-def ports():
-    """{rest: (its port, its Model)} of both servers."""
-    with painting_servers.running() as ports:
-        yield ports
-
-
-@pytest.fixture(params=[False, True], ids=['grpc', 'rest'])
-def rest(request):
-    return request.param
-
-
-@pytest.fixture
-def model(ports, rest):
-    model = ports[rest][1]
-    model.__init__()
-    return model
-
-
-@pytest.fixture
-def connect(ports, rest, model, monkeypatch):
-    """options → a GazeClient."""
-    monkeypatch.setattr(remote, 'FIRST_WAIT', 0.01)
-    clients = []
-
-    def connect(**options):
-        clients.append(GazeClient(**{'server': f'127.0.0.1:{ports[rest][0]}', 'rest': rest, **options}))
-        return clients[-1]
-
-    yield connect
-    for client in clients:
-        client.close()
-
-
-def write(tmp_path, kind):
-    """A photo of 40 x 30 upright pixels in a file."""
-    mode, suffix, options = {
-        'jpg': ('RGB', 'jpg', {'quality': 80, 'icc_profile': photos.SRGB}),
-        'grey jpg': ('L', 'jpg', {}),
-        'cmyk jpg': ('CMYK', 'jpg', {}),
-        'turned jpg': ('RGB', 'jpg', {'subsampling': 2}),
-        'png': ('RGB', 'png', {}),
-        'palette': ('P', 'png', {}),
-        'alpha': ('RGBA', 'png', {}),
-        'tiff': ('RGB', 'tif', {}),
-        '16 bits': (None, 'png', {}),
-    }[kind]
-    path = tmp_path / f'photo.{suffix}'
-    if kind == '16 bits':
-        path.write_bytes(photos.png(np.random.default_rng(5).integers(0, 65536, (30, 40, 3), np.uint16)))
-    elif kind == 'turned jpg':
-        exif = Image.Exif()
-        exif[274] = 6
-        photos.in_mode(mode, (30, 40)).save(path, exif=exif, **options)
-    else:
-        photos.in_mode(mode).save(path, **options)
-    return path
+from tests import photos
+from tests.painting_servers import BUSY, EYES, GRAY, boxes, closed_port, marked, png_of, write
 
 
 @pytest.mark.parametrize(
     'kind, as_it_is',
     [
         ('jpg', True),
-        ('grey jpg', True),
+        ('gray jpg', True),
         ('cmyk jpg', True),
         ('turned jpg', False),
         ('png', True),
@@ -106,7 +38,7 @@ def test_photo_in_photo_out(tmp_path, connect, model, kind, as_it_is):
     inside = boxes(EYES, (30, 40))
     before = Photo.open(path).rgb
     np.testing.assert_array_equal(edited.image[~inside], before[~inside])
-    assert (edited.image[inside] == GREY).all()
+    assert (edited.image[inside] == GRAY).all()
     ((_, sent, eyes),) = model.requests
     assert (sent == path.read_bytes()) == as_it_is and sent.startswith((b'\xff\xd8', b'\x89PNG'))
     np.testing.assert_array_equal(eyes, np.float32(EYES))
@@ -138,7 +70,7 @@ def test_several_faces_in_one_photo(connect, model):
     edited = client.correct(rgb, faces='all')
     assert [report.done for report in edited.faces] == [True, True, False] and '3 pixels wide' in edited.faces[2].reason
     inside = boxes(found[0].eyes, rgb.shape) | boxes(found[1].eyes, rgb.shape)
-    np.testing.assert_array_equal(edited.image, np.where(inside[..., None], GREY, rgb))
+    np.testing.assert_array_equal(edited.image, np.where(inside[..., None], GRAY, rgb))
     assert len(model.requests) == 2
     assert [report.done for report in client.correct(rgb).faces] == [True, False, False] and len(model.requests) == 3
 
@@ -152,16 +84,11 @@ def test_without_a_face_nothing_is_sent(connect, model):
 
 @pytest.mark.parametrize(
     'options, expected',
-    [
-        ({}, None),
-        ({'version': 7}, 7),
-        ({'label': 'canary'}, 'canary'),
-        ({'model': 'other', 'signature': 'serving_default'}, None),
-    ],
+    [({}, None), ({'version': 7}, 7), ({'label': 'canary'}, 'canary'), ({'model_name': 'other'}, None)],
 )
 def test_the_model_that_is_asked_for(connect, model, rest, options, expected):
     connect(**options).correct(np.array(photos.portrait()), EYES)
-    name, signature = options.get('model', 'gaze'), options.get('signature', 'correct_encoded')
+    name, signature = options.get('model_name', 'gaze'), 'correct_encoded'
     path = {None: '', 7: '/versions/7', 'canary': '/labels/canary'}[expected]
     where = (f'/v1/models/{name}{path}:predict', signature) if rest else (name, expected, signature)
     assert model.requests[0][0] == where
@@ -175,13 +102,11 @@ def test_eyes_at_the_border_stay_inside(connect, model):
 
 # --- what goes wrong -----------------------------------------------------------------------------------------
 
-BUSY = grpc.StatusCode.UNAVAILABLE, 'The queue is full.'
-
 
 def test_a_server_that_is_busy_is_asked_again(connect, model):
     model.refusals = [BUSY] * 2
     edited = connect(retries=2).correct(np.array(photos.portrait()), EYES)
-    assert len(model.requests) == 3 and (edited.image[12, 10] == GREY).all()
+    assert len(model.requests) == 3 and (edited.image[12, 10] == GRAY).all()
 
 
 @pytest.mark.parametrize('retries', [0, 2])
@@ -189,7 +114,7 @@ def test_a_server_that_stays_busy(connect, model, retries):
     model.refusals = [BUSY] * 9
     with pytest.raises(GazeError, match=f'asked {retries + 1} times: The queue is full') as error:
         connect(retries=retries).correct(np.array(photos.portrait()), EYES)
-    assert len(model.requests) == retries + 1 and not isinstance(error.value, remote.ServerError)
+    assert len(model.requests) == retries + 1 and not isinstance(error.value, ServerError)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +134,7 @@ def test_a_server_that_stays_busy(connect, model, retries):
         ),
         ('INVALID_ARGUMENT', 'Unrecognized servable version label: x', True, 'version label: x'),
         ('FAILED_PRECONDITION', 'Serving signature name: "x" not found', True, 'Serving signature'),
-        ('DEADLINE_EXCEEDED', '', False, 'within 30 seconds: raise --timeout'),
+        ('DEADLINE_EXCEEDED', '', False, 'within 30 seconds: raise `timeout`'),
         ('INTERNAL', 'Disk on fire', False, 'failed: .*Disk on fire'),
     ],
 )
@@ -217,14 +142,14 @@ def test_refusals(connect, model, code, sentence, stops, message):
     model.refusals = [(grpc.StatusCode[code], sentence)]
     with pytest.raises(GazeError, match=message) as error:
         connect(version=7).correct(np.array(photos.portrait()), EYES)
-    assert isinstance(error.value, remote.ServerError) == stops and len(model.requests) == 1
+    assert isinstance(error.value, ServerError) == stops and len(model.requests) == 1
 
 
 def test_a_slow_server(connect, model):
     go_on = threading.Event()
     model.wait = lambda pixels: go_on.wait(60)
     try:
-        with pytest.raises(GazeError, match='not answered within 0.2 seconds: raise --timeout'):
+        with pytest.raises(GazeError, match='not answered within 0.2 seconds: raise `timeout`'):
             connect(timeout=0.2).correct(np.array(photos.portrait()), EYES)
     finally:
         go_on.set()
@@ -237,8 +162,8 @@ NOISE = np.random.default_rng(3).integers(0, 256, (700, 700, 3), np.uint8)  # 1.
 @pytest.mark.parametrize(
     'limit, answer, message',
     [
-        (0.1, None, 'The request has .* MiB, more than --max_message_mb=0.1'),
-        (1.9, lambda pixels: png_of(np.tile(NOISE, (2, 1, 1))), 'too large .*--max_message_mb=1.9'),
+        (0.1, None, 'The request has .* MiB, more than `max_message_mb=0.1`'),
+        (1.9, lambda pixels: png_of(np.tile(NOISE, (2, 1, 1))), 'too large .*`max_message_mb=1.9`'),
     ],
 )
 def test_messages_that_are_too_large(connect, model, limit, answer, message):
@@ -252,25 +177,19 @@ def test_messages_that_are_too_large(connect, model, limit, answer, message):
 def test_the_servers_own_limit(connect, model, rest):
     if rest:
         model.refusals = [(grpc.StatusCode.RESOURCE_EXHAUSTED, 'larger than max')]
-    with pytest.raises(GazeError, match='too large .*larger than max.*--max_message_mb=64 is the limit here'):
+    with pytest.raises(GazeError, match='too large .*larger than max.*the limit here is `max_message_mb=64`'):
         connect().correct(NOISE, EYES)
-
-
-def closed_port():
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        return free.getsockname()[1]
 
 
 @pytest.mark.parametrize('retries', [0, 1])
 def test_no_server(connect, retries):
     server = f'127.0.0.1:{closed_port()}'
-    with pytest.raises(remote.ServerError, match=f'{server} cannot be reached .*refused.*start TensorFlow Serving'):
+    with pytest.raises(ServerError, match=f'{server} cannot be reached .*refused.*start TensorFlow Serving'):
         connect(server=server, retries=retries).correct(np.array(photos.portrait()), EYES)
 
 
 def test_the_other_port(connect, ports, rest):
-    with pytest.raises(remote.ServerError, match='leave out --rest' if rest else 'or --rest if this is the REST port'):
+    with pytest.raises(ServerError, match='leave out `rest`' if rest else 'use `rest`'):
         connect(server=f'127.0.0.1:{ports[not rest][0]}', retries=0).correct(np.array(photos.portrait()), EYES)
 
 
@@ -279,10 +198,7 @@ def test_a_grpc_server_of_another_kind():
     port = server.add_insecure_port('127.0.0.1:0')
     server.start()
     try:
-        with (
-            GazeClient(f'127.0.0.1:{port}') as client,
-            pytest.raises(remote.ServerError, match='is no TensorFlow Serving'),
-        ):
+        with GazeClient(f'127.0.0.1:{port}') as client, pytest.raises(ServerError, match='is no TensorFlow Serving'):
             client.correct(np.array(photos.portrait()), EYES)
     finally:
         server.stop(None)
@@ -296,9 +212,9 @@ def far_change(pixels):
 @pytest.mark.parametrize(
     'answer, message',
     [
-        (b'nonsense', 'answers what is no photo'),
+        (b'nonsense', 'is no photo'),
         (lambda pixels: png_of(pixels[1:]), '40x29 pixels for a photo of 40x30'),
-        (lambda pixels: png_of(pixels)[:900], 'answers what is no photo'),
+        (lambda pixels: png_of(pixels)[:900], 'is no photo'),
         (far_change, 'changed 1 pixels far .* at 39, 29'),
     ],
 )
@@ -319,7 +235,7 @@ def test_bad_eyes_are_not_sent(connect, model, eyes, message):
 
 
 def test_large_photos_are_not_sent(connect, model, monkeypatch):
-    monkeypatch.setattr(client_lib, 'MAX_PIXELS', 1199)
+    monkeypatch.setattr(client_photos, 'MAX_PIXELS', 1199)
     with pytest.raises(GazeError, match='has 40x30 pixels'):
         connect().correct(np.array(photos.portrait()), EYES)
     assert model.requests == []
@@ -331,9 +247,9 @@ def test_large_photos_are_not_sent(connect, model, monkeypatch):
         ({'server': 'http://localhost:8501'}, 'must be HOST:PORT'),
         ({'server': 'localhost'}, 'must be HOST:PORT'),
         ({'version': 1, 'label': 'x'}, 'give one'),
-        ({'retries': 5}, '--retries=5'),
-        ({'timeout': float('nan')}, '--timeout=nan'),
-        ({'max_message_mb': float('nan')}, '--max_message_mb=nan'),
+        ({'retries': 5}, '`retries` must be at most 4'),
+        ({'timeout': float('nan')}, '`timeout=nan`'),
+        ({'max_message_mb': float('nan')}, '`max_message_mb=nan`'),
     ],
 )
 def test_bad_options(connect, options, message):
@@ -344,14 +260,8 @@ def test_bad_options(connect, options, message):
 # --- many photos ---------------------------------------------------------------------------------------------
 
 
-def marked(number):
-    rgb = np.array(photos.portrait())
-    rgb[0, 0] = number
-    return rgb
-
-
 def test_photos_are_sent_at_a_time_and_come_in_order(connect, model):
-    """The first is answered when the third has come, in whichever order they do; never are more than three under way."""
+    """The first is answered once the third has come; never are more than three with the server."""
     both, lock, under_way, most = threading.Barrier(2), threading.Lock(), set(), []
 
     def wait(pixels):
@@ -385,98 +295,5 @@ def test_without_a_server_many_photos_end_at_once(connect):
     many = connect(server=f'127.0.0.1:{closed_port()}', retries=0).correct_many(
         [marked(n) for n in range(9)], [EYES] * 9
     )
-    with pytest.raises(remote.ServerError):
+    with pytest.raises(ServerError):
         next(many)
-
-
-# --- the command ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def run(ports, rest, model):
-    """options → the exit status of `gaze-tf client`."""
-    return lambda **options: main(
-        ['client', *tiny.arguments(**{'server': f'127.0.0.1:{ports[rest][0]}', 'rest': rest, 'retries': 0, **options})]
-    )
-
-
-def test_one_photo(tmp_path, run, capsys):
-    path, out = write(tmp_path, 'png'), tmp_path / 'out.png'
-    assert run(input=path, output=out, eyes='10,12,28,14') == 0
-    assert capsys.readouterr().out == f'Wrote {out}\nface 0: done\n'
-    inside = boxes(EYES, (30, 40))
-    assert (photos.stored(out)[1][inside] == GREY).all()
-    np.testing.assert_array_equal(photos.stored(out)[1][~inside], photos.stored(path)[1][~inside])
-
-
-def test_a_folder(tmp_path, run, model, monkeypatch, capsys):
-    detector = lambda rgb: [Face(EYES)] if rgb[0, 0].any() else []
-    monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector', lambda: detector)
-    (tmp_path / 'in').mkdir()
-    for number in (0, 1, 2, 3, 4):
-        Image.fromarray(marked(number)).save(tmp_path / 'in' / f'{number}.png')
-    (tmp_path / 'in' / 'text.jpg').write_text('hello')
-
-    def refuse(pixels):
-        if pixels[0, 0, 0] == 3:
-            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, 'image 0 is not liked')
-
-    model.wait = refuse
-    options = {'input': tmp_path / 'in', 'output': tmp_path / 'out', 'concurrency': 2}
-    assert run(**options) == 1
-    out, err = capsys.readouterr()
-    assert '3 corrected' in out and '1 unchanged' in out and '2 failed' in out
-    assert 'image 0 is not liked' in err and 'text.jpg' in err and 'Traceback' not in err
-    rows = json.loads((tmp_path / 'out' / 'report.json').read_text())['photos']
-    rows = {row['file'].rpartition('/')[2]: row for row in rows}
-    assert 'not liked' in rows['3.png']['error'] and rows['4.png']['faces'][0]['done']
-    assert (photos.stored(tmp_path / 'out' / '4.png')[1][12, 10] == GREY).all()
-    # what is done is not sent again
-    model.wait, sent = lambda pixels: None, len(model.requests)
-    assert run(**options) == 1 and len(model.requests) == sent + 1
-    assert (
-        '3 of them by an earlier run' not in (text := capsys.readouterr().out) and '4 of them by an earlier run' in text
-    )
-
-
-def test_a_folder_without_a_server(tmp_path, run, capsys):
-    (tmp_path / 'in').mkdir()
-    write(tmp_path / 'in', 'png')
-    (tmp_path / 'in' / '0.txt').write_text('photo 10 12 28 14\n')
-    (tmp_path / 'in' / '0').mkdir()
-    (tmp_path / 'in' / 'photo.png').rename(tmp_path / 'in' / '0' / 'photo.jpg')
-    server = f'127.0.0.1:{closed_port()}'
-    assert run(server=server, input=tmp_path / 'in', output=tmp_path / 'out') == 1
-    assert f'gaze-tf client: The server {server} cannot be reached' in capsys.readouterr().err
-    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['report.json']
-
-
-@pytest.mark.parametrize(
-    'changes, status, message',
-    [
-        ({'input': 'talk.mp4'}, 1, 'client takes photos'),
-        ({'server': 'here'}, 1, 'must be HOST:PORT'),
-        ({'retries': 9}, 2, '--retries=9'),
-        ({'input': 'in*', 'eyes': '1,2,3,4'}, 1, '--eyes goes with one photo'),
-    ],
-)
-def test_bad_commands(tmp_path, run, capsys, changes, status, message):
-    assert run(**{'input': write(tmp_path, 'png'), 'output': tmp_path / 'out.png', **changes}) == status
-    assert message in capsys.readouterr().err and not (tmp_path / 'out.png').exists()
-
-
-def test_neither_networks_nor_training_are_needed(tmp_path, ports):
-    code = (
-        'import sys; from gaze_tf.cli.main import main; status = main(sys.argv[1:]); '
-        "print([name for name in sys.modules if name.startswith(('gaze_tf.models', 'gaze_tf.training', 'gaze_tf.losses', "
-        "'gaze_tf.export.signatures', 'gaze_tf.export.export', 'tensorflow_addons'))], status)"
-    )
-    options = tiny.arguments(
-        server=f'127.0.0.1:{ports[False][0]}',
-        input=write(tmp_path, 'jpg'),
-        output=tmp_path / 'out.jpg',
-        eyes='10,12,28,14',
-    )
-    ports[False][1].__init__()
-    result = subprocess.run([sys.executable, '-c', code, 'client', *options], capture_output=True, text=True)
-    assert result.stdout.splitlines()[-1:] == ['[] 0'], result.stderr

@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from gaze_tf.cli.main import main
-from gaze_tf.client.client import GazeClient
+from gaze_tf.client import ClientOptions, GazeClient
 from gaze_tf.errors import GazeError
-from gaze_tf.server.local import local_server
 from tests import tiny
 from tests.paths import DATA
+from tests.sums import serving
 
 PORTRAIT = DATA / 'portrait.png'
 EYES = '128,100.5,172,103'
@@ -17,7 +17,7 @@ EYES = '128,100.5,172,103'
 
 @pytest.fixture(scope='module')
 def server(model_dir):
-    with local_server(model_dir, labels={'stable': 1}) as running:
+    with serving(model_dir, labels=('stable:1',)) as running:
         yield running
 
 
@@ -45,7 +45,7 @@ def test_what_a_server_corrects_is_what_correct_gives(address, model_dir, tmp_pa
 
 def test_versions_labels_and_refusals(address):
     def correct(**which):
-        with GazeClient(address['server'], 'rest' in address, **which) as client:
+        with GazeClient(address['server'], ClientOptions(rest='rest' in address, **which)) as client:
             return client.correct(PORTRAIT, (128, 100.5, 172, 103)).image
 
     newest = correct()
@@ -54,9 +54,7 @@ def test_versions_labels_and_refusals(address):
     for which, word in (
         ({'version': 7}, 'version 7'),
         ({'label': 'canary'}, 'canary'),
-        ({'model': 'eyes'}, "'eyes'"),
-        ({'signature': 'correct'}, 'image'),
-        ({'signature': 'dream'}, 'dream'),
+        ({'model_name': 'eyes'}, "'eyes'"),
     ):
         with pytest.raises(GazeError, match=word):
             correct(**which)

@@ -11,12 +11,10 @@ import numpy as np
 import pytest
 
 from gaze_tf.cli.main import main
-from gaze_tf.client import remote
-from gaze_tf.client.client import GazeClient
+from gaze_tf.client import ClientOptions, GazeClient, ServerError, remote
 from gaze_tf.errors import GazeError
 from tests import painting_servers, photos, tiny
-from tests.client.test_client import BUSY, EYES, connect, model, ports, rest, run, write  # noqa: F401 (fixtures)
-from tests.painting_servers import GREY, boxes
+from tests.painting_servers import BUSY, EYES, GRAY, boxes, write
 from tests.paths import DATA
 
 CERTIFICATE = DATA / 'localhost.pem'
@@ -56,20 +54,20 @@ def test_tls_and_a_token(tls, tls_ports, rest, tmp_path):
         )
         == 0
     )
-    assert (photos.stored(out)[1][boxes(EYES, (30, 40))] == GREY).all()
+    assert (photos.stored(out)[1][boxes(EYES, (30, 40))] == GRAY).all()
     assert tls_ports[rest][1].headers['authorization'] == 'Bearer secret-token'
 
 
 def test_a_certificate_that_nobody_vouches_for(tls):
     with (
-        GazeClient(tls=True, retries=0, **tls) as client,
-        pytest.raises(remote.ServerError, match='No encrypted .*--ca'),
+        GazeClient(tls['server'], ClientOptions(tls=True, retries=0, rest=tls['rest'])) as client,
+        pytest.raises(ServerError, match='no encrypted .*`ca`'),
     ):
         client.correct(np.array(photos.portrait()), EYES)
 
 
 def test_tls_on_one_side_only(connect, tls):
-    with pytest.raises(remote.ServerError, match='leave out --tls'):
+    with pytest.raises(ServerError, match='leave out `tls`'):
         connect(tls=True, ca=str(CERTIFICATE), retries=0).correct(np.array(photos.portrait()), EYES)
     with pytest.raises(GazeError):
         connect(retries=0, **tls).correct(np.array(photos.portrait()), EYES)
@@ -78,7 +76,7 @@ def test_tls_on_one_side_only(connect, tls):
 @pytest.mark.parametrize('code', ['UNAUTHENTICATED', 'PERMISSION_DENIED'])
 def test_a_server_that_does_not_let_us_in(connect, model, code):
     model.refusals = [(grpc.StatusCode[code], 'no token')]
-    with pytest.raises(remote.ServerError, match='does not let us in .no token.*--header_file'):
+    with pytest.raises(ServerError, match='denies access .no token.*`header_file`'):
         connect().correct(np.array(photos.portrait()), EYES)
 
 
@@ -86,10 +84,10 @@ def test_a_server_that_does_not_let_us_in(connect, model, code):
     'options, message',
     [
         ({'ca': str(CERTIFICATE)}, 'give both'),
-        ({'tls': True, 'ca': __file__}, f'--ca={__file__} is no PEM file'),
-        ({'tls': True, 'ca': 'nowhere.pem'}, '--ca=nowhere.pem'),
+        ({'tls': True, 'ca': __file__}, f'`ca={__file__}` is no PEM file'),
+        ({'tls': True, 'ca': 'nowhere.pem'}, '`ca=nowhere.pem`'),
         *(
-            ({'header': header}, '--header_file must hold one line')
+            ({'header': header}, 'header must be one line')
             for header in ('', 'token', 'a: b\nc: d', 'a:', 'ä: b', 'x-bin: y')
         ),
     ],
@@ -158,7 +156,10 @@ def dripping(start, byte):
     ids=['status', 'header', 'body', 'continue', 'chunks'],
 )
 def test_an_answer_that_drips(start, byte):
-    with answering(dripping(start, byte)) as server, GazeClient(server, rest=True, timeout=0.5) as client:
+    with (
+        answering(dripping(start, byte)) as server,
+        GazeClient(server, ClientOptions(rest=True, timeout=0.5)) as client,
+    ):
         begin = time.monotonic()
         with pytest.raises(GazeError, match='not answered within 0.5 seconds'):
             client.correct(np.array(photos.portrait()), EYES)
@@ -184,8 +185,8 @@ def test_answers_that_are_no_json_of_ours(status, body):
     def answer(connection):
         connection.sendall(b'HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n' % (status, len(body)) + body)
 
-    with answering(answer) as server, GazeClient(server, rest=True) as client:
-        with pytest.raises(GazeError, match='no photo' if status == 200 else 'no word of TensorFlow Serving'):
+    with answering(answer) as server, GazeClient(server, ClientOptions(rest=True)) as client:
+        with pytest.raises(GazeError, match='no photo' if status == 200 else 'without a message'):
             client.correct(np.array(photos.portrait()), EYES)
 
 
@@ -202,7 +203,7 @@ def test_an_answer_that_is_no_message(capfd):
     port = server.add_insecure_port('127.0.0.1:0')
     server.start()
     try:
-        with GazeClient(f'127.0.0.1:{port}') as client, pytest.raises(GazeError, match='answers what is no photo'):
+        with GazeClient(f'127.0.0.1:{port}') as client, pytest.raises(GazeError, match='is no photo'):
             client.correct(np.array(photos.portrait()), EYES)
     finally:
         server.stop(None)

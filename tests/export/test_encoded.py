@@ -71,8 +71,8 @@ def photos():
     ):
         file = encoded(PORTRAIT, 'JPEG', **options)
         yield pixels(file), file, EYES
-    grey = np.asarray(Image.fromarray(PORTRAIT).convert('L'))
-    for file in (encoded(grey), encoded(grey, 'JPEG')):
+    gray = np.asarray(Image.fromarray(PORTRAIT).convert('L'))
+    for file in (encoded(gray), encoded(gray, 'JPEG')):
         yield pixels(file), file, EYES
     palette = io.BytesIO()
     Image.fromarray(PORTRAIT).quantize(64).save(palette, 'PNG')
@@ -96,7 +96,8 @@ def test_a_batch_of_all_sizes_is_what_the_editor_gives(serve, saved_model):
 def test_only_the_eyes_change(serve):
     found = pixels(serve([encoded(PORTRAIT)], EYES)[0])
     changed = (found != PORTRAIT).any(axis=-1)
-    # the tiny model's boxes are 13 x 9 pixels of a frame with eyes 12.4 apart; here they are 44; and a pixel of the frame
+    # the tiny model's boxes are 13 x 9 pixels of a frame with eyes 12.4 apart; here they are 44; and a pixel of the
+    # frame
     y, x = np.mgrid[:300, :300] + 0.5
     boxes = [np.maximum(np.abs(x - cx) / 27, np.abs(y - cy) / 20) <= 1 for cx, cy in EYES.reshape(2, 2)]
     assert not changed[~(boxes[0] | boxes[1])].any()
@@ -192,7 +193,8 @@ import tensorflow as tf
 model = tf.saved_model.load(sys.argv[1])
 photo = tf.io.encode_png(tf.fill([3000, 3000, 3], tf.constant(100, tf.uint8)), compression=1)
 for count in (6, 18):
-    model.signatures['serving_default'](image=tf.fill([count], photo), eyes=tf.tile([[1000., 1000, 1500, 1000]], [count, 1]))
+    eyes = tf.tile([[1000., 1000, 1500, 1000]], [count, 1])
+    model.signatures['serving_default'](image=tf.fill([count], photo), eyes=eyes)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
@@ -205,7 +207,7 @@ def test_memory_does_not_grow_with_the_batch(saved_model):
         capture_output=True,
         env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2'},
     )
-    # of what TensorFlow cannot optimise it says so among the errors, and leaves more than that as it is
+    # TensorFlow logs what it cannot optimize, and then leaves more than that as it is
     assert 'optimizer' not in result.stderr
     few, many = map(int, result.stdout.split())
     # the 12 photos more have 309 MB of pixels

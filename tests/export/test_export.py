@@ -114,7 +114,7 @@ def test_examples_are_the_portrait_and_its_mirror_image():
     encoded, face = found['correct_encoded'], found['correct']
     photos = [tf.io.decode_image(file).numpy().astype(int) for file in encoded['image']]
     portrait = np.asarray(Image.open(PORTRAIT)).astype(int)
-    assert np.abs(photos[0] - portrait).mean() < 4  # a JPEG, with colours at half the resolution
+    assert np.abs(photos[0] - portrait).mean() < 4  # a JPEG, with colors at half the resolution
     np.testing.assert_array_equal(photos[1], portrait[:, ::-1])
     # tests/data/README.md has the eyes
     np.testing.assert_array_equal(encoded['eyes'], [[39, 44, 89, 47], [39, 47, 89, 44], [39, 44, 89, 47]])
@@ -215,9 +215,9 @@ def test_the_model_card_tells_the_facts(saved_model, records_dir, loaded):
     for fact in (
         '32 x 32 pixels',
         'boxes of 13 x 9',
-        '6 steps with',
-        '--lr_d=0.001\n',
-        '--code_size=4\n',
+        '6 steps of `gaze-tf train` with',
+        '\nlr_d=0.001\n',
+        '\ncode_size=4\n',
         'not averaged',
         '6 faces of X train',
         '2 faces of Y test',
@@ -259,6 +259,6 @@ def test_what_is_not_known_is_not_told(gan_dir, model, card, tmp_path):
     checkpoints.write_first(run, tf.train.Checkpoint(model=checkpoints.serving_networks(model)), model=model.config)
     text = card(run)
     assert 'Not known: the weights come from another program' in text and 'Data: not known' in text
-    assert 'Not measured' in text and '--batch_size' not in text
+    assert 'Not measured' in text and 'batch_size' not in text
     (run / 'records.json').write_text('{"img_size": 32')
     assert card(run) == text

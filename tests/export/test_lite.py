@@ -8,7 +8,7 @@ from gaze_tf.cli.main import main
 from tests import tiny
 
 ALPHAS = np.array([[0, 0.4, 1, 1.3]], np.float32)
-# by how many grey levels a file may differ from the SavedModel on average; anywhere, by one at most
+# by how many gray levels a file may differ from the SavedModel on average; anywhere, by one at most
 MEAN = {'gaze_float32.tflite': 0.001, 'gaze_float16.tflite': 0.05}
 
 

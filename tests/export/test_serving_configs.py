@@ -1,4 +1,4 @@
-"""The files in serving/ are what TensorFlow Serving reads, and belong together; docs/serving.md names what is served."""
+"""TensorFlow Serving can read the files in serving/, and they fit together; docs/serving.md names what is served."""
 
 import http.server
 import json

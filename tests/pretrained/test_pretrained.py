@@ -58,7 +58,7 @@ def packed(tmp_path):
 
 
 def assert_rounded(after, before):
-    """Large kernels to one of 127 steps up to the largest weight of an index of their last axis, all else to float16."""
+    """Large kernels are multiples of 1/127 of the largest weight of an index of their last axis, others are float16."""
     if before.size < 2**15:
         np.testing.assert_array_equal(after, before.astype(np.float16))
     else:
@@ -112,7 +112,7 @@ def test_names_stay_what_they_are(packed):
     [
         (1e5, 25, 'g_x/encoder/00/kernel holds values that are not finite'),
         (np.nan, 25, 'g_x/encoder/00/kernel holds values that are not finite'),
-        (1, 0.1, 'and 0.1 MB is the most'),
+        (1, 0.1, 'may carry 0.1 MB at most'),
     ],
 )
 def test_what_may_not_be_packed(tmp_path, monkeypatch, value, limit, message):
@@ -281,7 +281,7 @@ def test_lite_takes_it(network, tmp_path):
 def test_one_model_or_the_other(tmp_path, capsys, command):
     output = f'--output_dir={tmp_path}/out'
     assert main([command, '--pretrained', '--checkpoint=runs/gaze', output]) == 1
-    assert 'give one of both' in capsys.readouterr().err
+    assert 'give one of the two' in capsys.readouterr().err
     assert main([command, output]) == 1
     error = capsys.readouterr().err
     assert '--checkpoint is needed, or --pretrained' in error and error.count('\n') == 1

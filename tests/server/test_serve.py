@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from concurrent import futures
 
@@ -23,26 +22,11 @@ from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import classification_pb2, get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 
 from gaze_tf.cli.main import main
-from gaze_tf.server.local import local_server
+from gaze_tf.server import versions
 from tests import tiny
-from tests.sums import PNG, Client, model_spec, write_version
+from tests.sums import PNG, Client, eventually, model_spec, serving
 
 State = get_model_status_pb2.ModelVersionStatus
-
-
-@pytest.fixture(scope='module')
-def versions_dir(tmp_path_factory):
-    """Versions 1, 2 and 3."""
-    folder = tmp_path_factory.mktemp('versions')
-    for number in (1, 2, 3):
-        write_version(folder, number)
-    return folder
-
-
-@pytest.fixture(scope='module')
-def client(versions_dir):
-    with local_server(versions_dir, labels={'stable': 1}, max_bytes=1 << 20) as server:
-        yield Client(server)
 
 
 def test_predict_over_grpc(client):
@@ -76,41 +60,25 @@ def test_answers_have_typed_fields(client):
 
 
 @pytest.mark.parametrize(
-    'inputs, options, code, message',
+    'inputs, options, code, words',
     [
-        ({'x': [1.0]}, {'name': 'nobody'}, 'NOT_FOUND', 'Servable not found for request: Latest(nobody)'),
-        ({'x': [1.0]}, {'version': 7}, 'NOT_FOUND', 'Servable not found for request: Specific(gaze, 7)'),
-        ({'x': [1.0]}, {'version': 2}, 'NOT_FOUND', 'Servable not found for request: Specific(gaze, 2)'),
-        ({'x': [1.0]}, {'version_label': 'canary'}, 'INVALID_ARGUMENT', 'Unrecognized servable version label: canary'),
-        ({'x': [1.0]}, {'name': ''}, 'INVALID_ARGUMENT', 'ModelSpec has no name specified.'),
-        ({'x': [1.0]}, {'signature': 'none'}, 'FAILED_PRECONDITION', 'Serving signature key "none" not found.'),
-        (
-            {},
-            {},
-            'INVALID_ARGUMENT',
-            'input size does not match signature: 0!=1 len({}) != len({x}). Sent extra: {}. Missing but required: {x}.',
-        ),
-        ({'x': [1.0], 'z': [1.0]}, {}, 'INVALID_ARGUMENT', 'Sent extra: {z}. Missing but required: {}.'),
-        (
-            {'z': [1.0]},
-            {},
-            'INVALID_ARGUMENT',
-            'Signature input alias: x(feed name: serving_default_x:0) not found in request',
-        ),
-        ({'x': [1]}, {}, 'INVALID_ARGUMENT', 'Expects arg[0] to be float but int32 is provided'),
-        ({'x': [[1.0]]}, {}, 'INVALID_ARGUMENT', 'The shape of input x must be [-1] (-1: any), not [1, 1].'),
-        (
-            {'x': [1.0]},
-            {'wanted': ['q']},
-            'INVALID_ARGUMENT',
-            'output tensor alias not found in signature: q Outputs expected to be in the set {y}.',
-        ),
-        ({'x': [1.0]}, {'wanted': ['y', 'y']}, 'INVALID_ARGUMENT', 'duplicate output tensor alias: y'),
+        ({'x': [1.0]}, {'name': 'nobody'}, 'NOT_FOUND', ['"nobody"', '"gaze"']),
+        ({'x': [1.0]}, {'name': ''}, 'NOT_FOUND', ['model ""']),
+        ({'x': [1.0]}, {'version': 7}, 'NOT_FOUND', ['Version 7', 'versions 1, 3']),
+        ({'x': [1.0]}, {'version': 2}, 'NOT_FOUND', ['Version 2']),
+        ({'x': [1.0]}, {'version_label': 'canary'}, 'INVALID_ARGUMENT', ['label "canary"']),
+        ({'x': [1.0]}, {'signature': 'none'}, 'FAILED_PRECONDITION', ['signature "none"', 'echo', 'serving_default']),
+        ({}, {}, 'INVALID_ARGUMENT', ['takes the inputs x; the request has none']),
+        ({'x': [1.0], 'z': [1.0]}, {}, 'INVALID_ARGUMENT', ['takes the inputs x; the request has x, z']),
+        ({'z': [1.0]}, {}, 'INVALID_ARGUMENT', ['takes the inputs x; the request has z']),
+        ({'x': [1]}, {}, 'INVALID_ARGUMENT', ['x must be float32, not int32']),
+        ({'x': [[1.0]]}, {}, 'INVALID_ARGUMENT', ['x must have the shape [None]', 'not [1, 1]']),
+        ({'x': [1.0]}, {'wanted': ['q']}, 'INVALID_ARGUMENT', ['has the outputs y; the request has q']),
     ],
 )
-def test_refusals_over_grpc(client, inputs, options, code, message):
-    found = client.refused(inputs, **options)
-    assert found[0] == code and message in found[1]
+def test_refusals_over_grpc(client, inputs, options, code, words):
+    found, sentence = client.refused(inputs, **options)
+    assert found == code and all(word in sentence for word in words)
 
 
 @pytest.mark.parametrize(
@@ -122,17 +90,18 @@ def test_refusals_over_grpc(client, inputs, options, code, message):
         {'tensor_shape': {'dim': [{'size': 1}]}, 'dtype': tf.resource.as_datatype_enum},
     ],
 )
-def test_tensors_that_are_none(client, fields):
+def test_malformed_tensors(client, fields):
     proto = tensor_pb2.TensorProto(**{'dtype': tf.float32.as_datatype_enum, **fields})
-    assert client.refused({'x': proto}) == ('INVALID_ARGUMENT', 'tensor parsing error: x')
+    code, sentence = client.refused({'x': proto})
+    assert code == 'INVALID_ARGUMENT' and sentence.startswith('Input x is malformed')
 
 
 def test_a_sentence_from_the_graph(client):
-    assert client.refused({'x': [1.0, 500.0]}) == ('INVALID_ARGUMENT', 'assertion failed: [x must be under 100.]')
-    assert client.doubled({'instances': [1.0, 500.0]}) == (400, {'error': 'assertion failed: [x must be under 100.]'})
+    assert client.refused({'x': [1.0, 500.0]}) == ('INVALID_ARGUMENT', 'x must be under 100.')
+    assert client.doubled({'instances': [1.0, 500.0]}) == (400, {'error': 'x must be under 100.'})
     # TensorFlow itself fails over a message that quotes bytes
     code, message = client.refused({'text': np.array([PNG * 10], object)}, signature='echo')
-    assert code == 'INVALID_ARGUMENT' and message.startswith('assertion failed: [text is too long:] [\\x89PNG')
+    assert code == 'INVALID_ARGUMENT' and message.startswith('text is too long: [\\x89PNG')
 
 
 def test_what_is_too_large(client):
@@ -147,7 +116,8 @@ def test_other_methods_are_unimplemented(client):
     with pytest.raises(grpc.RpcError) as caught:
         client.stub.Classify(classification_pb2.ClassificationRequest())
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
-    assert client.json('/v1/models/gaze:classify', {})[0] == 501
+    status, answer = client.json('/v1/models/gaze:classify', {})
+    assert status == 404 and 'gaze:classify' in answer['error']
 
 
 def test_status(client):
@@ -168,7 +138,7 @@ def test_status(client):
     ]
     with pytest.raises(grpc.RpcError) as caught:
         client.models.GetModelStatus(get_model_status_pb2.GetModelStatusRequest())
-    assert caught.value.details() == 'Missing ModelSpec'
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
 def test_metadata(client):
@@ -186,27 +156,17 @@ def test_metadata(client):
     found = answer['metadata']['signature_def']['signature_def']['pair']
     assert found['inputs']['numbers']['tensor_shape']['dim'] == [{'size': '-1', 'name': ''}, {'size': '2', 'name': ''}]
     assert found['outputs']['text_bytes']['dtype'] == 'DT_STRING'
-    for fields, message in (
-        ([], 'at least one metadata_field'),
-        (['weights'], 'Metadata field weights is not supported'),
-    ):
-        with pytest.raises(grpc.RpcError, match=message):
-            client.stub.GetModelMetadata(
-                get_model_metadata_pb2.GetModelMetadataRequest(model_spec=model_spec('gaze'), metadata_field=fields)
-            )
+    for fields in ([], ['weights']):
+        request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=model_spec('gaze'), metadata_field=fields)
+        with pytest.raises(grpc.RpcError, match='signature_def') as caught:
+            client.stub.GetModelMetadata(request)
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def eventually(condition):
-    """Waits until a condition holds; how long that takes is not what is tested."""
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def test_versions_come_and_go(versions_dir, tmp_path, capfd):
+def test_versions_come_and_go(versions_dir, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(versions, 'RETRY', 0.1)
     shutil.copytree(versions_dir / '1', tmp_path / '1')
-    with local_server(tmp_path, poll_seconds=0.02) as server:
+    with serving(tmp_path, poll_seconds=0.02) as server:
         client = Client(server)
 
         def answer():
@@ -228,15 +188,15 @@ def test_versions_come_and_go(versions_dir, tmp_path, capfd):
         assert answer() == [1] and states() == {'1': 'AVAILABLE', '5': 'END'}
         os.rename(tmp_path / '.2.1234', tmp_path / '2')
         eventually(lambda: answer() == [2])
-        eventually(lambda: states() == {'1': 'END', '2': 'AVAILABLE', '5': 'END'})
+        eventually(lambda: states() == {'2': 'AVAILABLE', '5': 'END'})
         assert client.json('/v1/models/gaze/versions/1:predict', {'instances': [0]})[0] == 404
         # taking the newest one away is rolling back
         shutil.rmtree(tmp_path / '2')
         eventually(lambda: answer() == [1])
-        # a broken one whose files change is tried again
+        # a broken one is tried again
         shutil.copytree(versions_dir / '3', tmp_path / '5', dirs_exist_ok=True)
         eventually(lambda: answer() == [3])
-    assert 'gaze-tf serve: ' + str(tmp_path / '5') + ' cannot be loaded: ' in capfd.readouterr().err
+    assert f'{tmp_path / "5"} cannot be loaded: ' in caplog.text
 
 
 def test_many_at_once_and_bad_ones_among_them(client):
@@ -273,7 +233,7 @@ def test_served_numbers_are_the_models(saved_model, tmp_path):
         name: model.signatures[name](**{key: tf.constant(value) for key, value in inputs.items()})
         for name, inputs in requests.items()
     }
-    with local_server(tmp_path, 'eyes') as server:
+    with serving(tmp_path, name='eyes') as server:
         client = Client(server)
         for name, outputs in expected.items():
             over_grpc, _ = client.predict(requests[name], 'eyes', signature=name)
@@ -336,14 +296,10 @@ def broken(folder):
 @pytest.mark.parametrize(
     'prepare, options, message',
     [
-        (lambda folder: folder.rmdir(), {}, 'there is no folder'),
-        (
-            lambda folder: (folder / 'latest').mkdir(),
-            {},
-            'there is no version (a sub-folder whose name is a number) in',
-        ),
-        (lambda folder: (folder / 'saved_model.pb').touch(), {}, 'is itself a version'),
-        (broken, {}, 'can be loaded'),
+        (lambda folder: folder.rmdir(), {}, 'there is no such folder'),
+        (lambda folder: (folder / 'latest').mkdir(), {}, 'there is no version in this folder'),
+        (lambda folder: (folder / 'saved_model.pb').touch(), {}, 'is a version itself'),
+        (broken, {}, 'none of the versions'),
         (broken, {'labels': 'stable:4'}, '--labels=stable:4: there is no version 4 in'),
         (broken, {'labels': 'stable'}, '--labels=stable must be a label and a version'),
         (broken, {'name': 'a/b'}, '--name=a/b must have no /'),

@@ -1,9 +1,11 @@
 """python -m tools.benchmarks.serving_sizes --model=runs/saved_model/1
 
-Memory and time that a version of `gaze-tf export` takes, signature by signature: what to give a server. One row for each
-call, in order: the process's memory so far at its peak, and the seconds of the second call (the first builds the graph).
+Measures the memory and time that each signature of an exported version takes, to choose a server. Prints a row for each
+call, in order: the peak of the process's memory so far, and the seconds of the second call (the first builds the
+graph).
 """
 
+import functools
 import io
 import os
 import resource
@@ -18,13 +20,13 @@ import gaze_tf  # noqa: F401 (before TensorFlow, as it says how that is to start
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
-# width, height, how many; the last are as many pixels as a request may have
+# width, height, number; the last have as many pixels as a request may have
 PHOTOS = (1024, 1024, 1), (1024, 1024, 8), (4000, 3000, 1), (8000, 8000, 1), (8000, 8000, 3)
 FRAMES = 10
 
 
 def peak():
-    """GB; Linux counts in kilobytes."""
+    """Peak memory in GB (Linux counts in kilobytes)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
@@ -69,14 +71,14 @@ def main(_):
             'eyes': tf.tile([[0.3 * size, 0.4 * size, 0.7 * size, 0.4 * size]], [count, 1]),
         }
         alphas = tf.tile([tf.linspace(0.0, 1.0, frames)], [count, 1])
-        row(f'correct, faces: {count}', lambda: run['correct'](**faces))
-        row(f'animate, {frames} frames, faces: {count}', lambda: run['animate'](alphas=alphas, **faces))
+        row(f'correct, faces: {count}', functools.partial(run['correct'], **faces))
+        row(f'animate, {frames} frames, faces: {count}', functools.partial(run['animate'], alphas=alphas, **faces))
     for width, height, count in PHOTOS:
         files = tf.constant([jpeg(width, height)] * count)
         eyes = tf.tile([[0.4 * width, 0.4 * height, 0.55 * width, 0.4 * height]], [count, 1])
         row(
             f'correct_encoded, {width}x{height}, photos: {count}',
-            lambda: run['correct_encoded'](image=files, eyes=eyes),
+            functools.partial(run['correct_encoded'], image=files, eyes=eyes),
         )
 
 

@@ -1,8 +1,9 @@
 """python -m tools.benchmarks.stress_serving --model=runs/saved_model
 
-Many clients at once, one bad request in ten: every good one must be answered with the bytes that it gets alone, every bad
-one refused with INVALID_ARGUMENT or 400. Starts `gaze-tf serve` for --model and reads its memory, or calls --server (and
---rest_server). Every second client uses REST where there is one. Exit status 1 if anything was answered wrongly.
+Sends requests from many clients at once, one of ten bad: each good one must get the same bytes as when it is sent
+alone, and each bad one must be refused with INVALID_ARGUMENT or 400. Starts `gaze-tf serve` for --model and reads its
+memory, or calls --server (and --rest_server). If there is REST, every second client uses it. The exit status is 1 if
+any answer was wrong.
 """
 
 import base64
@@ -38,7 +39,7 @@ class Request(NamedTuple):
 
 
 def photo_requests():
-    """Requests for `correct_encoded`: photos of several sizes, one and two at a time, and what is none."""
+    """Requests for `correct_encoded`, good and bad: photos of several sizes, one and two at a time."""
 
     def photo(width, height, kind):
         with Image.open(PORTRAIT) as image:
@@ -68,7 +69,7 @@ def photo_requests():
 
 
 def face_requests(size):
-    """Requests for `correct`: faces in the model's frame."""
+    """Requests for `correct`, good and bad: aligned faces."""
     rng = np.random.default_rng(0)
     eyes = np.float32([0.35, 0.45, 0.65, 0.45]) * size
 
@@ -126,7 +127,7 @@ class Rest:
         columns = {
             key: [{'b64': base64.b64encode(value).decode()} for value in values]
             if values.dtype == object
-            # JSON has no such numbers, but Python's has and TensorFlow Serving reads them
+            # (NaN is no JSON, but Python writes it, and TensorFlow Serving reads it)
             else values.tolist()
             for key, values in inputs.items()
         }
@@ -143,7 +144,7 @@ class Rest:
 
 
 def client(caller, good, bad, number, end, counts):
-    """Calls until `end`; counts what came of it. good: [(request, its answer)]."""
+    """Calls until `end`, and counts the outcomes. good: [(request, its answer)]."""
     step = number
     while time.monotonic() < end:
         step += 1
@@ -153,14 +154,14 @@ def client(caller, good, bad, number, end, counts):
             else:
                 request, expected = good[step % len(good)]
                 counts['good, right' if caller.call(request) == expected else 'good, WRONG'] += 1
-        # whatever a call ends with is counted, and the others go on
+        # counted, whatever it is; the other clients go on
         except Exception as error:
             counts[f'FAILED: {type(error).__name__} {str(error)[:200]}'] += 1
 
 
 @contextlib.contextmanager
 def server(values):
-    """Yields (address of gRPC, of REST, process id), of a server of our own unless --server is given."""
+    """Yields (address of gRPC, of REST, process id); starts a server unless --server is given."""
     if values.server:
         yield values.server, values.rest_server, None
         return
@@ -206,6 +207,38 @@ def frame_size(values, address):
     return signatures.signature_def['correct'].inputs['images'].tensor_shape.dim[1].size
 
 
+def prepared(caller, good, bad):
+    """(caller, [(good request, its answer when sent alone)], bad requests), all encoded."""
+    requests = [caller.encoded(request.inputs) for request in good]
+    # twice: the first calls are slow
+    answers = [[caller.call(request) for request in requests] for _ in range(2)]
+    if answers[0] != answers[1] or None in answers[0]:
+        sys.exit('A good request was refused, or answered differently the second time.')
+    return caller, list(zip(requests, answers[0])), [caller.encoded(request.inputs) for request in bad]
+
+
+def stress(work, values, pid):
+    """Calls from all clients at once and prints the progress; returns a Counter of the outcomes."""
+    counts = collections.Counter()
+    start = time.monotonic()
+    threads = [
+        threading.Thread(target=client, args=(*work[number % len(work)], number, start + values.seconds, counts))
+        for number in range(values.clients)
+    ]
+    for thread in threads:
+        thread.start()
+    for second in range(10, int(values.seconds) + 1, 10):
+        time.sleep(max(0, start + second - time.monotonic()))
+        memory = f'{memory_mb(pid)} MB  ' if pid else ''
+        print(f'{second:4} s  {memory}{sum(counts.values())} requests', flush=True)
+    for thread in threads:
+        thread.join()
+    speed = sum(counts.values()) / (time.monotonic() - start)
+    memory = f', {memory_mb(pid)} MB at the end' if pid else ''
+    print(f'{values.clients} clients, {sum(counts.values())} requests, {speed:.1f} a second{memory}')
+    return counts
+
+
 def main(_):
     values = flags.FLAGS
     if not (values.model or values.server):
@@ -217,37 +250,10 @@ def main(_):
         callers = [Grpc(address, values.name, values.signature)]
         if rest_address:
             callers.append(Rest(rest_address, values.name, values.signature))
-        # alone, twice: the first calls are slow
-        work = []
-        for caller in callers:
-            requests = [caller.encoded(request.inputs) for request in good]
-            answers = [[caller.call(request) for request in requests] for _ in range(2)]
-            if answers[0] != answers[1] or None in answers[0]:
-                sys.exit('A good request was refused, or answered differently the second time.')
-            work.append((caller, list(zip(requests, answers[0])), [caller.encoded(request.inputs) for request in bad]))
+        work = [prepared(caller, good, bad) for caller in callers]
         if pid:
             print(f'   0 s  {memory_mb(pid)} MB', flush=True)
-        counts = collections.Counter()
-        start = time.monotonic()
-        threads = [
-            threading.Thread(target=client, args=(*work[number % len(work)], number, start + values.seconds, counts))
-            for number in range(values.clients)
-        ]
-        for thread in threads:
-            thread.start()
-        for second in range(10, int(values.seconds) + 1, 10):
-            time.sleep(max(0, start + second - time.monotonic()))
-            print(
-                f'{second:4} s  ' + (f'{memory_mb(pid)} MB  ' if pid else '') + f'{sum(counts.values())} requests',
-                flush=True,
-            )
-        for thread in threads:
-            thread.join()
-        took = time.monotonic() - start
-        print(
-            f'{values.clients} clients, {sum(counts.values())} requests, {sum(counts.values()) / took:.1f} a second'
-            + (f', {memory_mb(pid)} MB at the end' if pid else '')
-        )
+        counts = stress(work, values, pid)
         for what, count in sorted(counts.items()):
             print(f'  {what}: {count}')
     return 0 if set(counts) <= {'good, right', 'bad, refused'} else 1
