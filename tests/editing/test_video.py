@@ -308,7 +308,7 @@ def test_memory_does_not_grow_with_the_video(tmp_path, monkeypatch):
     [
         (lambda path: path.write_text('hello'), 'out.mp4', 'no video that ffmpeg can read'),
         (lambda path: path.write_bytes(b''), 'out.mp4', 'in.mp4: the file is empty'),
-        (lambda path: None, 'out.mp4', 'there is no'),
+        (lambda path: None, 'out.mp4', 'There is no'),
         (lambda path: make(path, [frame(60)] * 3), 'out.gif', 'must end in .mp4 or .mov or .mkv'),
         (lambda path: make(path, [frame(60)] * 3), 'in.mp4', 'is the input itself'),
     ],
