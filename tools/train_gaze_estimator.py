@@ -150,7 +150,7 @@ def train(groups, seed, steps):
     """The trained network."""
     import tensorflow as tf
 
-    from gaze_tf.evaluation import gaze
+    from gaze_tf.evaluation import estimator as gaze
 
     tf.keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
@@ -205,7 +205,7 @@ def summary(errors):
 
 def grouped(errors, gazes, sizes):
     """Error as `GazeEstimator.error` has it, of all and of parts."""
-    from gaze_tf.evaluation import gaze
+    from gaze_tf.evaluation import estimator as gaze
 
     angles, (x, y, _) = gaze.angle(gazes), gaze.vector(gazes).T
     parts = {f'{size} px': sizes == size for size in sorted(SIZES)}
@@ -224,7 +224,7 @@ def grouped(errors, gazes, sizes):
 
 def measure(estimator, groups):
     """Error of an estimator on {size: [images, eyes, gazes]}."""
-    from gaze_tf.evaluation import gaze
+    from gaze_tf.evaluation import estimator as gaze
 
     errors = [
         gaze.between(
@@ -241,7 +241,7 @@ def measure(estimator, groups):
 
 def save(file, weights, error, recipe):
     """Writes an estimator into an open file."""
-    from gaze_tf.evaluation import gaze
+    from gaze_tf.evaluation import estimator as gaze
 
     about = json.dumps({'format': gaze.FORMAT, 'error': error, 'recipe': recipe})
     np.savez_compressed(file, about=about, **{f'weight_{n}': weight for n, weight in enumerate(weights)})
@@ -252,7 +252,7 @@ def make(file, seed, renderings, steps, held_out, workers):
     # before TensorFlow is imported: processes with its threads cannot be forked safely
     with multiprocessing.Pool(workers, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
         training, others = training_set(seed, renderings, pool), held_out_set(seed, held_out, pool)
-    from gaze_tf.evaluation import gaze
+    from gaze_tf.evaluation import estimator as gaze
 
     weights = train(training, seed, steps).get_weights()
     weights = [weight.astype(np.float16) for weight in weights]

@@ -90,7 +90,7 @@ def stages(out):
                 model,
                 f'--data={out}/faces',
                 *held_out,
-                f'--gaze_estimator={ROOT}/tests/data/gaze_estimator.npz',
+                f'--gaze_estimator={ROOT}/gaze_tf/evaluation/gaze_estimator.npz',
                 f'--output={out}/report',
                 '--overwrite',
             ],

@@ -75,7 +75,7 @@ def run(values):
     missing = [name for name in ('skimage', 'matplotlib') if importlib.util.find_spec(name) is None]
     if missing:
         raise GazeError(f"The report needs {' and '.join(missing)}: pip install 'gaze_tf[evaluation]'.")
-    from gaze_tf.evaluation import report, table
+    from gaze_tf.evaluation.report import table, write
     from gaze_tf.evaluation.samples import Samples
     from gaze_tf.inference.network import Network
 
@@ -94,11 +94,11 @@ def run(values):
         tools = tools._replace(detector=MediapipeDetector())
     settings = {name: values[name].value for name in values if name not in _NOT_RECORDED}
     settings['conditions'] = ','.join(values.conditions)
-    written = report.write(
+    written = write.write(
         values.output, network, samples, tools, settings, values.batch_size, values.seed, values.overwrite
     )
     print(table.text(written))
-    print(f'{pathlib.Path(values.output) / report.PAGE} shows it with pictures.')
+    print(f'{pathlib.Path(values.output) / write.PAGE} shows it with pictures.')
 
 
 def _check_output(path, overwrite):
@@ -123,15 +123,15 @@ def _tools(values):
             raise GazeError(f'--conditions: there is no {name!r}; there are {", ".join(NAMES)}.')
     tools = Tools(conditions=tuple(values.conditions))
     if values.gaze_estimator:
-        from gaze_tf.evaluation.gaze import GazeEstimator
+        from gaze_tf.evaluation.estimator import GazeEstimator
 
         tools = tools._replace(estimator=GazeEstimator.load(values.gaze_estimator))
     if values.lpips_backbone:
-        from gaze_tf.evaluation.lpips import Lpips
+        from gaze_tf.evaluation.metrics.lpips import Lpips
 
         tools = tools._replace(lpips=Lpips(values.lpips_backbone, values.lpips_linear))
     if values.inception:
-        from gaze_tf.evaluation.inception import Inception
+        from gaze_tf.evaluation.metrics.inception import Inception
 
         tools = tools._replace(inception=Inception(values.inception))
     return tools

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 from gaze_tf.data.images import in_frame
-from gaze_tf.evaluation import iris_offset, pixels
+from gaze_tf.evaluation.metrics import iris_offset, pixels
 
 NAMES = ('grey', 'blur1.5', 'blur3', 'dark', 'noise')
 SHARP = 0.6, 1.4  # a share of the input's sharpness within which eyes look like the rest of the picture

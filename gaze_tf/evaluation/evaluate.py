@@ -14,7 +14,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from gaze_tf.data.images import shows_all
-from gaze_tf.evaluation import calibration, colour, conditions, gaze, people, pixels
+from gaze_tf.evaluation import conditions, people
+from gaze_tf.evaluation import estimator as gaze
+from gaze_tf.evaluation.metrics import calibration, color, pixels
 
 ALPHAS = (-0.25, 0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0, 1.25)
 # those between the gaze as it was and the camera
@@ -172,7 +174,7 @@ def _skin(batch, corrected):
 
 def _skin_difference(a, b, boxes):
     """CIEDE2000 between the skin around the eyes of two pictures of a face, mean of both."""
-    return float(np.mean([colour.delta_e(colour.skin_colour(a, box), colour.skin_colour(b, box)) for box in boxes]))
+    return float(np.mean([color.delta_e(color.skin_colour(a, box), color.skin_colour(b, box)) for box in boxes]))
 
 
 def _sharpness(batch, corrected):
@@ -214,7 +216,7 @@ def _irises(batch, corrected):
     for sample, after in zip(batch.samples, corrected):
         truth, eyes = sample.truth, np.reshape(sample.eyes, (2, 2))
         before, out, twin = (
-            np.stack([colour.iris_colour(picture, centre, truth.radius, eye) for centre, eye in zip(centres, eyes)])
+            np.stack([color.iris_colour(picture, centre, truth.radius, eye) for centre, eye in zip(centres, eyes)])
             for picture, centres in (
                 (sample.image, truth.iris),
                 (after, truth.twin_iris),
@@ -223,9 +225,9 @@ def _irises(batch, corrected):
         )
         found.append(
             {
-                'iris_de': float(np.mean(colour.delta_e(before, out))),
-                'iris_de_twin': float(np.mean(colour.delta_e(twin, out))),
-                'iris_de_floor': float(np.mean(colour.delta_e(before, twin))),
+                'iris_de': float(np.mean(color.delta_e(before, out))),
+                'iris_de_twin': float(np.mean(color.delta_e(twin, out))),
+                'iris_de_floor': float(np.mean(color.delta_e(before, twin))),
             }
         )
     return found

@@ -7,7 +7,7 @@ in a frame that shows little more than eyes. All is nan where a face was not fou
 import numpy as np
 from scipy import stats
 
-from gaze_tf.evaluation import colour, iris_offset
+from gaze_tf.evaluation.metrics import color, iris_offset
 
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)  # few, because finding a face takes longer than painting it
 _KINDS = ('along', 'up', 'size')
@@ -122,9 +122,9 @@ def _iris_difference(before, after, face_before, face_after):
     # positions of faces count from the edge of the first pixel, those of colours from its middle
     colours = [
         [
-            colour.iris_colour(picture, np.subtract(iris, 0.5), radius, np.subtract(eye, 0.5))
+            color.iris_colour(picture, np.subtract(iris, 0.5), radius, np.subtract(eye, 0.5))
             for iris, eye in zip(np.reshape(face.irises, (2, 2)), np.reshape(face.eyes, (2, 2)))
         ]
         for picture, face in ((before, face_before), (after, face_after))
     ]
-    return float(np.mean(colour.delta_e(*colours)))
+    return float(np.mean(color.delta_e(*colours)))

@@ -6,8 +6,9 @@ in the rows; `stats` counts and leaves them out, except infinities, of which a m
 
 import numpy as np
 
-from gaze_tf.evaluation import calibration, conditions, frechet, people
+from gaze_tf.evaluation import conditions, people
 from gaze_tf.evaluation.evaluate import ALPHAS
+from gaze_tf.evaluation.metrics import calibration, frechet
 
 RECONSTRUCTION = tuple(
     f'{kind}_{where}' for kind in ('l1', 'psnr', 'ssim', 'ms_ssim', 'lpips') for where in ('boxes', 'eyes', 'image')

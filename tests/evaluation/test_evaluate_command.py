@@ -12,12 +12,12 @@ from PIL import Image
 
 from gaze_tf.cli.main import main
 from gaze_tf.data.records import file_sha256
-from gaze_tf.evaluation import report
 from gaze_tf.evaluation.evaluate import Tools
+from gaze_tf.evaluation.report import write
 from tests import rendered, tiny
-from tests.paths import DATA
+from tests.paths import ROOT
 
-ESTIMATOR = DATA / 'gaze_estimator.npz'
+ESTIMATOR = ROOT / 'gaze_tf/evaluation/gaze_estimator.npz'
 
 
 def strict(path):
@@ -187,8 +187,8 @@ def test_photos_have_no_degrees_and_names_are_escaped(model_dir, faces_dir, tmp_
 
 def test_rendered_faces_without_an_estimator_are_told_what_makes_one(rendered_dir):
     samples = rendered.samples(rendered_dir)
-    lines = {line['what']: line['why'] for line in report.not_computed(rendered.DoNothing(), samples, Tools())}
-    assert 'tools/train_gaze_estimator.py' in lines['degrees and animation'] and len(lines) == 4
+    lines = {line['what']: line['why'] for line in write.not_computed(rendered.DoNothing(), samples, Tools())}
+    assert 'tools.train_gaze_estimator' in lines['degrees and animation'] and len(lines) == 4
 
 
 def test_only_reports_are_overwritten(options, tmp_path, capsys):
@@ -228,7 +228,7 @@ def test_what_fails_on_the_way_leaves_nothing(options, tmp_path, monkeypatch, ca
         assert [path.name.startswith('.gaze_tf-') for path in tmp_path.iterdir()] == [True]
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(report, 'measure', fail)
+    monkeypatch.setattr(write, 'measure', fail)
     assert evaluate(tmp_path / 'report', **options) == 1
     assert f'--output: {tmp_path / "report"} cannot be written: No space left on device' in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

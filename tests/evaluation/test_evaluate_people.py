@@ -9,8 +9,9 @@ from PIL import Image
 from scipy import ndimage
 
 from gaze_tf.cli.main import main
-from gaze_tf.evaluation import calibration, conditions, people, summary
+from gaze_tf.evaluation import conditions, people, summary
 from gaze_tf.evaluation.evaluate import Tools, batch_of, measure
+from gaze_tf.evaluation.metrics import calibration
 from gaze_tf.inference import mediapipe_detector
 from tests import rendered, tiny, turned
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gaze_tf.evaluation import iris_offset
+from gaze_tf.evaluation.metrics import iris_offset
 from gaze_tf.inference.faces import Face
 from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 from tests.paths import DATA

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gaze_tf.errors import GazeError
-from gaze_tf.evaluation import lpips
+from gaze_tf.evaluation.metrics import lpips
 from tests import metric_weights
 from tests.paths import DATA
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from gaze_tf.evaluation import pixels
+from gaze_tf.evaluation.metrics import pixels
 
 BOXES = np.array([[2, 3, 14, 15], [20, 5, 36, 17]])
 

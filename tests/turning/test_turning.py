@@ -14,7 +14,7 @@ from gaze_tf.datasets import directions, people
 from gaze_tf.datasets import turned as dataset
 from gaze_tf.editing.editor import chosen_faces
 from gaze_tf.errors import GazeError
-from gaze_tf.evaluation.iris_offset import of_face
+from gaze_tf.evaluation.metrics.iris_offset import of_face
 from gaze_tf.evaluation.samples import Samples
 from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 from gaze_tf.turning.eyeball import direction, yaw_pitch

@@ -135,7 +135,7 @@ def stages(out, name, seed, preset, faces, report_on):
             f'--model={own}/saved_model',
             f'--data={data}',
             *_held_out(faces),
-            f'--gaze_estimator={ROOT}/tests/data/gaze_estimator.npz',
+            f'--gaze_estimator={ROOT}/gaze_tf/evaluation/gaze_estimator.npz',
             f'--output={own}/report-{report_on}',
         ],
     }

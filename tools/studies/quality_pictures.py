@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from gaze_tf.evaluation.cases import EYE_MARGIN, enlarged_eye
 from gaze_tf.evaluation.evaluate import ALPHAS, batch_of
+from gaze_tf.evaluation.report.cases import EYE_MARGIN, enlarged_eye
 from gaze_tf.evaluation.samples import Samples
 from gaze_tf.inference.network import Network
 

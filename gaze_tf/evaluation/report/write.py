@@ -14,8 +14,9 @@ import time
 import tensorflow as tf
 
 from gaze_tf.errors import GazeError
-from gaze_tf.evaluation import calibration, cases, inception, lpips, pages, plots, provenance
 from gaze_tf.evaluation.evaluate import batch_of, measure
+from gaze_tf.evaluation.metrics import calibration, inception, lpips
+from gaze_tf.evaluation.report import cases, pages, plots, provenance
 from gaze_tf.evaluation.summary import summarise
 from gaze_tf.files import new_folder, reason
 

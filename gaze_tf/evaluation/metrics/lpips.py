@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from gaze_tf.errors import GazeError
-from gaze_tf.evaluation import torch_files
+from gaze_tf.evaluation.metrics import torch_files
 
 # name: (where it is, its SHA-256)
 WEIGHTS = {

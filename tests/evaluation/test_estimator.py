@@ -14,13 +14,13 @@ from PIL import Image
 from scipy import ndimage
 
 from gaze_tf.errors import GazeError
-from gaze_tf.evaluation import gaze
+from gaze_tf.evaluation import estimator as gaze
 from gaze_tf.synthetic import faces as synthetic_faces
 from gaze_tf.synthetic import renderer as face_renderer
 from tests.paths import ROOT
 from tools import train_gaze_estimator
 
-FILE = ROOT / 'tests' / 'data' / 'gaze_estimator.npz'
+FILE = ROOT / 'gaze_tf/evaluation/gaze_estimator.npz'
 
 
 @pytest.fixture(scope='module')
@@ -158,7 +158,7 @@ def test_files_that_are_no_estimator_are_refused_in_one_sentence(tmp_path):
             gaze.GazeEstimator.load(path)
         assert re.fullmatch(
             rf'{path} cannot be used as a gaze estimator \([^\n]+\): '
-            r'`python tools/train_gaze_estimator\.py --output=FILE` makes one\.',
+            r'`python -m tools\.train_gaze_estimator --output=FILE` makes one\.',
             str(refused.value),
         )
         return str(refused.value)

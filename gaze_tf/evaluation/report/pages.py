@@ -3,7 +3,7 @@
 import html
 import json
 
-from gaze_tf.evaluation import table
+from gaze_tf.evaluation.report import table
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2em auto; padding: 0 1em; color: #222; }
