@@ -7,6 +7,7 @@ import pytest
 from absl import flags
 
 from gaze_tf import config
+from gaze_tf.cli import option_flags
 from gaze_tf.errors import GazeError
 
 FIELDS = [(cls, field) for cls in config.GROUPS.values() for field in dataclasses.fields(cls)]
@@ -18,7 +19,7 @@ CAPPED = [(cls, field) for cls, field in FIELDS if field.metadata['high'] is not
     'cls, field', BOUNDED, ids=lambda value: getattr(value, 'name', getattr(value, '__name__', None))
 )
 def test_lower_bounds(cls, field):
-    with pytest.raises(GazeError, match=f'--{field.name} must be at least'):
+    with pytest.raises(GazeError, match=f'`{field.name}` must be at least'):
         cls(**{field.name: field.type(field.metadata['low']) - 1})
 
 
@@ -30,7 +31,7 @@ def test_upper_bounds(cls, field):
     # that many halvings need sizes that can be halved
     fitting = {'n_layers_r': {'crop_px': 1024}, 'n_layers_g': {'img_size': 1024}}.get(field.name, {})
     assert getattr(cls(**{field.name: high}, **fitting), field.name) == high
-    with pytest.raises(GazeError, match=f'--{field.name} must be at most {high}'):
+    with pytest.raises(GazeError, match=f'`{field.name}` must be at most {high}'):
         cls(**{field.name: high + (1 if field.type is int else 0.1)}, **fitting)
 
 
@@ -40,7 +41,7 @@ def test_upper_bounds(cls, field):
     ids=lambda value: getattr(value, 'name', getattr(value, '__name__', None)),
 )
 def test_nan_is_refused(cls, field):
-    with pytest.raises(GazeError, match=f'--{field.name}'):
+    with pytest.raises(GazeError, match=f'`{field.name}=nan` must be finite'):
         cls(**{field.name: float('nan')})
 
 
@@ -59,7 +60,7 @@ def test_nan_is_refused(cls, field):
     ],
 )
 def test_wrong_types_are_refused(cls, name, value):
-    with pytest.raises(GazeError, match=f'--{name} must be of type'):
+    with pytest.raises(GazeError, match=f'`{name}` must be of type'):
         cls(**{name: value})
 
 
@@ -86,17 +87,17 @@ def test_adversarial_losses_are_the_ones_there_are():
 
 
 @pytest.mark.parametrize(
-    'cls, values, flag',
+    'cls, values, option',
     [
-        (config.EncoderConfig, {'crop_px': 60}, '--crop_px=60'),
-        (config.EncoderConfig, {'crop_px': 8, 'n_layers_r': 4}, '--crop_px=8'),
-        (config.ModelConfig, {'img_size': 72}, '--img_size=72'),
-        (config.ModelConfig, {'img_size': 64, 'crop_w': 65}, '--crop_w'),
-        (config.ModelConfig, {'img_size': 64, 'crop_h': 65}, '--crop_h'),
+        (config.EncoderConfig, {'crop_px': 60}, '`crop_px=60`'),
+        (config.EncoderConfig, {'crop_px': 8, 'n_layers_r': 4}, '`crop_px=8`'),
+        (config.ModelConfig, {'img_size': 72}, '`img_size=72`'),
+        (config.ModelConfig, {'img_size': 64, 'crop_w': 65}, '`crop_w`'),
+        (config.ModelConfig, {'img_size': 64, 'crop_h': 65}, '`crop_h`'),
     ],
 )
-def test_sizes_that_do_not_fit(cls, values, flag):
-    with pytest.raises(GazeError, match=flag):
+def test_sizes_that_do_not_fit(cls, values, option):
+    with pytest.raises(GazeError, match=option):
         cls(**values)
 
 
@@ -154,7 +155,7 @@ def test_eyes_stand_in_the_frame_where_celebagaze_has_them():
     ],
 )
 def test_eyes_that_cannot_stand_in_a_frame(text):
-    with pytest.raises(GazeError, match=f'--frame_eyes={text} must be left_x,left_y,right_x,right_y'):
+    with pytest.raises(GazeError, match=f'`frame_eyes={text}` must be left_x,left_y,right_x,right_y'):
         config.EncoderConfig(frame_eyes=text)
 
 
@@ -194,17 +195,17 @@ def test_json_round_trip(tmp_path):
 def test_flags_round_trip():
     for name, expected in CHANGED.items():
         values = flags.FlagValues()
-        config.define_flags(values, type(expected))
+        option_flags.define(values, type(expected))
         values(['test', *(f'--{key}={value}' for key, value in dataclasses.asdict(expected).items())])
-        assert config.from_flags(config.GROUPS[name], values) == expected
+        assert option_flags.read(values, config.GROUPS[name]) == expected
 
 
 def test_flags_without_arguments_are_the_defaults():
     for cls in config.GROUPS.values():
         values = flags.FlagValues()
-        config.define_flags(values, cls)
+        option_flags.define(values, cls)
         values(['test'])
-        assert config.from_flags(cls, values) == cls()
+        assert option_flags.read(values, cls) == cls()
 
 
 def break_file(path, how):

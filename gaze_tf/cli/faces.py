@@ -8,9 +8,9 @@ import sys
 from absl import flags
 
 from gaze_tf.cli.main import require
-from gaze_tf.config import check_finite
 from gaze_tf.errors import GazeError
 from gaze_tf.inference.faces import Limits
+from gaze_tf.options import check_finite
 
 
 def define_flags(values):

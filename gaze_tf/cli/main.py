@@ -15,9 +15,10 @@ import sys
 
 from absl import flags
 
-from gaze_tf.config import check_finite
+from gaze_tf.cli import option_flags
 from gaze_tf.errors import GazeError, printable
 from gaze_tf.files import reason
+from gaze_tf.options import check_finite
 
 COMMANDS = {
     'prepare': 'pack a folder of faces (CelebAGaze layout) into TFRecords',
@@ -58,22 +59,21 @@ def parse(command, args):
     """(module, flag values) of a command line; flag values are None where help was asked for."""
     module = importlib.import_module(f'gaze_tf.cli.{command.replace("-", "_")}')
     values = flags.FlagValues()
-    flags.DEFINE_boolean('help', False, 'Show this help.', short_name='h', flag_values=values)
+    flags.DEFINE_boolean(
+        'help', False, 'Show this help.', short_name='h', flag_values=values, module_name=option_flags.HEADING
+    )
     module.define_flags(values)
     if {'--help', '-h', '-help'} & set(args):
-        print(f'{module.__doc__.strip()}\n\nflags of gaze-tf {command}:\n{values.get_help()}')
+        print(f'{module.__doc__.strip()}\n{with_flags(values.get_help(), frozenset(values))}')
         return module, None
     rest = values([f'gaze-tf {command}', *args])[1:]
     if rest:
         raise flags.Error(f'{rest[0]!r} is not a flag: every option is given as --name=value.')
-    for name in values:
-        if isinstance(values[name].value, float):
-            check_finite(name, values[name].value)
     return module, values
 
 
 def with_flags(text, names):
-    """A text of the library for the command line: `eyes` and `faces=3` become --eyes and --faces=3, of these flags' names."""
+    """A text of the library for the command line: `eyes` and `faces=3` become --eyes and --faces=3, if in `names`."""
 
     def flag(match):
         return f'--{match[1]}{match[2]}' if match[1] in names else match[0]
@@ -111,9 +111,9 @@ def _shown(names):
 def main(argv=None):
     """Runs one command; returns its exit status: 0, 1 for bad input, 2 for a bad command line."""
     if argv is None:
-        # so that being told to stop unwinds as Ctrl-C does, and leaves nothing half-written
+        # so that SIGTERM unwinds the stack as Ctrl-C does, and nothing is left half-written
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        # file names need not be text, and terminals need not know every letter: neither ends a command that has done its work
+        # a file name that is not text, or a letter that the terminal lacks, must not end a command that did its work
         if sys.stdout is not None:  # as it is where a service closed it
             sys.stdout.reconfigure(errors='backslashreplace')
     args = sys.argv[1:] if argv is None else list(argv)
@@ -123,7 +123,7 @@ def main(argv=None):
             sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # whoever read our output has gone (`gaze-tf correct --help | head`): nothing more is to be said, at the exit either
+        # the reader of our output has gone (`gaze-tf correct --help | head`): print nothing more, at the exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
 
@@ -142,6 +142,10 @@ def _run(args):
         if values is None:
             return 0
         names = frozenset(values)
+        # of commands that read their flags without options
+        for name in names:
+            if isinstance(values[name].value, float):
+                check_finite(name, values[name].value)
         with _shown(names):
             return module.run(values) or 0
     except flags.Error as error:
@@ -154,7 +158,7 @@ def _run(args):
         if error.reason != 'surrogates not allowed':
             raise
         print(
-            f'gaze-tf {command}: {error.object[:300]!r} is not UTF-8, and TensorFlow opens no such names: choose another.',
+            f'gaze-tf {command}: {error.object[:300]!r} is not UTF-8; TensorFlow cannot open such a name: rename it.',
             file=sys.stderr,
         )
         return 1

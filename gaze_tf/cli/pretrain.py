@@ -6,11 +6,12 @@ run starts from the networks of --warm_start, an earlier one, where that is give
 """
 
 from gaze_tf import config
+from gaze_tf.cli import option_flags
 from gaze_tf.cli.main import require
 
 
 def define_flags(values):
-    config.define_flags(
+    option_flags.define(
         values, config.DataConfig, config.AugmentConfig, config.PamConfig, config.RunConfig, config.EncoderConfig
     )
 
@@ -18,7 +19,7 @@ def define_flags(values):
 def run(values):
     require(values, 'data_dir', 'output_dir')
     groups = {
-        name: config.from_flags(config.GROUPS[name], values) for name in ('encoder', 'pam', 'data', 'augment', 'run')
+        name: option_flags.read(values, config.GROUPS[name]) for name in ('encoder', 'pam', 'data', 'augment', 'run')
     }
     # TensorFlow takes seconds to import: after the flags are known to be good
     from gaze_tf.training import checkpoints, pam_step, trainer
@@ -27,8 +28,8 @@ def run(values):
     if source:
         start = checkpoints.latest(source, '--warm_start')
         encoder = checkpoints.read_config(source, 'encoder', '--warm_start')
-        groups['encoder'] = config.from_trained(
-            config.EncoderConfig, values, encoder, 'the content encoder of --warm_start'
+        groups['encoder'] = option_flags.read_trained(
+            values, config.EncoderConfig, encoder, 'the content encoder of --warm_start'
         )
 
     def make_stage(xla):

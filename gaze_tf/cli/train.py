@@ -8,19 +8,20 @@ before they stop.
 """
 
 from gaze_tf import config
+from gaze_tf.cli import option_flags
 from gaze_tf.cli.main import require
 from gaze_tf.errors import GazeError
 
 
 def define_flags(values):
-    config.define_flags(
+    option_flags.define(
         values, config.DataConfig, config.AugmentConfig, config.GanConfig, config.RunConfig, config.ModelConfig
     )
 
 
 def run(values):
     require(values, 'data_dir', 'output_dir')
-    groups = {name: config.from_flags(config.GROUPS[name], values) for name in ('gan', 'data', 'augment', 'run')}
+    groups = {name: option_flags.read(values, config.GROUPS[name]) for name in ('gan', 'data', 'augment', 'run')}
     gan = groups['gan']
     if gan.pam_checkpoint and gan.warm_start:
         raise GazeError('--warm_start brings its own content encoder: leave out --pam_checkpoint.')
@@ -39,12 +40,12 @@ def run(values):
     if gan.warm_start:
         start = checkpoints.latest(gan.warm_start, '--warm_start')
         model = checkpoints.read_config(gan.warm_start, 'model', '--warm_start')
-        groups['model'] = config.from_trained(config.ModelConfig, values, model, 'the model of --warm_start')
+        groups['model'] = option_flags.read_trained(values, config.ModelConfig, model, 'the model of --warm_start')
     else:
         start = checkpoints.latest(gan.pam_checkpoint, '--pam_checkpoint')
         encoder = checkpoints.read_config(gan.pam_checkpoint, 'encoder', '--pam_checkpoint')
-        groups['model'] = config.from_trained(
-            config.ModelConfig, values, encoder, 'the content encoder of --pam_checkpoint'
+        groups['model'] = option_flags.read_trained(
+            values, config.ModelConfig, encoder, 'the content encoder of --pam_checkpoint'
         )
 
     def make_stage(xla):

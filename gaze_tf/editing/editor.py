@@ -11,7 +11,6 @@ import numpy as np
 
 from gaze_tf.compositing import blend as blend_lib
 from gaze_tf.compositing.align import frame_of
-from gaze_tf.config import check_finite
 from gaze_tf.editing.following import Follower
 from gaze_tf.editing.strength import seen, strength_of
 from gaze_tf.errors import GazeError
@@ -20,6 +19,7 @@ from gaze_tf.inference.covered import with_seen
 from gaze_tf.inference.network import Network
 from gaze_tf.media.photo import Photo
 from gaze_tf.media.photo_reading import MAX_PIXELS
+from gaze_tf.options import check_finite
 
 # faces that the network is given at once
 BATCH = 8

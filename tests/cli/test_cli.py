@@ -12,6 +12,7 @@ from absl import flags
 
 from gaze_tf import config
 from gaze_tf.cli import main as cli
+from gaze_tf.cli import option_flags
 from tests import tiny
 from tests.paths import ROOT
 
@@ -169,8 +170,8 @@ def test_flagfile(tmp_path):
     path.write_text('# a comment\n--steps=12\n--noflip\n--loss_type=hinge\n')
     values = cli.parse('train', ['--steps=11', f'--flagfile={path}', '--lam_p=3'])[1]
     expected = config.GanConfig(steps=12, loss_type='hinge', lam_p=3)
-    assert config.from_flags(config.GanConfig, values) == expected
-    assert config.from_flags(config.DataConfig, values) == config.DataConfig(flip=False)
+    assert option_flags.read(values, config.GanConfig) == expected
+    assert option_flags.read(values, config.DataConfig) == config.DataConfig(flip=False)
     assert cli.parse('train', [f'--flagfile={path}', '--steps=13'])[1].steps == 13
 
 
@@ -189,7 +190,7 @@ def test_every_flag_file_belongs_to_a_command():
 def test_flag_files_parse_and_build(command, names):
     paths = [FLAGS_DIR / name for name in names]
     values = cli.parse(command, [f'--flagfile={path}' for path in paths])[1]
-    built = {group: config.from_flags(config.GROUPS[group], values) for group in GROUPS[command]}
+    built = {group: option_flags.read(values, config.GROUPS[group]) for group in GROUPS[command]}
     # its own header gives the command line that it is for, with these files in this order
     line = re.search(rf'gaze-tf {command} .*', header(paths[-1]))[0]
     assert re.findall(r'--flagfile=flags/(\S+)', line) == list(names)

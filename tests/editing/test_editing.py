@@ -471,7 +471,7 @@ def test_bad_arguments(editor, options, message):
 @pytest.mark.parametrize('name', ['max_yaw', 'min_openness'])
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
 def test_limits_are_numbers(name, value):
-    with pytest.raises(GazeError, match=f'--{name}=(nan|inf) must be finite'):
+    with pytest.raises(GazeError, match=f'`{name}=(nan|inf)` must be finite'):
         GazeEditor(tiny.Painter(), Limits()._replace(**{name: value}))
 
 

@@ -5,9 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl import flags as flags_lib
 from scipy.ndimage import gaussian_filter
 
 from gaze_tf import config
+from gaze_tf.cli import option_flags
 from gaze_tf.errors import GazeError
 from gaze_tf.models import detail
 from gaze_tf.models.gaze_model import GazeModel
@@ -88,17 +90,17 @@ def test_a_model_with_it_paints_with_it():
 
 def test_trained_weights_may_go_on_with_it_but_not_with_other_shapes():
     def flags(*given):
-        values = config.flags.FlagValues()
-        config.define_flags(values, config.ModelConfig)
+        values = flags_lib.FlagValues()
+        option_flags.define(values, config.ModelConfig)
         values(['train', *given])
         return values
 
     trained = config.ModelConfig(ngf=8)
-    assert config.from_trained(config.ModelConfig, flags('--match_detail'), trained, 'it') == dataclasses.replace(
+    assert option_flags.read_trained(flags('--match_detail'), config.ModelConfig, trained, 'it') == dataclasses.replace(
         trained, match_detail=True
     )
-    assert config.from_trained(
-        config.ModelConfig, flags(), dataclasses.replace(trained, match_detail=True), 'it'
+    assert option_flags.read_trained(
+        flags(), config.ModelConfig, dataclasses.replace(trained, match_detail=True), 'it'
     ).match_detail
     with pytest.raises(GazeError, match='--ngf=4, but it was trained with 8'):
-        config.from_trained(config.ModelConfig, flags('--ngf=4'), trained, 'it')
+        option_flags.read_trained(flags('--ngf=4'), config.ModelConfig, trained, 'it')
