@@ -30,6 +30,7 @@ setup(
     packages=find_packages(include=['gaze_tf', 'gaze_tf.*']),
     package_data={
         'gaze_tf.evaluation': ['gaze_estimator.npz'],
+        'gaze_tf.evaluation.report': ['templates/*'],
         'gaze_tf.export': ['face.png'],
         'gaze_tf.pretrained': ['people.npz', 'people.json', 'MODEL_CARD.md'],
     },

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gaze_tf.evaluation.evaluate import ALPHAS
+from gaze_tf.evaluation.painted import ALPHAS
 from gaze_tf.evaluation.samples import Samples
 from gaze_tf.synthetic import faces as synthetic_faces
 

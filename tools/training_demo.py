@@ -84,16 +84,7 @@ def stages(out):
         ('Animating held-out faces', [*gaze_tf, 'animate', *shown, f'--output={out}/animated']),
         (
             'Measuring on held-out faces',
-            [
-                *gaze_tf,
-                'evaluate',
-                model,
-                f'--data={out}/faces',
-                *held_out,
-                f'--gaze_estimator={ROOT}/gaze_tf/evaluation/gaze_estimator.npz',
-                f'--output={out}/report',
-                '--overwrite',
-            ],
+            [*gaze_tf, 'evaluate', model, f'--data={out}/faces', *held_out, f'--output={out}/report', '--overwrite'],
         ),
     ]
 

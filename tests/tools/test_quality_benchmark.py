@@ -1,5 +1,5 @@
-"""The quality benchmark: its stages are good command lines, what is done stays, and its table says what the reports say,
-of people whom no recipe has seen."""
+"""The quality benchmark: its stages are good command lines, what is done stays, and its table says what the reports
+say, of people whom no recipe has seen."""
 
 import json
 import os

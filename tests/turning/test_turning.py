@@ -14,8 +14,8 @@ from gaze_tf.datasets import directions, people
 from gaze_tf.datasets import turned as dataset
 from gaze_tf.editing.editor import chosen_faces
 from gaze_tf.errors import GazeError
-from gaze_tf.evaluation.metrics.iris_offset import of_face
 from gaze_tf.evaluation.samples import Samples
+from gaze_tf.inference.faces import iris_offset
 from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 from gaze_tf.turning.eyeball import direction, yaw_pitch
 from gaze_tf.turning.turn import EyeTurner, turn_eyes, turn_photo
@@ -63,13 +63,13 @@ def test_only_eyes_change(rgb, turner, yaw, pitch):
 
 def test_irises_move_with_the_sine_of_the_angle(rgb, turner, detector):
     angles = np.array([-25, -15, 0, 15, 25])
-    offsets = np.array([of_face(detector(turner.render(angle, 0))[0]) for angle in angles])
+    offsets = np.array([iris_offset(detector(turner.render(angle, 0))[0]) for angle in angles])
     sines = np.sin(np.radians(angles))
     slope = np.polyfit(sines, offsets[:, 0], 1)[0]
     # an eyeball of 10 mm from its centre to the iris, eyes 29 mm wide: 0.34; mediapipe sees three quarters and less
     assert 0.15 < slope < 0.4
     assert np.corrcoef(sines, offsets[:, 0])[0, 1] > 0.98
-    up, down = (of_face(detector(turner.render(0, pitch))[0])[1] for pitch in (15, -15))
+    up, down = (iris_offset(detector(turner.render(0, pitch))[0])[1] for pitch in (15, -15))
     assert up > down + 0.02
 
 

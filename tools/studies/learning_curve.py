@@ -1,9 +1,9 @@
 """python -m tools.studies.learning_curve --data=data/people --test_x=117 --test_y=176 --output_dir=runs/learning_curve
 
 How a model grows with the number of photos, at the same budget (docs/people.md): from the training faces of a folder of
-`gaze-tf turn-dataset` it picks 100, 300 and 1,000 photos at random, each pick part of the next, with all faces of domain Y
-that were made of them; pretrains PAM, trains GCM and GAM with flags/people*.flags for --steps, and measures each model on the
-folder's held-out people. Every stage is the command that anybody would type.
+`gaze-tf turn-dataset` it picks 100, 300 and 1,000 photos at random, each pick part of the next, with all faces of
+domain Y that were made of them; pretrains PAM, trains GCM and GAM with flags/people*.flags for --steps, and measures
+each model on the folder's held-out people. Every stage is the command that anybody would type.
 
     <output_dir>/N/report/      the report of the model of N photos: index.html, report.json
     <output_dir>/table.md       a row for each
@@ -30,7 +30,8 @@ PRESET = f'--flagfile={ROOT}/flags/people'
 
 
 def pick(data, out, count, held_out):
-    """Writes a data set of `count` photos of domain X and what was made of them, with everybody held out; True if there are.
+    """Writes a data set of `count` photos of domain X and what was made of them, with everybody held out; True if there
+    are.
 
     Its images are links to those of `data`. held_out: faces at the end of X and of Y.
     """

@@ -1,9 +1,9 @@
 """python -m tools.studies.quality_benchmark --output_dir=runs/benchmark
 
 How good the method is and what each part of it buys, on rendered faces whose gaze is known (docs/benchmark.md). Renders
-the faces, packs them, pretrains PAM, and of each variant trains GCM and GAM with flags/benchmark_cpu*.flags, exports the
-SavedModel and measures it with `gaze-tf evaluate`: all of it once for each of --seeds, on the same faces. Every stage is the
-command that anybody would type. Nobody is in two of three sets of people:
+the faces, packs them, pretrains PAM, and of each variant trains GCM and GAM with flags/benchmark_cpu*.flags, exports
+the SavedModel and measures it with `gaze-tf evaluate`: all of it once for each of --seeds, on the same faces. Every
+stage is the command that anybody would type. Nobody is in two of three sets of people:
 
     training      faces/, all but the last rows
     validation    faces/, the last rows: recipes are chosen on them (--report_on=validation), and no result is of them
@@ -11,13 +11,14 @@ command that anybody would type. Nobody is in two of three sets of people:
 
 Writes
 
-    <output_dir>/VARIANT/seed-N/report-test/    the report: index.html, report.json, per_image.csv; or report-validation/
-    <output_dir>/VARIANT/seed-N/log.txt         what its commands printed; seconds.json: processor seconds of each
-    <output_dir>/test/table.md, table.json      a row for each variant: mean and spread over the seeds; or validation/
-    <output_dir>/test/faces.png, animation.png  what each variant, of its first seed, makes of the same faces
+    <output_dir>/VARIANT/seed-N/report-test/    the report: index.html, report.json, per_image.csv; or
+    report-validation/ <output_dir>/VARIANT/seed-N/log.txt         what its commands printed; seconds.json: processor
+    seconds of each <output_dir>/test/table.md, table.json      a row for each variant: mean and spread over the seeds;
+    or validation/ <output_dir>/test/faces.png, animation.png  what each variant, of its first seed, makes of the same
+    faces
 
-Started again, it goes on where it was. --jobs=2 trains two models at a time on a core each, which takes less time for all
-of them together.
+Started again, it goes on where it was. --jobs=2 trains two models at a time on a core each, which takes less time for
+all of them together.
 """
 
 import concurrent.futures
@@ -60,7 +61,8 @@ TEST_SEED = 1000
 
 
 def preparation(out, preset, faces, seeds, report_on):
-    """(what, command line) of each stage that all variants share; `preset` is the beginning of the flag files' paths."""
+    """(what, command line) of each stage that all variants share; `preset` is the beginning of the flag files' "
+    "paths."""
     render, held_out = [sys.executable, '-m', 'gaze_tf.synthetic.faces'], _held_out(faces)
     size = [flag for flag in faces if flag.startswith('--img_size')]
     plan = [('Rendering faces to train and to choose on', [*render, f'--output_dir={out}/faces', *faces])]
@@ -135,7 +137,6 @@ def stages(out, name, seed, preset, faces, report_on):
             f'--model={own}/saved_model',
             f'--data={data}',
             *_held_out(faces),
-            f'--gaze_estimator={ROOT}/gaze_tf/evaluation/gaze_estimator.npz',
             f'--output={own}/report-{report_on}',
         ],
     }
@@ -150,7 +151,8 @@ def _gaze_tf(command):
 
 
 def same_flags(out, preset):
-    """Whether the folder is new or was begun with these flag files and variants: else models would be trained half so."""
+    """Whether the folder is new or was begun with these flag files and variants: else models would be trained "
+    "half so."""
     files = [pathlib.Path(f'{preset}{part}.flags').read_text() for part in ('', '_pretrain', '_train', '_finetune')]
     note, flags_now = out / 'flags.json', json.dumps([*files, VARIANTS], indent=1) + '\n'
     if not note.exists():
@@ -159,7 +161,8 @@ def same_flags(out, preset):
 
 
 def shared_people(out):
-    """In a sentence, which two sets share people, or None; a person is the seed of a folder and a number in its truth.csv."""
+    """In a sentence, which two sets share people, or None; a person is the seed of a folder and a number in its "
+    "truth.csv."""
     people = {}
     for folder, sets in (('faces', {'train': 'training', 'test': 'validation'}), ('test_faces', {'test': 'test'})):
         if not (out / folder / 'truth.csv').exists():
@@ -170,7 +173,8 @@ def shared_people(out):
                 people.setdefault(sets[row['split']], set()).add((seed, row['identity']))
     for one, other in itertools.combinations(people, 2):
         if count := len(people[one] & people[other]):
-            return f'{count} people of {out} are in the {one} set and in the {other} set: delete its faces and begin again.'
+            sets = f'in the {one} set and in the {other} set'
+            return f'{count} people of {out} are {sets}: delete its faces and begin again.'
     return None
 
 
@@ -237,7 +241,8 @@ def run(out, names, seeds, report_on, jobs, preset, faces):
         print(problem, file=sys.stderr)
         return 1
     print(
-        f'\nTraining, and measuring on the {report_on} faces, with seeds {", ".join(map(str, seeds))}: {", ".join(names)}',
+        f'\nTraining, and measuring on the {report_on} faces, with seeds {", ".join(map(str, seeds))}: '
+        f'{", ".join(names)}',
         flush=True,
     )
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:

@@ -1,4 +1,5 @@
-"""The table of the quality benchmark: what the reports of a variant's seeds say together, as numbers and as Markdown."""
+"""The table of the quality benchmark: what the reports of a variant's seeds say together, as numbers and as "
+"Markdown."""
 
 import json
 import statistics
@@ -38,8 +39,8 @@ def runs(out, name, report_on):
 def summarise(out, variants, report_on):
     """What table.json holds; variants: {name: what it is}, of which those without a report are left out.
 
-    Each figure of a variant: mean, std (sample standard deviation over the seeds; None of one seed), min, max, and values in
-    the order of its seeds.
+    Each figure of a variant: mean, std (sample standard deviation over the seeds; None of one seed), min, max, and
+    values in the order of its seeds.
     """
     rows, untouched = {}, None
     for name, what in variants.items():

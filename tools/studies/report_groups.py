@@ -1,8 +1,8 @@
 """python -m tools.studies.report_groups --report=runs/people/report --data=data/london
 
-Results of a `gaze-tf evaluate` report by group of people, as far as a folder of `gaze-tf turn-dataset` tells groups: the third
-of its turned faces with the darkest skin, the middle and the lightest (lightness L* of the cheeks below the eyes), and the
-same of irises, all read in the photos as they were taken. Prints a table: means within each group.
+Results of a `gaze-tf evaluate` report by group of people, as far as a folder of `gaze-tf turn-dataset` tells groups:
+the third of its turned faces with the darkest skin, the middle and the lightest (lightness L* of the cheeks below the
+eyes), and the same of irises, all read in the photos as they were taken. Prints a table: means within each group.
 """
 
 import csv

@@ -3,9 +3,11 @@
 Measures the coloured specks in painted pupils (docs/benchmark.md, "Specks"): corrects held-out faces of a folder of
 gaze_tf/synthetic/faces.py with the model of a `gaze-tf train` run and prints
 
-    specks          how far the most off-coloured pixel of a pupil is from all shades between black or grey and the true iris
+    specks          how far the most off-coloured pixel of a pupil is from all shades between black or grey and the true
+    iris
                     colour, in levels of red less green and of blue less both; a mean over all pupils
-    moved by 1, 2   correlation of the pupils' off colours with those of the same faces moved right by so many pixels: 1 where
+    moved by 1, 2   correlation of the pupils' off colours with those of the same faces moved right by so many pixels: 1
+    where
                     specks belong to the eye; less by 1 than by 2 where they belong to every other column of the image
 """
 
@@ -35,7 +37,8 @@ def hues(picture):
 def off_hues(picture, twin, centres, radius):
     """Of both pupils [n, 2]: the hue of each pixel less the nearest one between grey and the iris of the twin.
 
-    picture, twin: uint8 [S, S, 3]; centres [2, 2]: (x, y) of the irises, pixels counted from their centres; radius: pixels.
+    picture, twin: uint8 [S, S, 3]; centres [2, 2]: (x, y) of the irises, pixels counted from their centres; radius:
+    pixels.
     """
     rows, columns = np.mgrid[: len(picture), : len(picture)]
     found = []
@@ -76,7 +79,7 @@ def run(checkpoint, data, count):
     """Prints the table; raises GazeError."""
     model = load_model(checkpoint)
     found = Samples(data, model.config.img_size, {'y': count}, frame_eyes=model.config.eye_shares)
-    if not found.rendered:
+    if not found.has_truth:
         raise GazeError(f'--data={data} has no truth.csv: give a folder of gaze_tf/synthetic/faces.py.')
     samples = found.read('y', found.names['y'])
     twins = [

@@ -9,6 +9,7 @@ import dataclasses
 import pathlib
 import pickle
 import zipfile
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class _Storage:
 
     key: str
     size: int
-    values: np.ndarray = None
+    values: Any = None
 
 
 @dataclasses.dataclass
@@ -64,7 +65,8 @@ class _Tensor:
 
 
 class _Parameter:
-    """What files of early versions hold instead of a tensor: Parameter(tensor), with a state that weights do not need."""
+    """What files of early versions hold instead of a tensor: Parameter(tensor), with a state that weights do not
+    need."""
 
     def __new__(cls, tensor, *_):
         self = super().__new__(cls)
