@@ -48,7 +48,8 @@ class DoNothing:
 
 
 class Perfect(DoNothing):
-    """A network that puts the twin's eyes into the boxes, and marks animation frames so that an Oracle can read them."""
+    """A network that puts the twin's eyes into the boxes, and marks animation frames so that an Oracle can read
+    them."""
 
     def __init__(self, samples):
         self._y = samples.read('y', samples.names['y'])
@@ -77,7 +78,8 @@ class Perfect(DoNothing):
 
 
 class Oracle:
-    """An estimator that reads true gazes: of inputs, of twins and of whatever has their eyes, and of Perfect's frames."""
+    """An estimator that reads true gazes: of inputs, of twins and of whatever has their eyes, and of Perfect's
+    frames."""
 
     error = {'mean': 0.0, 'median': 0.0, 'p90': 0.0, 'renderings': 8}
     fingerprint = 'none'

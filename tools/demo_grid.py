@@ -1,4 +1,5 @@
-"""The training demo's picture: held-out faces as they were, masked, corrected, and as the renderer draws them at the camera."""
+"""The training demo's picture: held-out faces as they were, masked, corrected, and as the renderer draws them at the
+camera."""
 
 import numpy as np
 from PIL import Image, ImageDraw

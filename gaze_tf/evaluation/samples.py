@@ -136,7 +136,7 @@ class Samples:
         self.fingerprint = self._check()
         if self.left_out and not skip_bad:
             raise GazeError(
-                f'`data={data}` has {len(self.left_out)} bad rows or images; the first: {self.left_out[0]}. '
+                f'`data={data}` has bad rows or images ({len(self.left_out)}); the first: {self.left_out[0]}. '
                 'Repair them, or leave them out with `skip_bad`.'
             )
         for domain, faces in self._faces.items():
