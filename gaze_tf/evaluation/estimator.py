@@ -30,8 +30,8 @@ _PACKAGED = pathlib.Path(__file__).with_name('gaze_estimator.npz')
 class GazeEstimator:
     """A trained network from its file.
 
-    error: of this network on renderings of people whom it was not trained on: mean, median and p90 of the angle between
-    the true and the estimated gaze in degrees, and the number of renderings; `groups` has the same of parts of them.
+    error: of this network on drawings of people that it was not trained on: mean, median and p90 of the angle between
+    the true and the estimated gaze in degrees, and the number of drawings; `groups` has the same of parts of them.
     recipe: what it was trained with.
     fingerprint: sha256 of the file.
     """

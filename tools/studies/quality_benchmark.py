@@ -216,7 +216,7 @@ def write_results(out, report_on):
     (results / 'table.json').write_text(json.dumps(summary, indent=1, ensure_ascii=False) + '\n')
     text = quality_table.markdown(summary)
     (results / 'table.md').write_text(text)
-    import quality_pictures  # it takes the seconds that TensorFlow takes to import
+    from tools.studies import quality_pictures  # here: TensorFlow takes seconds to import
 
     first = {
         names[name]: quality_table.runs(out, name, report_on)[0][1] / 'saved_model' for name in summary['variants']

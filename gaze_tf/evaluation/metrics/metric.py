@@ -28,8 +28,8 @@ class Metric:
     only.
     needs: what must be there for it to be measured; see the subclasses.
     title: its row in the report's table; '' if the table leaves it out.
-    unit: what the table adds to the numbers; a function of the content of report.json where it tells more, such as how
-    many faces.
+    unit: what the table adds to the numbers; or a function of the content of report.json where it tells more, such as
+    how many faces.
     digits: decimals in the table.
     scale: what the table multiplies the value by, 100 for percent.
     """

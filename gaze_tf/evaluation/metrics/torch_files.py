@@ -18,8 +18,8 @@ from gaze_tf.errors import GazeError
 MAGIC = 0x1950A86A20F9469CFC6C  # the first number of the older format
 
 
-def read(path):
-    """{name: float32 array, not to be written to} of a file that `torch.save(model.state_dict(), path)` wrote.
+def read(path: pathlib.Path | str) -> dict[str, np.ndarray]:
+    """{name: float32 array, read-only} of a file that `torch.save(model.state_dict(), path)` wrote.
 
     Raises GazeError, which names the file, if it is not there, is no such file or holds anything but float32 weights.
     """
