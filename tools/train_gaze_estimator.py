@@ -128,14 +128,14 @@ def seen(tf, estimator, group, size, count, rng):
 
 
 def disturbed(tf, pairs, rng):
-    """Pairs of crops [B, 2, h, w, 3] in other light and colours, less sharp, and with more noise."""
+    """Pairs of crops [B, 2, h, w, 3] in other light and colors, less sharp, and with more noise."""
     count, _, height, width, _ = pairs.shape
 
     def some(low, high, channels=1):
         return rng.uniform([count, 1, 1, 1, channels], low, high)
 
-    grey = tf.reduce_mean(pairs, -1, keepdims=True)
-    pairs = grey + some(0.2, 1.4) * (pairs - grey)
+    gray = tf.reduce_mean(pairs, -1, keepdims=True)
+    pairs = gray + some(0.2, 1.4) * (pairs - gray)
     pairs = (pairs + 1) * some(0.75, 1.3) * some(0.85, 1.17, 3) - 1 + some(-0.12, 0.12)
     kernel = np.array([1, 2, 1], np.float32) / 4
     kernel = np.tile((kernel[:, None] * kernel)[..., None, None], [1, 1, 3, 1])

@@ -80,8 +80,8 @@ def test_irises_that_were_moved_are_noticed(estimator):
     at, eyes, _ = render(8, 128, seed=3, direction=(1e-9, 0))
     aside, _, _ = render(8, 128, seed=3, direction=(8, 0))
     pasted = at.copy()
-    for image, other, centres in zip(pasted, aside, eyes.reshape(-1, 2, 2)):
-        for x, y in centres:
+    for image, other, centers in zip(pasted, aside, eyes.reshape(-1, 2, 2)):
+        for x, y in centers:
             image[y - 10 : y + 10, x - 15 : x + 15] = other[y - 10 : y + 10, x - 15 : x + 15]
     moved = estimator(pasted, eyes) - estimator(at, eyes)
     assert (np.abs(moved - (8, 0)) < 3).all() and moved.mean(0) == pytest.approx([8, 0], abs=1)
@@ -90,8 +90,8 @@ def test_irises_that_were_moved_are_noticed(estimator):
 def test_eyes_that_were_wiped_out_do_not_count_as_looking_at_the_camera(estimator, faces):
     images, eyes, _ = faces
     wiped = images.copy()
-    for image, centres in zip(wiped, eyes.reshape(-1, 2, 2)):
-        for x, y in centres:
+    for image, centers in zip(wiped, eyes.reshape(-1, 2, 2)):
+        for x, y in centers:
             image[y - 10 : y + 10, x - 15 : x + 15] = image[y - 10 : y + 10, x - 15 : x + 15].mean((0, 1))
     assert gaze_angles.angle(estimator(wiped, eyes)).mean() > 8
 
@@ -106,11 +106,11 @@ def test_eyes_that_were_wiped_out_do_not_count_as_looking_at_the_camera(estimato
     ],
     ids=['blurred', 'red and blue swapped', 'low in contrast', 'grey'],
 )
-def test_eyes_of_other_colours_and_sharpness_are_read(estimator, faces, alter, within):
+def test_eyes_of_other_colors_and_sharpness_are_read(estimator, faces, alter, within):
     images, eyes, gazes = faces
     altered_images = images.copy()
-    for image, centres in zip(altered_images, eyes.reshape(-1, 2, 2)):
-        for x, y in centres:
+    for image, centers in zip(altered_images, eyes.reshape(-1, 2, 2)):
+        for x, y in centers:
             image[y - 10 : y + 10, x - 15 : x + 15] = alter(image[y - 10 : y + 10, x - 15 : x + 15].astype(float))
     assert gaze_angles.between(estimator(altered_images, eyes), gazes).mean() < within
 

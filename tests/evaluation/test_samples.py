@@ -44,8 +44,8 @@ def test_truth_and_twins_are_those_of_the_renderer(rendered_dir):
     assert samples.has_truth and samples.drawn and samples.shared_identities == 0
 
 
-def test_another_size_scales_pixels_by_their_centres(rendered_dir):
-    """By hand: the middle of pixels 0 and 1 is 0.5; of half as many pixels it is the centre of pixel 0."""
+def test_another_size_scales_pixels_by_their_centers(rendered_dir):
+    """By hand: the middle of pixels 0 and 1 is 0.5; of half as many pixels it is the center of pixel 0."""
     small, large = (rendered.samples(rendered_dir, size) for size in (32, 64))
     for a, b in zip(small.read('y', small.names['y']), large.read('y', large.names['y'])):
         assert a.image.shape == a.twin.shape == (32, 32, 3)

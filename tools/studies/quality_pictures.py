@@ -1,5 +1,5 @@
-"""The pictures of the quality benchmark: what each variant makes of the same held-out faces, and how the method "
-"animates."""
+"""The pictures of the quality benchmark: what each variant makes of the same held-out faces, and how the method
+animates."""
 
 import numpy as np
 from PIL import Image, ImageDraw

@@ -1,5 +1,5 @@
-"""The table of the quality benchmark: what the reports of a variant's seeds say together, as numbers and as "
-"Markdown."""
+"""The table of the quality benchmark: what the reports of a variant's seeds say together, as numbers and as
+Markdown."""
 
 import json
 import statistics
@@ -26,7 +26,7 @@ UNTOUCHED = {
 def runs(out, name, report_on):
     """[(seed, folder)] of a variant's runs that have a report on 'validation' or 'test', by seed.
 
-    Of all seeds in the folder, whichever were asked for last: nobody can leave out those that he does not like.
+    All seeds in the folder count, whichever were asked for last, so that nobody can leave out unwelcome ones.
     """
     found = [
         (int(folder.name[len('seed-') :]), folder)

@@ -8,6 +8,8 @@ images the covariance of 2,048 features does not have full rank; with a few hund
 biased: read that one.
 """
 
+from typing import Any
+
 import numpy as np
 
 from gaze_tf.errors import GazeError
@@ -29,8 +31,8 @@ def fid(features_a: np.ndarray, features_b: np.ndarray) -> float:
     a, b = ((x - x.mean(axis=0)) / np.sqrt(len(x) - 1) for x in (a, b))
     spread = np.sum(a**2) + np.sum(b**2)
     # of many images, the triangular factor stands for them: RᵀR = AᵀA
-    a, b = (np.linalg.qr(x, mode='r') if len(x) > x.shape[1] else x for x in (a, b))
-    root = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    factors: list[Any] = [np.linalg.qr(x, mode='r') if len(x) > x.shape[1] else x for x in (a, b)]
+    root = np.linalg.svd(factors[0] @ factors[1].T, compute_uv=False).sum()
     return float(means @ means + spread - 2 * root)
 
 

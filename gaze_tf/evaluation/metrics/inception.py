@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from gaze_tf.errors import GazeError, first_line
 
-# name: (where to find it, its SHA-256: None, as nobody publishes it)
+# name: (where to find it, its SHA-256, None where it is unknown)
 WEIGHTS = {
     'classify_image_graph_def.pb': (
         'in http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz',
