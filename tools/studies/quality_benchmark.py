@@ -212,7 +212,7 @@ def write_results(out, report_on):
     """Writes table.md, table.json and the pictures of all reports that there are; returns the table."""
     names, results = {name: what for name, (what, _) in VARIANTS.items()}, out / report_on
     results.mkdir(exist_ok=True)
-    summary = quality_table.summarise(out, names, report_on)
+    summary = quality_table.summarize(out, names, report_on)
     (results / 'table.json').write_text(json.dumps(summary, indent=1, ensure_ascii=False) + '\n')
     text = quality_table.markdown(summary)
     (results / 'table.md').write_text(text)

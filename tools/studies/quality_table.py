@@ -36,7 +36,7 @@ def runs(out, name, report_on):
     return sorted(found)
 
 
-def summarise(out, variants, report_on):
+def summarize(out, variants, report_on):
     """What table.json holds; variants: {name: what it is}, of which those without a report are left out.
 
     Each figure of a variant: mean, std (sample standard deviation over the seeds; None of one seed), min, max, and
