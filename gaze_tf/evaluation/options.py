@@ -16,9 +16,8 @@ class EvaluationOptions(Options):
 
     model: str = option(
         '',
-        'SavedModel to use: the output folder of `gaze-tf export`, or one version in it; without it the model '
-        'for people '
-        'that comes with gaze_tf.',
+        'SavedModel to use: the output folder of `gaze-tf export`, or one version in it; by default the model for '
+        'people that comes with gaze_tf.',
     )
     data: str = option(
         '',
@@ -41,8 +40,7 @@ class EvaluationOptions(Options):
     conditions: tuple[str, ...] = option(
         (),
         'Also measure held-out Y under these conditions: grey, blur1.5, blur3 (sigma in pixels of the frame that '
-        'the model '
-        'sees), dark (a third of the light), noise (sigma of 8 levels); such as grey,blur3.',
+        'the model sees), dark (a third of the light), noise (sigma of 8 levels); such as grey,blur3.',
         choices=CONDITIONS,
     )
     batch_size: int = option(16, 'Faces that are painted at once.', low=1)

@@ -11,7 +11,7 @@ from gaze_tf.evaluation.report.cases import Cases
 from gaze_tf.evaluation.report.markup import Html, fill, join, style
 
 _ANGLES = (
-    'Angles are in degrees between the gaze and the direction to the camera. A small network, trained on real '
+    'Angles are in degrees between the gaze and the direction to the camera. A small network, trained on drawn '
     'faces, reads them off the eyes; its own error is beside them.'
 )
 _GROUPS = ('', 'faces', 'before: mean', 'median', 'p90', 'after: mean', 'median', 'p90', 'ratio of means', 'smaller, %')
