@@ -56,8 +56,7 @@ class GazeEstimator:
             why = getattr(error, 'strerror', None) or first_line(error)
             raise GazeError(
                 f'{path} cannot be used as a gaze estimator ({why}): leave `gaze_estimator` out to use the one '
-                'that comes '
-                'with gaze_tf.'
+                'that comes with gaze_tf.'
             ) from error
 
     def __init__(self, weights: list[np.ndarray], error: dict, recipe: dict, fingerprint: str) -> None:

@@ -228,14 +228,12 @@ class Samples:
         if row is None:
             raise GazeError(
                 f'{table} has no row for {face.name}, which is held out: make the data set again, or remove '
-                'truth.csv to '
-                'measure without angles.'
+                'truth.csv to measure without angles.'
             )
         if not row['twin']:
             raise GazeError(
                 f'{table} names no twin of {face.name}, which `test_y={len(self._faces["y"])}` holds out: give '
-                'the number '
-                'of faces that were made for testing.'
+                'the number of faces that were made for testing.'
             )
         try:
             _truth(row, self._frame(face))

@@ -64,7 +64,7 @@ def test_files_in_the_wrong_place_are_named(backbone, tmp_path):
         lpips.Lpips(backbone, backbone)
     other = dict(metric_weights.alexnet(), **{'features.8.bias': np.zeros(7, np.float32)})
     metric_weights.write_torch_zip(tmp_path / 'other.pth', other)
-    with pytest.raises(GazeError, match=r'other\.pth .*features\.8\.bias of shape \[256\] .* \[7\]'):
+    with pytest.raises(GazeError, match=r'other\.pth .*features\.8\.bias must have shape \[256\], .* \[7\]'):
         lpips.Lpips(tmp_path / 'other.pth', LINEAR)
     with pytest.raises(GazeError, match=r'no file of weights at .*none\.pth'):
         lpips.Lpips(tmp_path / 'none.pth', LINEAR)

@@ -36,8 +36,7 @@ def why_not(rows: list[dict]) -> str:
         if len(sines) < MIN_FACES:
             return (
                 f'it takes {MIN_FACES} faces that are found before correction, after it and in their pictures at '
-                'the camera; '
-                f'there are {len(sines)}'
+                f'the camera; there are {len(sines)}'
             )
         if not sines @ offsets > 0:
             return f'the offsets {axis} the eyes do not follow the true angles'

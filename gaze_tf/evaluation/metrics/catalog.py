@@ -185,7 +185,7 @@ def _estimated(name, function, **options):
 
 
 def _angle(name, result, what, caption, function):
-    title = f'estimated angle to the camera {what}'
+    title = f'estimated angle {what}'
     return _estimated(name, function, result=result, title=title, unit=_with_own_error, caption=caption)
 
 
