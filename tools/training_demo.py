@@ -107,7 +107,7 @@ def run(out):
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     timing = {'seconds': seconds, 'total_seconds': round(sum(seconds.values()), 1), 'peak_memory_gb': round(peak, 2)}
     (out / 'timing.json').write_text(json.dumps(timing, indent=1) + '\n')
-    import demo_grid  # it takes the seconds that TensorFlow takes to import
+    from tools import demo_grid  # here: TensorFlow takes seconds to import
 
     demo_grid.draw(out, SHOWN).save(out / 'grid.png')
     print(closing(out, timing, json.loads((out / 'report' / 'report.json').read_text())))
