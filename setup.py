@@ -28,7 +28,12 @@ setup(
     long_description=pathlib.Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     packages=find_packages(include=['gaze_tf', 'gaze_tf.*']),
-    package_data={'gaze_tf.export': ['face.png'], 'gaze_tf.pretrained': ['people.npz', 'people.json', 'MODEL_CARD.md']},
+    package_data={
+        'gaze_tf.evaluation': ['gaze_estimator.npz'],
+        'gaze_tf.evaluation.report': ['templates/*'],
+        'gaze_tf.export': ['face.png'],
+        'gaze_tf.pretrained': ['people.npz', 'people.json', 'MODEL_CARD.md'],
+    },
     # tensorflow-addons 0.23, the last one, works with TensorFlow 2.15 at the latest.
     python_requires='~=3.11.0',
     install_requires=[

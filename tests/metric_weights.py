@@ -101,7 +101,7 @@ def inception_kernel(size=2048):
 
 
 def _as_of_2015(definition):
-    """With the normalisation of that time, which TensorFlow no longer lets be written, and that time's version."""
+    """With the normalization of that time, which TensorFlow no longer writes, and that time's version."""
     norm = next(node for node in definition.node if node.name == 'norm')
     norm.op = 'BatchNormWithGlobalNormalization'
     norm.input.extend(['zeros', 'ones', 'zeros', 'ones'])  # mean, variance, beta, gamma

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gaze_tf.evaluation.evaluate import ALPHAS
+from gaze_tf.evaluation.painted import ALPHAS
 from gaze_tf.evaluation.samples import Samples
 from gaze_tf.synthetic import faces as synthetic_faces
 from gaze_tf.synthetic.draw_options import DrawOptions
@@ -49,7 +49,8 @@ class DoNothing:
 
 
 class Perfect(DoNothing):
-    """A network that puts the twin's eyes into the boxes, and marks animation frames so that an Oracle can read them."""
+    """A network that puts the twin's eyes into the boxes, and marks animation frames so that an Oracle can read
+    them."""
 
     def __init__(self, samples):
         self._y = samples.read('y', samples.names['y'])
@@ -78,7 +79,8 @@ class Perfect(DoNothing):
 
 
 class Oracle:
-    """An estimator that reads true gazes: of inputs, of twins and of whatever has their eyes, and of Perfect's frames."""
+    """An estimator that reads true gazes: of inputs, of twins and of whatever has their eyes, and of Perfect's
+    frames."""
 
     error = {'mean': 0.0, 'median': 0.0, 'p90': 0.0, 'renderings': 8}
     fingerprint = 'none'

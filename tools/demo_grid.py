@@ -1,4 +1,5 @@
-"""The picture of the training demo: held-out faces, masked, corrected, and as the renderer draws them at the camera."""
+"""The training demo's picture: held-out faces as they were, masked, corrected, and as the renderer draws them at the
+camera."""
 
 import pathlib
 
@@ -7,9 +8,10 @@ from PIL import Image, ImageDraw
 
 from gaze_tf import config
 from gaze_tf.compositing.eye_boxes import eye_boxes
+from gaze_tf.evaluation.report.eyes import EYE_MARGIN, enlarged_eye
 from gaze_tf.evaluation.samples import Samples
 
-_SCALE, _EYE_SCALE, _EYE_MARGIN, _HEADER = 1.5, 3, 4, 24
+_SCALE, _EYE_SCALE, _HEADER = 1.5, 3, 24
 _COLUMNS = ('input', 'masked input', 'corrected', 'rendered at the camera')
 
 
@@ -48,9 +50,8 @@ def _cell(picture, boxes):
     cell = face.resize((side, side), Image.Resampling.LANCZOS)
     eyes = []
     for y0, x0, y1, x1 in boxes:
-        around = (x0 - _EYE_MARGIN, y0 - _EYE_MARGIN, x1 + _EYE_MARGIN, y1 + _EYE_MARGIN)
-        size = tuple(_EYE_SCALE * int(length) for length in (around[2] - around[0], around[3] - around[1]))
-        eyes.append(face.crop(around).resize(size, Image.Resampling.BICUBIC))
+        width, height = (_EYE_SCALE * int(length + 2 * EYE_MARGIN) for length in (x1 - x0, y1 - y0))
+        eyes.append(enlarged_eye(picture, (x0, y0, x1, y1), (width, height)))
     whole = Image.new('RGB', (side + max(eye.width for eye in eyes) + 8, side), 'white')
     whole.paste(cell, (0, 0))
     for index, eye in enumerate(eyes):

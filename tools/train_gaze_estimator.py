@@ -1,16 +1,16 @@
 """python -m tools.train_gaze_estimator --output=runs/gaze_estimator.npz
 
-Trains the gaze estimator of gaze_tf/evaluation/gaze.py on faces that it renders for this, and measures it on others, in
-about 6 minutes of CPU time.
+Trains the gaze estimator of gaze_tf/evaluation/estimator.py on faces that it draws for this, and measures it on others,
+in about 6 minutes of CPU time. gaze_tf/evaluation/gaze_estimator.npz was made with it.
 
-Nobody is rendered twice, here or in a data set of gaze_tf/synthetic/faces.py: every rendering has a person of its own,
-drawn from the seeds (seed, STREAM, part, 1 + index), where part is one for training and another for the held-out
-renderings. The data sets draw people from (seed, 0, index). However numpy splits large seeds into 32-bit words and fills
-up with zeros, the last word but one is 0 there and the part, not 0, here (and where there are four words, the last one
-here is never a filled-up 0), so that the streams have nothing in common, whatever both seeds are.
+Nobody is drawn twice, here or in a data set of gaze_tf/synthetic/faces.py: every drawing has a person of its own,
+seeded with (seed, STREAM, part, 1 + index), where part is 1 for training and 2 for the held-out drawings. The data sets
+seed people with (seed, 0, index). However numpy splits large seeds into 32-bit words and pads with zeros, the last word
+but one is 0 there and the part, which is not 0, here (and where there are four words, the last one here is never a
+padding 0). So the streams have nothing in common, whatever both seeds are.
 
-The file holds the network's weights in float16, the recipe, and the error on the held-out renderings. The same flags
-give the same file on the same machine and versions.
+The file holds the network's weights in float16, the recipe, and the error on the held-out drawings. The same flags give
+the same file on the same machine and versions.
 """
 
 import os
@@ -48,8 +48,8 @@ BINS = (0, 3, 10, 20, 30, 40)
 def sample(seed, part, index):
     """Identity, View, JPEG quality and whether it is to stay sharp, of a rendering.
 
-    For training, gazes are uniform over a disc: were they denser around the camera, doubtful ones would be drawn towards
-    it. For measuring, angles are uniform.
+    For training, gazes are uniform over a disc: were they denser around the camera, doubtful ones would be drawn
+    towards it. For measuring, angles are uniform.
     """
     rng = np.random.default_rng((seed, STREAM, part, 1 + index))
     person = face_renderer.Identity.sample(rng)
@@ -110,7 +110,7 @@ def held_out_set(seed, count, pool):
     }
 
 
-def seen(tf, gaze, group, size, count, rng):
+def seen(tf, estimator, group, size, count, rng):
     """`count` inputs of the network, [crops left, right], slopes and gazes: eyes misplaced by up to a pixel of 128."""
     images, eyes, gazes = group
     chosen = rng.uniform([count], maxval=len(gazes), dtype=tf.int32)
@@ -118,24 +118,24 @@ def seen(tf, gaze, group, size, count, rng):
     shift = tf.round(tf.clip_by_value(shift, -size / 128, size / 128))
     images = tf.gather(images, chosen)
     height, width = images.shape[2:4]
-    share = gaze.CROP[0] * size / width, gaze.CROP[1] * size / height
+    share = estimator.CROP[0] * size / width, estimator.CROP[1] * size / height
     middle = tf.constant([width // 2, height // 2] * 2, tf.float32)
     both = [
-        gaze.crops(images[:, eye], tf.tile((shift + middle)[:, 2 * eye : 2 * eye + 2], [1, 2]), share)[0]
+        estimator.crops(images[:, eye], tf.tile((shift + middle)[:, 2 * eye : 2 * eye + 2], [1, 2]), share)[0]
         for eye in range(2)
     ]
-    return tf.stack(both, 1), gaze.slope(tf.gather(eyes, chosen) + shift), tf.gather(gazes, chosen)
+    return tf.stack(both, 1), estimator.slope(tf.gather(eyes, chosen) + shift), tf.gather(gazes, chosen)
 
 
 def disturbed(tf, pairs, rng):
-    """Pairs of crops [B, 2, h, w, 3] in other light and colours, less sharp, and with more noise."""
+    """Pairs of crops [B, 2, h, w, 3] in other light and colors, less sharp, and with more noise."""
     count, _, height, width, _ = pairs.shape
 
     def some(low, high, channels=1):
         return rng.uniform([count, 1, 1, 1, channels], low, high)
 
-    grey = tf.reduce_mean(pairs, -1, keepdims=True)
-    pairs = grey + some(0.2, 1.4) * (pairs - grey)
+    gray = tf.reduce_mean(pairs, -1, keepdims=True)
+    pairs = gray + some(0.2, 1.4) * (pairs - gray)
     pairs = (pairs + 1) * some(0.75, 1.3) * some(0.85, 1.17, 3) - 1 + some(-0.12, 0.12)
     kernel = np.array([1, 2, 1], np.float32) / 4
     kernel = np.tile((kernel[:, None] * kernel)[..., None, None], [1, 1, 3, 1])
@@ -150,11 +150,11 @@ def train(groups, seed, steps):
     """The trained network."""
     import tensorflow as tf
 
-    from gaze_tf.evaluation import gaze
+    from gaze_tf.evaluation import estimator
 
     tf.keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    network = gaze.network()
+    network = estimator.network()
     rng = tf.random.Generator.from_seed(seed)
     optimizer = tf.keras.optimizers.Adam(
         tf.keras.optimizers.schedules.CosineDecay(
@@ -171,7 +171,7 @@ def train(groups, seed, steps):
         pairs, tilts, gazes = (
             tf.concat(part, 0)
             for part in zip(
-                *[seen(tf, gaze, groups[size], size, round(share * BATCH), rng) for size, share in SIZES.items()]
+                *[seen(tf, estimator, groups[size], size, round(share * BATCH), rng) for size, share in SIZES.items()]
             )
         )
         pairs = disturbed(tf, pairs, rng)
@@ -205,9 +205,9 @@ def summary(errors):
 
 def grouped(errors, gazes, sizes):
     """Error as `GazeEstimator.error` has it, of all and of parts."""
-    from gaze_tf.evaluation import gaze
+    from gaze_tf.evaluation.metrics import gaze_angles
 
-    angles, (x, y, _) = gaze.angle(gazes), gaze.vector(gazes).T
+    angles, (x, y, _) = gaze_angles.angle(gazes), gaze_angles.vector(gazes).T
     parts = {f'{size} px': sizes == size for size in sorted(SIZES)}
     parts.update({f'{low}-{high} degrees': (angles >= low) & (angles < high) for low, high in zip(BINS, BINS[1:])})
     flat, aside = abs(x) >= abs(y), angles >= BINS[1]
@@ -224,10 +224,10 @@ def grouped(errors, gazes, sizes):
 
 def measure(estimator, groups):
     """Error of an estimator on {size: [images, eyes, gazes]}."""
-    from gaze_tf.evaluation import gaze
+    from gaze_tf.evaluation.metrics import gaze_angles
 
     errors = [
-        gaze.between(
+        gaze_angles.between(
             np.concatenate([estimator(images[k : k + 64], eyes[k : k + 64]) for k in range(0, len(eyes), 64)]), gazes
         )
         for images, eyes, gazes in groups.values()
@@ -241,9 +241,9 @@ def measure(estimator, groups):
 
 def save(file, weights, error, recipe):
     """Writes an estimator into an open file."""
-    from gaze_tf.evaluation import gaze
+    from gaze_tf.evaluation import estimator
 
-    about = json.dumps({'format': gaze.FORMAT, 'error': error, 'recipe': recipe})
+    about = json.dumps({'format': estimator.FORMAT, 'error': error, 'recipe': recipe})
     np.savez_compressed(file, about=about, **{f'weight_{n}': weight for n, weight in enumerate(weights)})
 
 
@@ -252,7 +252,7 @@ def make(file, seed, renderings, steps, held_out, workers):
     # before TensorFlow is imported: processes with its threads cannot be forked safely
     with multiprocessing.Pool(workers, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
         training, others = training_set(seed, renderings, pool), held_out_set(seed, held_out, pool)
-    from gaze_tf.evaluation import gaze
+    from gaze_tf.evaluation import estimator
 
     weights = train(training, seed, steps).get_weights()
     weights = [weight.astype(np.float16) for weight in weights]
@@ -264,7 +264,7 @@ def make(file, seed, renderings, steps, held_out, workers):
         'rate': RATE,
         'sizes': {str(size): share for size, share in SIZES.items()},
     }
-    error = measure(gaze.GazeEstimator(weights, {}, recipe, ''), others)
+    error = measure(estimator.GazeEstimator(weights, {}, recipe, ''), others)
     save(file, weights, error, recipe)
     print(f'{"held-out renderings":20} {"number":>7} {"mean":>6} {"median":>7} {"p90":>6}  (degrees)')
     for name, row in [('all', error), *error['groups'].items()]:

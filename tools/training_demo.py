@@ -85,16 +85,7 @@ def stages(out):
         ('Animating held-out faces', [*gaze_tf, 'animate', *shown, f'--output={out}/animated']),
         (
             'Measuring on held-out faces',
-            [
-                *gaze_tf,
-                'evaluate',
-                model,
-                f'--data={out}/faces',
-                *held_out,
-                f'--gaze_estimator={ROOT}/tests/data/gaze_estimator.npz',
-                f'--output={out}/report',
-                '--overwrite',
-            ],
+            [*gaze_tf, 'evaluate', model, f'--data={out}/faces', *held_out, f'--output={out}/report', '--overwrite'],
         ),
     ]
 
@@ -117,7 +108,7 @@ def run(out):
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     timing = {'seconds': seconds, 'total_seconds': round(sum(seconds.values()), 1), 'peak_memory_gb': round(peak, 2)}
     write_text(out / 'timing.json', json.dumps(timing, indent=1) + '\n')
-    import demo_grid  # it takes the seconds that TensorFlow takes to import
+    from tools import demo_grid  # here: TensorFlow takes seconds to import
 
     with new_file(out / 'grid.png') as file:
         demo_grid.draw(out, SHOWN).save(file, 'PNG')

@@ -1,10 +1,10 @@
-"""Photos as they come: held-out faces that are altered before a model sees them, and what it makes of them.
+"""Photos as they come: held-out faces that are altered before a model sees them.
 
-grey       without colours
+grey       without colors
 blur1.5    blurred by a Gaussian of sigma 1.5 pixels of the model's frame
 blur3      the same of 3
 dark       a third of the light
-noise      noise of sigma 8 grey levels, the same each time for a face and its twin
+noise      noise of sigma 8 gray levels, the same each time for a face and its twin
 """
 
 import hashlib
@@ -14,19 +14,18 @@ from PIL import Image
 from scipy import ndimage
 
 from gaze_tf.data.images import in_frame
-from gaze_tf.evaluation import iris_offset, pixels
+from gaze_tf.evaluation.options import CONDITIONS
+from gaze_tf.evaluation.samples import Sample
 
-NAMES = ('grey', 'blur1.5', 'blur3', 'dark', 'noise')
-SHARP = 0.6, 1.4  # a share of the input's sharpness within which eyes look like the rest of the picture
-TINTED = 2  # levels between the channels of a grey picture beyond which it has a colour
+NAMES = CONDITIONS
 _GREY = np.array([0.299, 0.587, 0.114])
 _NOISE = 8.0
 
 
-def alter(photo, condition, scale, name):
+def alter(photo: np.ndarray, condition: str, scale: float, name: str) -> np.ndarray:
     """A photo uint8 [H, W, 3] under one of NAMES.
 
-    scale: pixels of the model's frame in one of it. name: the face's, which seeds the noise.
+    scale: pixels of the model's frame in one of the photo. name: the face's; it seeds the noise.
     """
     values = photo.astype(np.float64)
     if condition == 'grey':
@@ -42,42 +41,20 @@ def alter(photo, condition, scale, name):
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def measure(network, batch, condition, detector=None):
-    """Columns of the Batch's faces, corrected under a condition, `CONDITION_…`: sharpness in the boxes as a share of the
-    altered input's, with twins psnr_twin there to the altered twin, with a detector offset_along_after; of grey ones chroma,
-    the most that channels differ by in the data set's image with the eyes put back, in levels."""
-    samples = [_altered(sample, condition) for sample in batch.samples]
-    corrected = network.correct(np.stack([sample.image for sample in samples]), batch.eyes)
-    found = []
-    for sample, after, boxes in zip(samples, corrected, batch.boxes):
-        row = {'sharpness': pixels.sharpness(after, sample.image, boxes)}
-        if sample.twin is not None:
-            row['psnr_twin'] = pixels.psnr(*(pixels.in_boxes(picture, boxes) for picture in (after, sample.twin)))
-        whole = sample.in_photo(after, boxes)
-        if detector:
-            offset = iris_offset.offset(detector, whole, sample.eyes_in_photo)
-            row['offset_along_after'] = float('nan') if offset is None else float(offset[0])
-        if condition == 'grey':
-            row['chroma'] = int(np.ptp(whole.astype(int), axis=-1).max())
-        found.append({f'{condition}_{name}': value for name, value in row.items()})
-    return found
-
-
-def _altered(sample, condition):
+def alter_sample(sample: Sample, condition: str) -> Sample:
     """The Sample with its pictures altered in the data set's image, then cut."""
     scale = float(sample.frame.scale)
+    whole = alter(sample.whole, condition, scale, sample.name)
+    whole_twin = None if sample.whole_twin is None else alter(sample.whole_twin, condition, scale, sample.name)
     if sample.photo is None:
-        image, twin = (
-            picture if picture is None else alter(picture, condition, scale, sample.name)
-            for picture in (sample.image, sample.twin)
-        )
-        return sample._replace(image=image, twin=twin)
-    photo, twin_photo = (
-        picture if picture is None else alter(picture, condition, scale, sample.name)
-        for picture in (sample.photo, sample.twin_photo)
+        return sample._replace(image=whole, twin=whole_twin)
+    return sample._replace(
+        image=_cut(whole, sample),
+        twin=None if whole_twin is None else _cut(whole_twin, sample),
+        photo=whole,
+        twin_photo=whole_twin,
     )
-    image, twin = (
-        picture if picture is None else np.array(in_frame(Image.fromarray(picture), sample.frame))
-        for picture in (photo, twin_photo)
-    )
-    return sample._replace(image=image, twin=twin, photo=photo, twin_photo=twin_photo)
+
+
+def _cut(picture, sample):
+    return np.array(in_frame(Image.fromarray(picture), sample.frame))

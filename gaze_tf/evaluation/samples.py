@@ -1,17 +1,19 @@
-"""The held-out faces of a folder in CelebAGaze's layout and, of rendered ones, what was drawn.
+"""The held-out faces of a folder in CelebAGaze's layout and, of turned or drawn eyes, their truth.
 
-    truth.csv      gaze_tf/synthetic/faces.py's table; of it are used name, split, identity, yaw_deg, pitch_deg, the
-                   irises' positions and radius, and the twin's file and irises
+    truth.csv      where the eyes look; columns that are read: name, split, identity, yaw_deg, pitch_deg, the positions
+                   and the radius of the irises, and the twin's file and irises
     twins/         each held-out face of domain Y, all the same but looking at the camera
+    options.json   of drawn faces: what they were drawn with
 
-All is brought into the model's frame of side S, as `gaze-tf prepare` does it. Positions in truth.csv count pixels from
-their centres: pixel i of the file has its centre at i.
+Everything is brought into the model's frame of side S, as `gaze-tf prepare` does it. In truth.csv, pixel i of an image
+has its center at i.
 """
 
 import csv
 import hashlib
 import io
 import pathlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +45,7 @@ _SIDES = ('left', 'right')
 
 
 class Truth(NamedTuple):
-    """What the renderer drew. gaze: yaw, pitch in degrees; iris, twin_iris: [2, 2] centres (x, y) and radius in pixels."""
+    """gaze: yaw, pitch in degrees. iris, twin_iris: [2, 2], centers (x, y) in pixels; radius in pixels."""
 
     identity: str
     gaze: np.ndarray
@@ -53,10 +55,11 @@ class Truth(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A held-out face: image uint8 [S, S, 3], eyes float32 [4] in its pixels; of rendered Y truth and the twin's image.
+    """A held-out face: image uint8 [S, S, 3] with eyes float32 [4] in its pixels; of domain Y also truth and twin.
 
-    frame: the align.Frame that shows `image` in the data set's. photo, twin_photo: the data set's images, uint8 [H, H, 3],
-    where the frame is not the very same; else None.
+    twin: the same face looking at the camera, uint8 [S, S, 3]; None, like truth, where nobody knows it.
+    frame: the align.Frame that cuts `image` out of the data set's image.
+    photo, twin_photo: the data set's images, uint8 [H, H, 3]; None where `image` and `twin` are the very same.
     """
 
     domain: str
@@ -69,12 +72,22 @@ class Sample(NamedTuple):
     twin: np.ndarray | None = None
     twin_photo: np.ndarray | None = None
 
-    def in_photo(self, picture, boxes):
-        """The data set's image with the eyes of `picture`, uint8 [S, S, 3] in the frame: what its boxes [2, 4] hold."""
+    @property
+    def whole(self) -> np.ndarray:
+        """The data set's image, uint8 [H, H, 3]."""
+        return self.image if self.photo is None else self.photo
+
+    @property
+    def whole_twin(self) -> np.ndarray | None:
+        """The twin as the data set has it, uint8 [H, H, 3]."""
+        return self.twin if self.photo is None else self.twin_photo
+
+    def in_photo(self, picture: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """The data set's image, uint8 [H, H, 3], with the eye boxes [2, 4] of `picture`, uint8 [S, S, 3], put back."""
         return picture if self.photo is None else put_back(self.photo, self.frame, self.image, picture, boxes)
 
     @property
-    def eyes_in_photo(self):
+    def eyes_in_photo(self) -> np.ndarray:
         """[4] float32 in pixels of the data set's image."""
         return np.ravel(self.frame.to_photo(np.reshape(self.eyes, (2, 2)))).astype(np.float32)
 
@@ -82,57 +95,76 @@ class Sample(NamedTuple):
 class Samples:
     """Held-out faces, read when they are asked for.
 
-    size: S. rendered: whether there is truth. names: {'x': [...], 'y': [...]} in the order of the tables.
+    size: S. names: {'x': [...], 'y': [...]} in the order of the tables.
+    has_truth: whether truth and twins of Y are known. drawn: whether the faces are drawings of gaze_tf.synthetic.
     fingerprint: sha256 over names, eyes, truth and files. left_out: bad rows and images, in words.
-    shared_identities: of rendered faces, how many people of the held-out Y occur in training rows, too.
+    shared_identities: how many people of the held-out Y are in training rows, too; None without truth.
     """
 
-    def __init__(self, data_dir, size, test_sizes, skip_bad=False, frame_eyes=MEAN_EYES):
-        """The last test_sizes {'x': number, 'y': number} usable rows of each table, as `gaze-tf prepare` holds them out.
+    def __init__(
+        self,
+        data: pathlib.Path | str,
+        size: int,
+        test_sizes: dict[str, int],
+        skip_bad: bool = False,
+        frame_eyes: tuple[float, ...] = MEAN_EYES,
+    ) -> None:
+        """Holds out the last usable rows of each table, as `gaze-tf prepare` does.
 
-        frame_eyes: where eyes stand in the model's frame, as shares of its side.
-        Every file is opened once here, so that what is bad is known before the work. Raises GazeError: the layout is not
-        there or holds too few faces, truth.csv lacks columns or rows, a twin cannot be read, or (without skip_bad) a row or
-        an image is bad.
+        test_sizes: {'x': number, 'y': number}. frame_eyes: where eyes stand in the model's frame, as shares of its
+        side. Every file is opened once here, so that bad ones are known before the work. Raises GazeError: the layout
+        is not there or holds too few faces, truth.csv lacks columns or rows, a twin cannot be read, or (without
+        skip_bad) a row or an image is bad.
         """
-        self.size, self.left_out, self._frame_eyes = size, [], frame_eyes
-        self._folder = pathlib.Path(data_dir)
-        if not self._folder.is_dir():
-            raise GazeError(f'--data={data_dir} is no folder: it must hold 1/, 1.txt, 0/ and 0.txt.')
-        self._faces = {}
+        self.size, self._frame_eyes = size, frame_eyes
+        self.left_out: list[str] = []
+        self._folder = pathlib.Path(data)
+        self._faces: dict[str, list] = {}
         for domain, count in test_sizes.items():
-            rows = _rows(self._folder, domain, self.left_out)
+            rows = self._rows(domain)
             if not 0 < count <= len(rows):
                 raise GazeError(
-                    f'--test_{domain}={count} faces are to be held out, but domain {domain.upper()} of '
-                    f'--data={data_dir} has {len(rows)} usable rows.'
+                    f'`test_{domain}={count}` faces are to be held out, but domain {domain.upper()} of '
+                    f'`data={data}` has '
+                    f'{len(rows)} usable rows.'
                 )
             # an image that turns out to be bad still counts, as it does for `gaze-tf prepare`
             self._faces[domain] = rows[-count:]
         self._truth = _read_truth(self._folder / 'truth.csv')
-        self.rendered = self._truth is not None
+        self.has_truth = self._truth is not None
+        self.drawn = self.has_truth and (self._folder / 'options.json').is_file()
         self.fingerprint = self._check()
         if self.left_out and not skip_bad:
             raise GazeError(
-                f'{len(self.left_out)} bad rows or images in --data={data_dir}; the first: {self.left_out[0]}. '
-                'Repair them, or leave them out with --skip_bad.'
+                f'`data={data}` has bad rows or images ({len(self.left_out)}); the first: {self.left_out[0]}. '
+                'Repair them, or leave them out with `skip_bad`.'
             )
         for domain, faces in self._faces.items():
             if not faces:
-                raise GazeError(f'Every held-out image of domain {domain.upper()} of --data={data_dir} is bad.')
+                raise GazeError(f'Every held-out image of domain {domain.upper()} of `data={data}` is bad.')
         self.names = {domain: [face.name for face in faces] for domain, faces in self._faces.items()}
         self.shared_identities = self._shared_identities()
 
-    def read(self, domain, names):
+    def read(self, domain: str, names: list[str]) -> list[Sample]:
         """The Samples of these names, in this order."""
         faces = {face.name: face for face in self._faces[domain]}
         return [self._sample(domain, faces[name]) for name in names]
 
-    def batches(self, domain, size):
+    def batches(self, domain: str, size: int) -> Iterator[list[Sample]]:
         """Yields lists of at most `size` Samples of a domain, in order."""
         faces = self._faces[domain]
         for start in range(0, len(faces), size):
             yield [self._sample(domain, face) for face in faces[start : start + size]]
+
+    def _rows(self, domain):
+        """The usable rows of a domain; notes what is wrong with the others."""
+        folder = celebagaze.FOLDERS[domain]
+        for path in (self._folder / folder, self._folder / f'{folder}.txt'):
+            if not path.exists():
+                raise GazeError(f'{path} is missing: `data` must be a folder with 1/, 1.txt, 0/ and 0.txt.')
+        listing = celebagaze.read_domain(self._folder, domain)
+        self.left_out += listing.problems
+        return listing.rows
 
     def _sample(self, domain, face):
         record = images.read_image(face, self.size, self._frame_eyes)
@@ -143,7 +175,7 @@ class Samples:
         sample = Sample(
             domain, face.name, picture, np.array(record.eyes, np.float32), frame, None if same else _pixels(face.path)
         )
-        if domain == 'x' or not self.rendered:
+        if domain == 'x' or not self.has_truth:
             return sample
         row = self._truth[face.name]
         twin = self._twin(row, face)
@@ -163,18 +195,18 @@ class Samples:
                 twin = image.convert('RGB')
         except (OSError, SyntaxError, ValueError) as error:
             raise GazeError(
-                f'{path}, the twin of {row["name"]}, cannot be read ({error}): render the faces again.'
+                f'{path}, the twin of {row["name"]}, cannot be read ({error}): make the data set again.'
             ) from error
         side = _side(face.path)
         if twin.size != (side, side):
             raise GazeError(
                 f'{path} has {twin.width}x{twin.height} pixels, and {row["name"]}, whose twin it is, '
-                f'{side}x{side}: render the faces again.'
+                f'{side}x{side}: make the data set again.'
             )
         return twin
 
     def _check(self):
-        """The fingerprint of what is held out; takes what cannot be read out of it and notes why."""
+        """The fingerprint of what is held out. Leaves out images that cannot be read and notes why."""
         digest = hashlib.sha256()
         for domain, faces in self._faces.items():
             for face in list(faces):
@@ -185,7 +217,7 @@ class Samples:
                     faces.remove(face)
                     continue
                 parts = [f'{domain} {face.name} {face.eyes}'.encode(), face.path.read_bytes()]
-                if domain == 'y' and self.rendered:
+                if domain == 'y' and self.has_truth:
                     parts += self._checked_truth(face)
                 for part in parts:
                     digest.update(len(part).to_bytes(8, 'big') + part)
@@ -195,36 +227,29 @@ class Samples:
         table, row = self._folder / 'truth.csv', self._truth.get(face.name)
         if row is None:
             raise GazeError(
-                f'{table} has no row for {face.name}, which is held out: render the faces again, or remove '
-                'truth.csv to go without angles.'
+                f'{table} has no row for {face.name}, which is held out: make the data set again, or remove '
+                'truth.csv to measure without angles.'
             )
         if not row['twin']:
             raise GazeError(
-                f'{table} names no twin of {face.name}, which --test_y={len(self._faces["y"])} holds out: give '
-                'the number of faces that were rendered for testing.'
+                f'{table} names no twin of {face.name}, which `test_y={len(self._faces["y"])}` holds out: give '
+                'the number of faces that were made for testing.'
             )
         try:
             _truth(row, self._frame(face))
         except (TypeError, ValueError) as error:
             raise GazeError(
-                f'{table}: the row of {face.name} has fields that are no numbers: render the faces again.'
+                f'{table}: fields in the row of {face.name} are not numbers: make the data set again.'
             ) from error
         self._twin(row, face)
         return [repr(sorted(row.items())).encode(), (self._folder / row['twin']).read_bytes()]
 
     def _shared_identities(self):
-        if not self.rendered:
+        if not self.has_truth:
             return None
         people = {self._truth[name]['identity'] for name in self.names['y']}
         others = {row['identity'] for row in self._truth.values() if row['split'] == 'train'}
         return len(people & others)
-
-
-def _rows(folder, domain, problems):
-    """The usable rows of a domain; adds what is wrong with others to `problems`."""
-    listing = celebagaze.read_domain(folder, domain)
-    problems += listing.problems
-    return listing.rows
 
 
 def _read_truth(path):
@@ -235,7 +260,8 @@ def _read_truth(path):
             missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
             if missing:
                 raise GazeError(
-                    f'{path} has no column {missing[0]}: render the faces again, or remove it to go without angles.'
+                    f'{path} has no column {missing[0]}: make the data set again, or remove it to measure without '
+                    'angles.'
                 )
             return {row['name']: row for row in reader}
     except FileNotFoundError:
@@ -248,8 +274,8 @@ def _truth(row, frame):
     """The Truth of a row, in pixels of a Frame; TypeError or ValueError where fields are no numbers."""
 
     def irises(prefix):
-        centres = np.array([[float(row[f'{prefix}{side}_iris_{axis}']) for axis in 'xy'] for side in _SIDES])
-        return frame.to_frame(centres + 0.5).numpy() - 0.5
+        centers = np.array([[float(row[f'{prefix}{side}_iris_{axis}']) for axis in 'xy'] for side in _SIDES])
+        return frame.to_frame(centers + 0.5).numpy() - 0.5
 
     gaze = np.array([float(row['yaw_deg']), float(row['pitch_deg'])])
     truth = Truth(row['identity'], gaze, irises(''), irises('twin_'), float(row['iris_radius']) * float(frame.scale))

@@ -13,7 +13,7 @@ import pytest
 
 from gaze_tf.cli.main import main
 from gaze_tf.editing import editor as editor_lib
-from gaze_tf.evaluation import iris_offset
+from gaze_tf.evaluation.metrics import iris_offset
 from gaze_tf.inference import mediapipe_detector
 from gaze_tf.inference.faces import Face
 from gaze_tf.inference.mediapipe_detector import MediapipeDetector

@@ -1,5 +1,5 @@
-"""Measurements of networks of which is known what they do: one that returns the twins' eyes, one that does nothing, and ones
-that do harm. Expected numbers are worked out here, by hand or from the files."""
+"""Measurements of networks of which is known what they do: one that returns the twins' eyes, one that does nothing, and
+ones that do harm. Expected numbers are worked out here, by hand or from the files."""
 
 import math
 
@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gaze_tf.evaluation import evaluate, summary
-from gaze_tf.evaluation.evaluate import ALPHAS, Tools, measure
+from gaze_tf.evaluation.measured import measure
+from gaze_tf.evaluation.metrics.statistics import between_people, stats
+from gaze_tf.evaluation.painted import ALPHAS, Tools, eye_crops
 from gaze_tf.evaluation.samples import Samples
 from gaze_tf.inference.faces import Face
 from tests import rendered, tiny
@@ -34,6 +35,10 @@ def nothing(samples, tools):
     return measure(rendered.DoNothing(), samples, tools)
 
 
+def all_rows(measured):
+    return [*measured.rows['x'], *measured.rows['y']]
+
+
 def true_angles(samples, folder):
     """Degrees: the cosine of the angle to the camera is cos(yaw) cos(pitch)."""
     rows = [rendered.truth(folder)[name] for name in samples.names['y']]
@@ -43,15 +48,15 @@ def true_angles(samples, folder):
 
 def test_there_is_a_row_for_each_face_whatever_the_batches(perfect, samples, tools):
     names = [(domain, name) for domain in 'xy' for name in samples.names[domain]]
-    assert [(row['domain'], row['name']) for row in perfect.rows] == names
+    assert [(row['domain'], row['name']) for row in all_rows(perfect)] == names
     whole = measure(rendered.Perfect(samples), samples, tools, batch_size=8)
-    assert [list(row) for row in whole.rows] == [list(row) for row in perfect.rows]
-    for one, other in zip(whole.rows, perfect.rows):
+    assert [list(row) for row in all_rows(whole)] == [list(row) for row in all_rows(perfect)]
+    for one, other in zip(all_rows(whole), all_rows(perfect)):
         np.testing.assert_equal([one[name] for name in one], [other[name] for name in one])
 
 
 def test_a_perfect_correction_looks_at_the_camera(perfect, samples, rendered_dir):
-    found = summary.summarise(perfect)['gaze']
+    found = perfect.results()['gaze']
     assert found['true']['mean'] == pytest.approx(np.mean(true_angles(samples, rendered_dir)), abs=1e-6)
     assert found['before']['median'] == pytest.approx(np.median(true_angles(samples, rendered_dir)), abs=1e-6)
     assert found['after'] == {'mean': 0, 'median': 0, 'p90': 0, 'faces': 8}
@@ -60,12 +65,12 @@ def test_a_perfect_correction_looks_at_the_camera(perfect, samples, rendered_dir
 
 
 def test_doing_nothing_leaves_the_angle(nothing):
-    found = summary.summarise(nothing)['gaze']
+    found = nothing.results()['gaze']
     assert found['ratio'] == 1 and found['smaller'] == 0 and found['after'] == found['before']
 
 
 def test_groups_hold_each_face_once_and_their_own_means(nothing, samples, rendered_dir):
-    found = summary.summarise(nothing)['gaze']
+    found = nothing.results()['gaze']
     truth = [rendered.truth(rendered_dir)[name] for name in samples.names['y']]
     angles = np.array(true_angles(samples, rendered_dir))
     gaze = np.array([[float(row['yaw_deg']), float(row['pitch_deg'])] for row in truth])
@@ -86,7 +91,7 @@ def test_groups_hold_each_face_once_and_their_own_means(nothing, samples, render
 
 
 def test_animation_that_goes_where_it_should(perfect):
-    found = summary.summarise(perfect)['animation']
+    found = perfect.results()['animation']
     assert found['rank_correlation']['mean'] == pytest.approx(1) and found['rank_correlation']['faces'] == 8
     assert found['error_within_0_1']['p90'] == pytest.approx(0, abs=1e-6)
     assert found['error_beyond_0_1']['p90'] == pytest.approx(0, abs=1e-6)
@@ -95,7 +100,7 @@ def test_animation_that_goes_where_it_should(perfect):
 
 def test_animation_that_stands_still(nothing, samples, rendered_dir):
     """At alpha the gaze is alpha times the way off; at 0 it is right, at 1.25 one and a quarter of the way."""
-    found = summary.summarise(nothing)['animation']
+    found = nothing.results()['animation']
     assert found['rank_correlation']['mean'] == 0
     errors = {alpha: values['error']['mean'] for alpha, values in found['by_alpha'].items()}
     assert errors['0'] == pytest.approx(0, abs=1e-6)
@@ -105,7 +110,7 @@ def test_animation_that_stands_still(nothing, samples, rendered_dir):
 
 
 def test_a_perfect_correction_has_the_twins_eyes(perfect):
-    found = summary.summarise(perfect)
+    found = perfect.results()
     assert found['twin']['l1_twin'] == {'mean': 0, 'median': 0, 'p90': 0, 'faces': 8}
     assert found['twin']['psnr_twin']['median'] == math.inf and found['twin']['ssim_twin']['mean'] == pytest.approx(1)
     assert found['identity']['iris_de_twin']['p90'] == pytest.approx(0)
@@ -124,13 +129,13 @@ def test_the_untouched_input_is_compared_with_the_twin(nothing, samples, rendere
         for x, y in np.reshape(sample.eyes, (2, 2)).astype(int):
             inside[y - 6 : y + 7, x - 8 : x + 9] = True
         means.append(abs(a - b)[inside].mean())
-    found = summary.summarise(nothing)['twin']
+    found = nothing.results()['twin']
     assert found['l1_twin']['mean'] == pytest.approx(np.mean(means)) == found['l1_twin_untouched']['mean']
     assert found['psnr_twin']['mean'] < 40
 
 
 def test_doing_nothing_keeps_the_person(nothing):
-    found = summary.summarise(nothing)
+    found = nothing.results()
     assert found['identity']['content_distance']['p90'] == 0 == found['identity']['skin_de']['p90']
     assert found['reconstruction']['x']['l1_image']['mean'] == 0 == found['reconstruction']['y']['l1_boxes']['mean']
     assert found['reconstruction']['y']['psnr_boxes']['mean'] == math.inf
@@ -140,8 +145,8 @@ def test_doing_nothing_keeps_the_person(nothing):
 def test_content_codes_are_compared_between_different_people_only():
     """By hand: of four codes with two of one person, the five pairs are 1, 3, 6, 2 and 5 apart."""
     codes = np.array([[0.0], [1.0], [1.0], [6.0]]) * np.ones(3) + [[0], [0], [2], [0]]
-    assert summary.between_people(codes, ['a', 'b', 'b', 'c']) == pytest.approx((1 + 3 + 6 + 5 + 3) / 5)
-    assert summary.between_people(codes[:2], ['a', 'a']) is None
+    assert between_people(codes, ['a', 'b', 'b', 'c']) == pytest.approx((1 + 3 + 6 + 5 + 3) / 5)
+    assert between_people(codes[:2], ['a', 'a']) is None
 
 
 def test_pixels_that_change_outside_the_boxes_are_counted(samples, tools):
@@ -156,27 +161,27 @@ def test_pixels_that_change_outside_the_boxes_are_counted(samples, tools):
             frames[:, 3, -1, -1, 2] ^= 1
             return frames
 
-    found = summary.summarise(measure(Leaking(), samples))['containment']
+    found = measure(Leaking(), samples).results()['containment']
     assert found == {'changed_outside': 4 * 2 + 8 * 3, 'faces': 12, 'outputs': 100}
 
 
-def test_colours_that_change_are_seen(samples):
-    class Grey(rendered.DoNothing):
+def test_colors_that_change_are_seen(samples):
+    class Gray(rendered.DoNothing):
         def correct(self, images, eyes):
             return np.full_like(images, 128)
 
-    found = summary.summarise(measure(Grey(), samples))['identity']
+    found = measure(Gray(), samples).results()['identity']
     for name in ('iris_de', 'iris_de_twin', 'skin_de', 'skin_de_twin'):
         assert found[name]['mean'] > 5 + found['iris_de_floor']['mean'] * (name == 'iris_de')
 
 
 def test_what_was_not_measured_is_absent(samples, faces_dir):
-    rendered_only = summary.summarise(measure(rendered.DoNothing(), samples))
+    rendered_only = measure(rendered.DoNothing(), samples).results()
     assert set(rendered_only) == {'reconstruction', 'identity', 'twin', 'containment', 'sharpness'}
     photos = Samples(faces_dir, tiny.SIZE, {'x': 2, 'y': 3})
     found = measure(rendered.DoNothing(), photos)
-    assert set(summary.summarise(found)) == {'reconstruction', 'identity', 'containment', 'sharpness'}
-    assert 'iris_de' not in summary.summarise(found)['identity']
+    assert set(found.results()) == {'reconstruction', 'identity', 'containment', 'sharpness'}
+    assert 'iris_de' not in found.results()['identity']
 
 
 def test_iris_offsets_of_photos(faces_dir):
@@ -194,7 +199,7 @@ def test_iris_offsets_of_photos(faces_dir):
         aside = 5 if (image == 77).all() else 10
         return [Face((9.0, 12.0, 22.0, 12.0), (9.0 + aside, 12.0, 22.0 + aside, 12.0), eye_width=5.0)]
 
-    found = summary.summarise(measure(Brighter(), photos, Tools(detector=detector)))['iris_offset']
+    found = measure(Brighter(), photos, Tools(detector=detector)).results()['iris_offset']
     assert found['before']['mean'] == pytest.approx(2) and found['after']['mean'] == pytest.approx(1)
     assert found['ratio'] == pytest.approx(0.5) and found['smaller'] == 1
     assert found['not_found'] == 1 and found['before']['faces'] == 2 and found['up_after']['mean'] == pytest.approx(0)
@@ -238,7 +243,7 @@ def test_a_frame_zoomed_to_the_eyes_is_measured_in_the_data_sets_image(rendered_
         read.extend(zip(images, eyes))
         return np.zeros([len(images), 2])
 
-    rows = measure(Blackener(), zoomed, Tools(detector=detector, estimator=estimator)).rows
+    rows = all_rows(measure(Blackener(), zoomed, Tools(detector=detector, estimator=estimator)))
     # before and after, of Y also the twin and five frames of its animation
     starts = [2 * n if n < 4 else 8 + 8 * (n - 4) for n in range(len(rows))]
     assert len(looked) == 4 * 2 + 8 * 8 and not any(np.isnan(row['offset_size_after']) for row in rows)
@@ -263,10 +268,10 @@ def test_a_frame_zoomed_to_the_eyes_is_measured_in_the_data_sets_image(rendered_
 
 def test_stats_by_hand():
     nan, inf = math.nan, math.inf
-    assert summary.stats([1, 2, 3, 4, nan]) == {'mean': 2.5, 'median': 2.5, 'p90': pytest.approx(3.7), 'faces': 4}
-    assert summary.stats([1, 2, 3, 4], higher_is_better=True)['p10'] == pytest.approx(1.3)
-    assert summary.stats([nan]) == {'mean': None, 'median': None, 'p90': None, 'faces': 0}
-    assert summary.stats([1, inf, inf], True) == {'mean': inf, 'median': inf, 'p10': 1, 'faces': 3}
+    assert stats([1, 2, 3, 4, nan]) == {'mean': 2.5, 'median': 2.5, 'p90': pytest.approx(3.7), 'faces': 4}
+    assert stats([1, 2, 3, 4], higher_is_better=True)['p10'] == pytest.approx(1.3)
+    assert stats([nan]) == {'mean': None, 'median': None, 'p90': None, 'faces': 0}
+    assert stats([1, inf, inf], True) == {'mean': inf, 'median': inf, 'p10': 1, 'faces': 3}
 
 
 def test_perceptual_measures_get_whole_faces_and_eyes(samples):
@@ -281,15 +286,15 @@ def test_perceptual_measures_get_whole_faces_and_eyes(samples):
         return images.mean((1, 2))
 
     found = measure(rendered.Perfect(samples), samples, Tools(lpips=lpips, inception=inception), batch_size=4)
-    assert [row['lpips_image'] for row in found.rows[:4]] == [0, 1, 2, 3]
-    assert [row['lpips_eyes'] for row in found.rows[:4]] == [0.5, 2.5, 4.5, 6.5]  # of both eyes of a face
+    assert [row['lpips_image'] for row in found.rows['x']] == [0, 1, 2, 3]
+    assert [row['lpips_eyes'] for row in found.rows['x']] == [0.5, 2.5, 4.5, 6.5]  # of both eyes of a face
     assert {name: {kind: part.shape for kind, part in kinds.items()} for name, kinds in found.features.items()} == {
         'x': {'faces': (4, 3), 'eyes': (8, 3)},
         'y': {'faces': (8, 3), 'eyes': (16, 3)},
         'corrected': {'faces': (8, 3), 'eyes': (16, 3)},
     }
     assert not (found.features['y']['eyes'] == found.features['corrected']['eyes']).all()
-    assert set(summary.summarise(found)['distribution']) == {
+    assert set(found.results()['distribution']) == {
         'faces_corrected',
         'faces_untouched',
         'eyes_corrected',
@@ -298,8 +303,8 @@ def test_perceptual_measures_get_whole_faces_and_eyes(samples):
 
 
 def test_eye_crops_are_the_boxes(samples):
-    """A box of whole colours stays what it is, whatever the resampling."""
+    """A box of whole colors stays what it is, whatever the resampling."""
     image = np.zeros((64, 64, 3), np.uint8)
     image[20:30, 5:21], image[20:30, 40:56] = 50, 200
-    crops = evaluate.eye_crops(image[None], np.array([[[5, 20, 21, 30], [40, 20, 56, 30]]]))
+    crops = eye_crops(image[None], np.array([[[5, 20, 21, 30], [40, 20, 56, 30]]]))
     assert crops.shape == (2, 64, 64, 3) and (crops[0] == 50).all() and (crops[1] == 200).all()

@@ -12,12 +12,12 @@ from PIL import Image
 
 from gaze_tf.cli.main import main
 from gaze_tf.data.records import file_sha256
-from gaze_tf.evaluation import report
-from gaze_tf.evaluation.evaluate import Tools
+from gaze_tf.evaluation.painted import Tools
+from gaze_tf.evaluation.report import write
 from tests import rendered, tiny
-from tests.paths import DATA
+from tests.paths import ROOT
 
-ESTIMATOR = DATA / 'gaze_estimator.npz'
+ESTIMATOR = ROOT / 'gaze_tf/evaluation/gaze_estimator.npz'
 
 
 def strict(path):
@@ -35,7 +35,7 @@ def evaluate(output, **options):
 
 @pytest.fixture(scope='module')
 def options(model_dir, rendered_dir):
-    return {'model': model_dir, 'data': rendered_dir, 'gaze_estimator': ESTIMATOR, 'batch_size': 5, **rendered.FLAGS}
+    return {'model': model_dir, 'data': rendered_dir, 'batch_size': 5, **rendered.FLAGS}
 
 
 @pytest.fixture(scope='module')
@@ -185,10 +185,11 @@ def test_photos_have_no_degrees_and_names_are_escaped(model_dir, faces_dir, tmp_
     assert '&lt;b&gt;&amp;' in text and '<b>' not in text
 
 
-def test_rendered_faces_without_an_estimator_are_told_what_makes_one(rendered_dir):
+def test_what_was_not_measured_says_what_it_takes(rendered_dir):
     samples = rendered.samples(rendered_dir)
-    lines = {line['what']: line['why'] for line in report.not_computed(rendered.DoNothing(), samples, Tools())}
-    assert 'tools/train_gaze_estimator.py' in lines['degrees and animation'] and len(lines) == 4
+    lines = {line['what']: line['why'] for line in write.not_computed(rendered.DoNothing(), samples, Tools())}
+    assert 'a gaze estimator' in lines['degrees and animation'] and len(lines) == 4
+    assert 'tools' not in ' '.join(lines.values())
 
 
 def test_only_reports_are_overwritten(options, tmp_path, capsys):
@@ -203,9 +204,11 @@ def test_only_reports_are_overwritten(options, tmp_path, capsys):
     [
         ({'data': ''}, '--data is needed'),
         ({'model': 'nowhere'}, 'There is no SavedModel in nowhere'),
-        ({'data': 'nowhere'}, '--data=nowhere is no folder'),
+        ({'data': 'nowhere'}, 'nowhere/1 is missing: --data must be a folder with'),
         ({'gaze_estimator': 'nowhere'}, 'nowhere cannot be used as a gaze estimator'),
         ({'test_x': 100}, '--test_x=100'),
+        ({'conditions': 'grey,fog'}, "--conditions must be one of 'grey', "),
+        ({'batch_size': 0}, '--batch_size must be at least 1'),
         ({'lpips_linear': 'nowhere'}, 'go together'),
         ({'lpips_backbone': 'nowhere', 'lpips_linear': 'nowhere'}, 'nowhere'),
         ({'inception': 'nowhere'}, 'nowhere'),
@@ -219,7 +222,8 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(options, tmp_path, capsys,
 
 
 def test_an_estimator_needs_rendered_faces(options, faces_dir, tmp_path, capsys):
-    assert evaluate(tmp_path / 'report', **{**options, 'data': faces_dir, 'test_x': 2, 'test_y': 2}) == 1
+    changes = {'data': faces_dir, 'test_x': 2, 'test_y': 2, 'gaze_estimator': ESTIMATOR}
+    assert evaluate(tmp_path / 'report', **{**options, **changes}) == 1
     assert 'has no truth.csv' in capsys.readouterr().err
 
 
@@ -228,7 +232,7 @@ def test_what_fails_on_the_way_leaves_nothing(options, tmp_path, monkeypatch, ca
         assert [path.name.startswith('.gaze_tf-') for path in tmp_path.iterdir()] == [True]
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(report, 'measure', fail)
+    monkeypatch.setattr(write, 'measure', fail)
     assert evaluate(tmp_path / 'report', **options) == 1
     assert f'{tmp_path / "report"}: cannot be written (No space left on device)' in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

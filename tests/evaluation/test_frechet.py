@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gaze_tf.errors import GazeError
-from gaze_tf.evaluation import frechet
+from gaze_tf.evaluation.metrics import frechet
 
 
 def features(seed, count, size):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from gaze_tf.errors import GazeError
-from gaze_tf.evaluation import inception
+from gaze_tf.evaluation.metrics import inception
 from tests import metric_weights
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (3, 16, 24, 3)).astype(np.uint8)

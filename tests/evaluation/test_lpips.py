@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gaze_tf.errors import GazeError
-from gaze_tf.evaluation import lpips
+from gaze_tf.evaluation.metrics import lpips
 from tests import metric_weights
 from tests.paths import DATA
 
@@ -58,13 +58,13 @@ def test_images_that_are_too_small_are_refused(distance):
 
 
 def test_files_in_the_wrong_place_are_named(backbone, tmp_path):
-    with pytest.raises(GazeError, match=r'lpips_alex\.pth is no file of these weights: features\.0\.weight'):
+    with pytest.raises(GazeError, match=r'lpips_alex\.pth does not hold these weights: features\.0\.weight'):
         lpips.Lpips(LINEAR, LINEAR)
-    with pytest.raises(GazeError, match=r'alexnet\.pth is no file of these weights: lin0\.model\.1\.weight'):
+    with pytest.raises(GazeError, match=r'alexnet\.pth does not hold these weights: lin0\.model\.1\.weight'):
         lpips.Lpips(backbone, backbone)
     other = dict(metric_weights.alexnet(), **{'features.8.bias': np.zeros(7, np.float32)})
     metric_weights.write_torch_zip(tmp_path / 'other.pth', other)
-    with pytest.raises(GazeError, match=r'other\.pth .*features\.8\.bias of shape \[256\] .* \[7\]'):
+    with pytest.raises(GazeError, match=r'other\.pth .*features\.8\.bias must have shape \[256\], .* \[7\]'):
         lpips.Lpips(tmp_path / 'other.pth', LINEAR)
     with pytest.raises(GazeError, match=r'no file of weights at .*none\.pth'):
         lpips.Lpips(tmp_path / 'none.pth', LINEAR)

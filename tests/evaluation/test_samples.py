@@ -41,11 +41,11 @@ def test_truth_and_twins_are_those_of_the_renderer(rendered_dir):
         assert sample.truth.gaze.tolist() == [float(row['yaw_deg']), float(row['pitch_deg'])]
         assert sample.truth.twin_iris[1].tolist() == [float(row[f'twin_right_iris_{axis}']) for axis in 'xy']
         assert (sample.twin == np.array(Image.open(rendered_dir / row['twin']))).all()
-    assert samples.rendered and samples.shared_identities == 0
+    assert samples.has_truth and samples.drawn and samples.shared_identities == 0
 
 
-def test_another_size_scales_pixels_by_their_centres(rendered_dir):
-    """By hand: the middle of pixels 0 and 1 is 0.5; of half as many pixels it is the centre of pixel 0."""
+def test_another_size_scales_pixels_by_their_centers(rendered_dir):
+    """By hand: the middle of pixels 0 and 1 is 0.5; of half as many pixels it is the center of pixel 0."""
     small, large = (rendered.samples(rendered_dir, size) for size in (32, 64))
     for a, b in zip(small.read('y', small.names['y']), large.read('y', large.names['y'])):
         assert a.image.shape == a.twin.shape == (32, 32, 3)
@@ -76,7 +76,7 @@ def test_faces_twins_and_irises_come_into_the_models_frame(rendered_dir):
 
 def test_photos_have_no_truth(faces_dir):
     samples = Samples(faces_dir, tiny.SIZE, {'x': 2, 'y': 3})
-    assert not samples.rendered and samples.shared_identities is None
+    assert not samples.has_truth and not samples.drawn and samples.shared_identities is None
     assert all(sample.truth is None and sample.twin is None for sample in samples.read('y', samples.names['y']))
 
 
@@ -131,15 +131,15 @@ def test_more_faces_than_were_rendered_for_testing(rendered_dir):
         rendered.samples(rendered_dir, y=9)
 
 
-@pytest.mark.parametrize('counts, message', [({'x': 9}, '--test_x=9 .* has 8 usable'), ({'y': 0}, '--test_y=0')])
+@pytest.mark.parametrize('counts, message', [({'x': 9}, '`test_x=9` .* has 8 usable'), ({'y': 0}, '`test_y=0`')])
 def test_too_few_faces(rendered_dir, counts, message):
     with pytest.raises(GazeError, match=message):
         rendered.samples(rendered_dir, **counts)
 
 
 def test_folders_that_hold_no_faces(tmp_path):
-    for path, message in ((tmp_path / 'none', 'is no folder'), (tmp_path, 'is missing: a folder in CelebAGaze')):
-        with pytest.raises(GazeError, match=message):
+    for path in (tmp_path / 'none', tmp_path):
+        with pytest.raises(GazeError, match='1 is missing: `data` must be a folder'):
             rendered.samples(path)
 
 
@@ -157,7 +157,7 @@ def test_a_twin_of_another_size(folder):
 
 def test_bad_images_are_named_or_left_out(folder):
     (folder / '0' / 'y000004.jpg').write_bytes(b'no picture')
-    with pytest.raises(GazeError, match='1 bad rows or images .*y000004.jpg.*--skip_bad'):
+    with pytest.raises(GazeError, match=r'bad rows or images \(1\); .*y000004.jpg.*`skip_bad`'):
         rendered.samples(folder)
     found = Samples(folder, 64, rendered.HELD_OUT, skip_bad=True)
     assert len(found.names['y']) == 7 and 'y000004.jpg' in found.left_out[0]

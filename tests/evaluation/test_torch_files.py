@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gaze_tf.errors import GazeError
-from gaze_tf.evaluation import torch_files
+from gaze_tf.evaluation.metrics import torch_files
 from tests import metric_weights
 from tests.paths import DATA
 

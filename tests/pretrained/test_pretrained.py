@@ -16,7 +16,7 @@ from gaze_tf.config import load as load_config
 from gaze_tf.data.records import file_sha256
 from gaze_tf.editing.editor import GazeEditor
 from gaze_tf.errors import GazeError
-from gaze_tf.evaluation import provenance
+from gaze_tf.evaluation.report import provenance
 from gaze_tf.export.examples import ALPHAS, examples
 from gaze_tf.inference.network import Network
 from gaze_tf.models.gaze_model import GazeModel

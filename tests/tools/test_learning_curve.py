@@ -13,7 +13,8 @@ HELD_OUT = {'1': 2, '0': 3}
 
 @pytest.fixture
 def data(tmp_path):
-    """A data set of ten photos to train on, every second of which was turned twice, with two and three faces held out."""
+    """A data set of ten photos to train on, every second of which was turned twice, with two and three faces
+    held out."""
     folder = tmp_path / 'people'
     x = [f'photo{n}' for n in range(10)] + ['test8', 'test9']
     y = [f'photo{n}_{k}' for n in range(0, 10, 2) for k in (1, 2)] + ['test8_1', 'test8_2', 'test9_1']

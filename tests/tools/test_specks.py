@@ -1,4 +1,4 @@
-"""The measure of coloured specks."""
+"""The measure of colored specks."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def eyes():
 
 
 @pytest.mark.parametrize(
-    'colour, length',
+    'color, length',
     [
         (BROWN // 2, 0),
         ((0, 0, 0), 0),
@@ -36,9 +36,9 @@ def eyes():
         ((30, 0, 55), 50),
     ],
 )  # blue, green, violet
-def test_shades_of_the_iris_are_no_specks(eyes, colour, length):
+def test_shades_of_the_iris_are_no_specks(eyes, color, length):
     painted = eyes.copy()
-    painted[16, 12] = painted[17, 36] = colour
+    painted[16, 12] = painted[17, 36] = color
     off = specks.off_hues(painted, eyes, CENTRES, RADIUS)
     # red less green and blue less both: brown has (30, -45), and all that are no shades of it are on grey's other side
     assert specks.specks(off) == pytest.approx(length, abs=1e-9)

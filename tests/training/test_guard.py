@@ -17,11 +17,12 @@ from PIL import Image
 
 from gaze_tf.cli.main import main
 from gaze_tf.inference.network import Network
+from gaze_tf.synthetic import faces as synthetic_faces
+from gaze_tf.synthetic.draw_options import DrawOptions
 from tests import tiny
-from tests.paths import DATA
-from tests.rendered import DrawOptions, synthetic_faces
+from tests.paths import ROOT
 
-ESTIMATOR = DATA / 'gaze_estimator.npz'
+ESTIMATOR = ROOT / 'gaze_tf/evaluation/gaze_estimator.npz'
 # of fewer pixels the estimator cannot tell the gaze
 SIZE, WIDTH, HEIGHT = 48, 12, 8
 FACES = {'img_size': SIZE, 'num_x': 400, 'num_y': 250, 'test_x': 30, 'test_y': 50, 'seed': 0}

@@ -369,8 +369,8 @@ def _iris_colours(editor, folder):
 
 
 def _variation(editor, frames):
-    """Root mean square ΔE of irises to their mean colour."""
-    from gaze_tf.evaluation import colour
+    """Root mean square ΔE of irises to their mean color."""
+    from gaze_tf.evaluation.metrics import color
 
     finder = editor.finder(FPS)
     faces = [finder(rgb)[0] for rgb in frames]
@@ -379,11 +379,11 @@ def _variation(editor, frames):
     colours = np.array(
         [
             [
-                colour.iris_colour(rgb, iris - 0.5, radius, eye - 0.5)
+                color.iris_colour(rgb, iris - 0.5, radius, eye - 0.5)
                 for iris, eye in zip(*(np.reshape(points, (2, 2)) for points in (face.irises, face.eyes)))
             ]
             for rgb, face in zip(frames, faces)
         ]
     )
-    apart = colour.delta_e(colours, np.broadcast_to(colours.mean(axis=0), colours.shape))
+    apart = color.delta_e(colours, np.broadcast_to(colours.mean(axis=0), colours.shape))
     return float(np.mean(np.sqrt(np.mean(apart**2, axis=0))))

@@ -1,8 +1,8 @@
 """python -m tools.studies.contact_errors --data=data/people --test_x=117 --test_y=176
 
-How well the degrees by which painting moves the gaze (`gaze_tf.editing.eye_contact`) tell eyes that look at the camera from eyes
-that were turned, in a folder of `gaze-tf turn-dataset`: how often a turned face has more of them than one at the camera, and
-which shares of both are below the thresholds. --test_x and --test_y take only so many of the last faces (those held out).
+How well eye contact is recognized by the degrees by which painting moves the gaze (`gaze_tf.editing.eye_contact`), on a
+folder of `gaze-tf turn-dataset`: how often a turned face has more of them than one at the camera, and which shares of
+both are below the thresholds. --test_x and --test_y take only so many of the last faces, those that were held out.
 """
 
 import csv

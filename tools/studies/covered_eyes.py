@@ -1,15 +1,15 @@
 """python -m tools.studies.covered_eyes --portraits=PHOTOS
 
-Measures how well covered eyes are told from eyes that are seen (gaze_tf/inference/covered.py), on a folder of portraits: of each
-it paints covers over one or both eyes, and harder conditions over all, finds the face again, and prints for each kind
+How well covered eyes are recognized (gaze_tf/inference/covered.py), on a folder of portraits. It paints covers over one
+or both eyes of each, or makes the whole picture harder to read, finds the face again, and prints for each kind
 
     faces           how many pictures
     none found      share of them in which no face was found
     left alone      share of the faces found that are left alone, as covered or for any other reason
 
-`--fit` fits the weights on these portraits instead and prints them. Those in the package come from half-length portraits of
-members of the US Congress (public domain), of people other than those who are measured in docs/editing.md. Portraits in which
-a face is found that would be left alone for another reason do not take part.
+`--fit` fits the weights on these portraits instead and prints them. Those in the package were fitted on half-length
+portraits of members of the US Congress (public domain), of other people than those measured in docs/editing.md.
+Portraits whose face would be left alone for another reason are skipped.
 """
 
 import os
@@ -249,8 +249,8 @@ def look_at(paths):
 
 
 def fitted(rows):
-    """Weights as `covered.WEIGHTS`: logistic regression on eyes, its constant such that ALARMS of the seen faces count as
-    covered."""
+    """Weights as `covered.WEIGHTS`: logistic regression on eyes, its constant such that ALARMS of the seen faces count
+    as covered."""
     rows = [row for row in rows if row[2] is not None and row[2].seen is not None]
     values = np.array([row[3] for row in rows])
     hidden = np.array([[k in which for k in (0, 1)] for _, which, *_ in rows])

@@ -1,14 +1,14 @@
 """python -m tools.studies.learning_curve --data=data/people --test_x=117 --test_y=176 --output_dir=runs/learning_curve
 
-How a model grows with the number of photos, at the same budget (docs/people.md): from the training faces of a folder of
-`gaze-tf turn-dataset` it picks 100, 300 and 1,000 photos at random, each pick part of the next, with all faces of domain Y
-that were made of them; pretrains PAM, trains GCM and GAM with flags/people*.flags for --steps, and measures each model on the
-folder's held-out people. Every stage is the command that anybody would type.
+How a model improves with the number of photos, at the same budget (docs/people.md). From the training faces of a folder
+of `gaze-tf turn-dataset` it picks 100, 300 and 1,000 photos at random, each pick part of the next, with all faces of
+domain Y that were made from them. For each pick it pretrains PAM, trains GCM and GAM with flags/people*.flags for
+--steps, and measures the model on the folder's held-out people. Every stage is a command that can be typed by hand.
 
     <output_dir>/N/report/      the report of the model of N photos: index.html, report.json
     <output_dir>/table.md       a row for each
 
-Started again, it goes on where it was.
+Started again, it continues where it stopped.
 """
 
 import json
@@ -32,7 +32,8 @@ PRESET = f'--flagfile={ROOT}/flags/people'
 
 
 def pick(data, out, count, held_out):
-    """Writes a data set of `count` photos of domain X and what was made of them, with everybody held out; True if there are.
+    """Writes a data set of `count` photos of domain X and what was made of them, with everybody held out; True if there
+    are.
 
     Its images are links to those of `data`. held_out: faces at the end of X and of Y.
     """
@@ -103,7 +104,7 @@ def run(data, out, photos, steps, held_out):
     """The whole curve; returns the exit status."""
     counts = [f'--test_x={held_out["1"]}', f'--test_y={held_out["0"]}']
     table = [
-        '| photos | turned faces | iris offset along | degrees | PSNR to the twin, dB | iris colour, ΔE | X moved |',
+        '| photos | turned faces | iris offset along | degrees | PSNR to the twin, dB | iris color, ΔE | X moved |',
         '|---|---|---|---|---|---|---|',
     ]
     for count in photos:

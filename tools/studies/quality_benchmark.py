@@ -1,23 +1,24 @@
 """python -m tools.studies.quality_benchmark --output_dir=runs/benchmark
 
-How good the method is and what each part of it buys, on rendered faces whose gaze is known (docs/benchmark.md). Renders
-the faces, packs them, pretrains PAM, and of each variant trains GCM and GAM with flags/benchmark_cpu*.flags, exports the
-SavedModel and measures it with `gaze-tf evaluate`: all of it once for each of --seeds, on the same faces. Every stage is the
-command that anybody would type. Nobody is in two of three sets of people:
+How good the method is and what each part of it contributes, on drawn faces whose gaze is known (docs/benchmark.md). It
+draws the faces, packs them and pretrains PAM; for each variant it trains GCM and GAM with flags/benchmark_cpu*.flags,
+exports the SavedModel and measures it with `gaze-tf evaluate`. All of it is done once for each of --seeds, on the same
+faces. Every stage is a command that can be typed by hand. No person is in two of these three sets:
 
     training      faces/, all but the last rows
-    validation    faces/, the last rows: recipes are chosen on them (--report_on=validation), and no result is of them
-    test          test_faces/: only for results (--report_on=test); rendered when they are first asked for
+    validation    faces/, the last rows: for choosing recipes (--report_on=validation), never for results
+    test          test_faces/: only for results (--report_on=test); drawn when they are first needed
 
 Writes
 
-    <output_dir>/VARIANT/seed-N/report-test/    the report: index.html, report.json, per_image.csv; or report-validation/
+    <output_dir>/VARIANT/seed-N/report-test/    the report: index.html, report.json, per_image.csv (or
+                                                report-validation/)
     <output_dir>/VARIANT/seed-N/log.txt         what its commands printed; seconds.json: processor seconds of each
-    <output_dir>/test/table.md, table.json      a row for each variant: mean and spread over the seeds; or validation/
-    <output_dir>/test/faces.png, animation.png  what each variant, of its first seed, makes of the same faces
+    <output_dir>/test/table.md, table.json      a row for each variant: mean and spread over the seeds (or validation/)
+    <output_dir>/test/faces.png, animation.png  what each variant, with its first seed, makes of the same faces
 
-Started again, it goes on where it was. --jobs=2 trains two models at a time on a core each, which takes less time for all
-of them together.
+Started again, it continues where it stopped. --jobs=2 trains two models at a time, each on one core, which takes less
+time for all of them together.
 """
 
 import concurrent.futures
@@ -61,7 +62,8 @@ TEST_SEED = 1000
 
 
 def preparation(out, preset, faces, seeds, report_on):
-    """(what, command line) of each stage that all variants share; `preset` is the beginning of the flag files' paths."""
+    """(what, command line) of each stage that all variants share; `preset` is the beginning of the flag files'
+    paths."""
     render, held_out = _gaze_tf('draw-dataset'), _held_out(faces)
     size = [flag for flag in faces if flag.startswith('--img_size')]
     plan = [('Rendering faces to train and to choose on', [*render, f'--output_dir={out}/faces', *faces])]
@@ -136,7 +138,6 @@ def stages(out, name, seed, preset, faces, report_on):
             f'--model={own}/saved_model',
             f'--data={data}',
             *_held_out(faces),
-            f'--gaze_estimator={ROOT}/tests/data/gaze_estimator.npz',
             f'--output={own}/report-{report_on}',
         ],
     }
@@ -151,7 +152,8 @@ def _gaze_tf(command):
 
 
 def same_flags(out, preset):
-    """Whether the folder is new or was begun with these flag files and variants: else models would be trained half so."""
+    """Whether the folder is new or was begun with these flag files and variants: else models would be trained
+    half so."""
     files = [pathlib.Path(f'{preset}{part}.flags').read_text() for part in ('', '_pretrain', '_train', '_finetune')]
     note, flags_now = out / 'flags.json', json.dumps([*files, VARIANTS], indent=1) + '\n'
     if not note.exists():
@@ -160,7 +162,8 @@ def same_flags(out, preset):
 
 
 def shared_people(out):
-    """In a sentence, which two sets share people, or None; a person is the seed of a folder and a number in its truth.csv."""
+    """In a sentence, which two sets share people, or None; a person is the seed of a folder and a number in its
+    truth.csv."""
     people = {}
     for folder, sets in (('faces', {'train': 'training', 'test': 'validation'}), ('test_faces', {'test': 'test'})):
         if not (out / folder / 'truth.csv').exists():
@@ -171,7 +174,8 @@ def shared_people(out):
                 people.setdefault(sets[row['split']], set()).add((seed, row['identity']))
     for one, other in itertools.combinations(people, 2):
         if count := len(people[one] & people[other]):
-            return f'{count} people of {out} are in the {one} set and in the {other} set: delete its faces and begin again.'
+            sets = f'in the {one} set and in the {other} set'
+            return f'{count} people of {out} are {sets}: delete its faces and begin again.'
     return None
 
 
@@ -209,11 +213,11 @@ def write_results(out, report_on):
     """Writes table.md, table.json and the pictures of all reports that there are; returns the table."""
     names, results = {name: what for name, (what, _) in VARIANTS.items()}, out / report_on
     results.mkdir(exist_ok=True)
-    summary = quality_table.summarise(out, names, report_on)
+    summary = quality_table.summarize(out, names, report_on)
     write_text(results / 'table.json', json.dumps(summary, indent=1, ensure_ascii=False) + '\n')
     text = quality_table.markdown(summary)
     write_text(results / 'table.md', text)
-    import quality_pictures  # it takes the seconds that TensorFlow takes to import
+    from tools.studies import quality_pictures  # here: TensorFlow takes seconds to import
 
     first = {
         names[name]: quality_table.runs(out, name, report_on)[0][1] / 'saved_model' for name in summary['variants']
@@ -238,7 +242,8 @@ def run(out, names, seeds, report_on, jobs, preset, faces):
         print(problem, file=sys.stderr)
         return 1
     print(
-        f'\nTraining, and measuring on the {report_on} faces, with seeds {", ".join(map(str, seeds))}: {", ".join(names)}',
+        f'\nTraining, and measuring on the {report_on} faces, with seeds {", ".join(map(str, seeds))}: '
+        f'{", ".join(names)}',
         flush=True,
     )
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:

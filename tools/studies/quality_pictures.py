@@ -1,10 +1,11 @@
-"""The pictures of the quality benchmark: what each variant makes of the same held-out faces, and how the method animates."""
+"""The pictures of the quality benchmark: what each variant makes of the same held-out faces, and how the method
+animates."""
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from gaze_tf.evaluation.cases import EYE_MARGIN, enlarged_eye
-from gaze_tf.evaluation.evaluate import ALPHAS, batch_of
+from gaze_tf.evaluation.painted import ALPHAS, Painted
+from gaze_tf.evaluation.report.eyes import EYE_MARGIN, enlarged_eye
 from gaze_tf.evaluation.samples import Samples
 from gaze_tf.files import new_file
 from gaze_tf.inference.network import Network
@@ -24,7 +25,7 @@ def draw(results, faces, models):
         return
     network = next(iter(networks.values()))
     samples = Samples(faces, network.img_size, {'y': _held_out(faces)}, frame_eyes=network.frame_eyes)
-    batch = batch_of(network, samples.read('y', samples.names['y'][:FACES]))
+    batch = Painted(network, samples.read('y', samples.names['y'][:FACES]))
     columns = {
         'input': batch.images,
         **{what: own.correct(batch.images, batch.eyes) for what, own in networks.items()},

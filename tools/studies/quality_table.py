@@ -1,4 +1,5 @@
-"""The table of the quality benchmark: what the reports of a variant's seeds say together, as numbers and as Markdown."""
+"""The table of the quality benchmark: what the reports of a variant's seeds say together, as numbers and as
+Markdown."""
 
 import json
 import statistics
@@ -25,7 +26,7 @@ UNTOUCHED = {
 def runs(out, name, report_on):
     """[(seed, folder)] of a variant's runs that have a report on 'validation' or 'test', by seed.
 
-    Of all seeds in the folder, whichever were asked for last: nobody can leave out those that he does not like.
+    All seeds in the folder count, whichever were asked for last, so that nobody can leave out unwelcome ones.
     """
     found = [
         (int(folder.name[len('seed-') :]), folder)
@@ -35,11 +36,11 @@ def runs(out, name, report_on):
     return sorted(found)
 
 
-def summarise(out, variants, report_on):
+def summarize(out, variants, report_on):
     """What table.json holds; variants: {name: what it is}, of which those without a report are left out.
 
-    Each figure of a variant: mean, std (sample standard deviation over the seeds; None of one seed), min, max, and values in
-    the order of its seeds.
+    Each figure of a variant: mean, std (sample standard deviation over the seeds; None of one seed), min, max, and
+    values in the order of its seeds.
     """
     rows, untouched = {}, None
     for name, what in variants.items():

@@ -1,8 +1,8 @@
 """python -m tools.studies.report_groups --report=runs/people/report --data=data/london
 
-Results of a `gaze-tf evaluate` report by group of people, as far as a folder of `gaze-tf turn-dataset` tells groups: the third
-of its turned faces with the darkest skin, the middle and the lightest (lightness L* of the cheeks below the eyes), and the
-same of irises, all read in the photos as they were taken. Prints a table: means within each group.
+Results of a `gaze-tf evaluate` report by group of people, as far as a folder of `gaze-tf turn-dataset` has groups: the
+third of its turned faces with the darkest skin, the middle third and the lightest (lightness L* of the cheeks below the
+eyes), and the same for irises, all read in the photos as they were taken. Prints a table of means within each group.
 """
 
 import csv
@@ -18,7 +18,7 @@ THIRDS = ('darkest third', 'middle third', 'lightest third')
 COLUMNS = {
     'degrees after': 'degrees_after',
     'PSNR to the twin, dB': 'psnr_twin',
-    'iris colour, ΔE': 'iris_de_twin',
+    'iris color, ΔE': 'iris_de_twin',
     'sharpness': 'sharpness',
 }
 CHEEK = 0.45, 0.08  # below an eye, half the side of the square: shares of the distance of the eyes

@@ -1,12 +1,13 @@
 """python -m tools.studies.specks --checkpoint=runs/benchmark/short/seed-0/gaze --data=runs/benchmark/faces
 
-Measures the coloured specks in painted pupils (docs/benchmark.md, "Specks"): corrects held-out faces of a folder of
+Measures the colored specks in painted pupils (docs/benchmark.md, "Specks"). It corrects held-out faces of a folder of
 gaze_tf/synthetic/faces.py with the model of a `gaze-tf train` run and prints
 
-    specks          how far the most off-coloured pixel of a pupil is from all shades between black or grey and the true iris
-                    colour, in levels of red less green and of blue less both; a mean over all pupils
-    moved by 1, 2   correlation of the pupils' off colours with those of the same faces moved right by so many pixels: 1 where
-                    specks belong to the eye; less by 1 than by 2 where they belong to every other column of the image
+    specks          how far the most off-colored pixel of a pupil is from all shades between black or gray and the true
+                    iris color, in levels of red minus green and of blue minus both; a mean over all pupils
+    moved by 1, 2   correlation of the pupils' off colors with those of the same faces moved right by so many pixels:
+                    1 where specks belong to the eye; lower for 1 than for 2 where they belong to every other column of
+                    the image
 """
 
 import os
@@ -27,19 +28,20 @@ PUPIL, IRIS = 0.5, (0.55, 0.85)  # of the iris' radius
 
 
 def hues(picture):
-    """[..., 3] levels → [..., 2]: red less green, and blue less the mean of both; 0 for greys."""
+    """[..., 3] levels → [..., 2]: red less green, and blue less the mean of both; 0 for grays."""
     red, green, blue = np.moveaxis(np.asarray(picture, np.float64), -1, 0)
     return np.stack([red - green, blue - (red + green) / 2], axis=-1)
 
 
-def off_hues(picture, twin, centres, radius):
-    """Of both pupils [n, 2]: the hue of each pixel less the nearest one between grey and the iris of the twin.
+def off_hues(picture, twin, centers, radius):
+    """Of both pupils [n, 2]: the hue of each pixel less the nearest one between gray and the iris of the twin.
 
-    picture, twin: uint8 [S, S, 3]; centres [2, 2]: (x, y) of the irises, pixels counted from their centres; radius: pixels.
+    picture, twin: uint8 [S, S, 3]; centers [2, 2]: (x, y) of the irises, pixels counted from their centers; radius:
+    pixels.
     """
     rows, columns = np.mgrid[: len(picture), : len(picture)]
     found = []
-    for x, y in centres:
+    for x, y in centers:
         far = np.hypot(columns - x, rows - y) / radius
         iris = np.median(hues(twin[(far > IRIS[0]) & (far < IRIS[1])]), axis=0)
         own = hues(picture[far < PUPIL])
@@ -76,7 +78,7 @@ def run(checkpoint, data, count):
     """Prints the table; raises GazeError."""
     model = load_model(checkpoint)
     found = Samples(data, model.config.img_size, {'y': count}, frame_eyes=model.config.eye_shares)
-    if not found.rendered:
+    if not found.has_truth:
         raise GazeError(f'--data={data} has no truth.csv: give a folder of gaze_tf/synthetic/faces.py.')
     samples = found.read('y', found.names['y'])
     twins = [

@@ -1,8 +1,8 @@
 """Degrees of real people: iris offsets, calibrated on photos whose eyes were turned by known angles.
 
-How far an iris stands off, less the offset of the same head at the camera, is proportional to the sine of the angle: along
-the eyes to that of yaw, across to that of pitch. Both factors are fitted to the held-out faces as they came, by least
-squares through zero, without faces that lie far off the line; inverted, they give degrees of whatever was painted.
+The offset of an iris, less that of the same head at the camera, is proportional to the sine of the angle: along the
+eyes to that of yaw, across to that of pitch. Both factors are fitted to the held-out faces before correction, by least
+squares through zero, without faces that lie far off the line; inverted, they give the degrees after correction.
 """
 
 from typing import NamedTuple
@@ -22,36 +22,35 @@ class Fit(NamedTuple):
     r2: float
 
 
-def fits(rows):
+def fits(rows: list[dict]) -> dict[str, Fit] | None:
     """{'along': Fit, 'up': Fit} of rows of Y, or None (`why_not` says why)."""
     if why_not(rows):
         return None
     return {axis: _fit(*_pairs(rows, axis)) for axis in _AXES}
 
 
-def why_not(rows):
-    """Why rows of Y that have offsets and truth give no degrees, in words; '' where they do."""
+def why_not(rows: list[dict]) -> str:
+    """Why rows of Y with offsets and truth give no degrees, as the end of a sentence; '' where they do."""
     for axis in _AXES:
         sines, offsets = _pairs(rows, axis)
         if len(sines) < MIN_FACES:
             return (
-                f'it takes {MIN_FACES} faces that are found before, after and in their pictures at the camera, and there '
-                f'are {len(sines)}'
+                f'it takes {MIN_FACES} faces that are found before correction, after it and in their pictures at '
+                f'the camera; there are {len(sines)}'
             )
         if not sines @ offsets > 0:
             return f'the offsets {axis} the eyes do not follow the true angles'
     return ''
 
 
-def add_degrees(rows):
-    """Adds `degrees_before` and `degrees_after`, sqrt(yaw² + pitch²), to rows of Y where there are fits."""
-    found = fits(rows)
-    if found is None:
-        return
+def degrees(rows: list[dict], found: dict[str, Fit], when: str) -> list[float]:
+    """sqrt(yaw² + pitch²) in degrees of each row of Y, 'before' or 'after' correction, by `fits`; nan without
+    offsets."""
+    values = []
     for row in rows:
-        for when in ('before', 'after'):
-            sines = [row[f'offset_{axis}_to_twin_{when}'] / fit.slope for axis, fit in found.items()]
-            row[f'degrees_{when}'] = float(np.hypot(*np.degrees(np.arcsin(np.clip(sines, -1, 1)))))
+        sines = [row[f'offset_{axis}_to_twin_{when}'] / fit.slope for axis, fit in found.items()]
+        values.append(float(np.hypot(*np.degrees(np.arcsin(np.clip(sines, -1, 1))))))
+    return values
 
 
 def _pairs(rows, axis):

@@ -1,17 +1,18 @@
 """The features that FID and KID are defined on: of the Inception network that TensorFlow published in 2015.
 
-Other Inception networks (of Keras, torchvision or slim) give other numbers. The file is not part of this package and is
-never downloaded by it: WEIGHTS.
+Other Inception networks (those of Keras, torchvision or slim) give other numbers. The file, WEIGHTS, is not part of
+this package, and it never downloads it.
 """
 
 import pathlib
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from gaze_tf.errors import GazeError, first_line
 
-# name: (where it is, its SHA-256, which is not found)
+# name: (where to find it, its SHA-256, None where it is unknown)
 WEIGHTS = {
     'classify_image_graph_def.pb': (
         'in http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz',
@@ -30,7 +31,7 @@ class Inception:
     The graph resizes to 299 x 299 pixels and scales the values by itself.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: pathlib.Path | str) -> None:
         """path: `classify_image_graph_def.pb`; raises GazeError if it is not that graph."""
         definition = _definition(path)
         # a session and not a tf.function: functions refuse the operations of 2015
@@ -47,7 +48,7 @@ class Inception:
             raise _wrong(path, f'it gives {self._features.shape}, not {SIZE} numbers an image')
         self._session = tf.compat.v1.Session(graph=graph)
 
-    def __call__(self, images):
+    def __call__(self, images: np.ndarray) -> np.ndarray:
         features = self._session.run(self._features, {self._images: images})
         return features.reshape(len(images), SIZE)
 

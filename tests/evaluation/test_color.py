@@ -1,15 +1,15 @@
-"""Colour differences by the published table, and the colours of irises and skin on drawn eyes and rendered faces."""
+"""Color differences by the published table, and the colors of irises and skin on drawn eyes and rendered faces."""
 
 import dataclasses
 
 import numpy as np
 import pytest
-from skimage import color
+import skimage.color
 
-from gaze_tf.evaluation import colour
+from gaze_tf.evaluation.metrics import color
 from gaze_tf.synthetic import renderer as face_renderer
 
-# Sharma, Wu, Dalal 2005, table 1: L, a and b of both colours, and the difference
+# Sharma, Wu, Dalal 2005, table 1: L, a and b of both colors, and the difference
 SHARMA = np.array(
     """
 50.0000 2.6772 -79.7751 50.0000 0.0000 -82.7485 2.0425
@@ -51,16 +51,16 @@ SHARMA = np.array(
 ).reshape(34, 7)
 
 
-def test_the_difference_between_lab_colours_is_that_of_the_published_table():
+def test_the_difference_between_lab_colors_is_that_of_the_published_table():
     # of scikit-image, as it is what delta_e hands on to; most of the table lies outside sRGB
-    found = color.deltaE_ciede2000(SHARMA[:, :3], SHARMA[:, 3:6])
+    found = skimage.color.deltaE_ciede2000(SHARMA[:, :3], SHARMA[:, 3:6])
     # the hues of pair 10 are opposite, where the formula jumps: rounding decides whether it is as pair 9 or as pair 11
     opposite = np.arange(34) == 9
     np.testing.assert_allclose(found[~opposite], SHARMA[~opposite, 6], atol=1e-4)
     assert np.abs(found[opposite] - SHARMA[[8, 10], 6]).min() < 1e-4
 
 
-def test_the_difference_between_srgb_colours_is_that_of_the_table_where_they_are_srgb():
+def test_the_difference_between_srgb_colors_is_that_of_the_table_where_they_are_srgb():
     # pairs 25 to 34; by the equations of IEC 61966-2-1, which are written out here, back from Lab to sRGB
     def srgb(lab):
         y = (lab[:, 0] + 16) / 116
@@ -79,40 +79,40 @@ def test_the_difference_between_srgb_colours_is_that_of_the_table_where_they_are
     a, b = srgb(rows[:, :3]), srgb(rows[:, 3:6])
     inside = ((a > 0) & (a < 255) & (b > 0) & (b < 255)).all(axis=1)
     assert inside.sum() >= 8
-    np.testing.assert_allclose(colour.delta_e(a[inside], b[inside]), rows[inside, 6], atol=2e-3)
+    np.testing.assert_allclose(color.delta_e(a[inside], b[inside]), rows[inside, 6], atol=2e-3)
 
 
-def test_differences_of_known_colours():
+def test_differences_of_known_colors():
     # black and white are L = 0 and 100: S_L is 1 at their mean, so the difference is 100
-    assert colour.delta_e([0, 0, 0], [255, 255, 255]) == pytest.approx(100, abs=1e-3)
+    assert color.delta_e([0, 0, 0], [255, 255, 255]) == pytest.approx(100, abs=1e-3)
     # Lab of pure red and pure blue, by Lindbloom's calculator for sRGB: 53.24 80.09 67.20 and 32.30 79.19 -107.86
     red, blue = [53.24, 80.09, 67.20], [32.30, 79.19, -107.86]
-    assert colour.delta_e([255, 0, 0], [0, 0, 255]) == pytest.approx(color.deltaE_ciede2000(red, blue), abs=0.02)
+    assert color.delta_e([255, 0, 0], [0, 0, 255]) == pytest.approx(skimage.color.deltaE_ciede2000(red, blue), abs=0.02)
     images = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3), np.uint8)
-    assert colour.delta_e(*images).shape == (5, 4)
-    np.testing.assert_allclose(colour.delta_e(*images), colour.delta_e(*images.astype(np.float32)))
-    np.testing.assert_allclose(colour.delta_e(images, images), 0, atol=1e-9)
+    assert color.delta_e(*images).shape == (5, 4)
+    np.testing.assert_allclose(color.delta_e(*images), color.delta_e(*images.astype(np.float32)))
+    np.testing.assert_allclose(color.delta_e(images, images), 0, atol=1e-9)
 
 
 IRIS, SKIN, WHITE = (90, 120, 60), (200, 150, 120), (230, 225, 220)
 
 
-def eye_image(centre, radius, upper, lower):
+def eye_image(center, radius, upper, lower):
     """[40, 48, 3]: skin, between rows `upper` and `lower` the white, and on it the iris with pupil, rim and glint."""
     y, x = np.mgrid[:40, :48]
-    away = np.hypot(x - centre[0], y - centre[1]) / radius
+    away = np.hypot(x - center[0], y - center[1]) / radius
     image = np.empty((40, 48, 3), np.uint8)
     image[:] = WHITE
     image[away < 1] = (40, 40, 30)
     image[away < 0.85] = IRIS
     image[away < 0.35] = (5, 5, 5)
-    image[np.hypot(x - centre[0] - 2, y - centre[1] + 2) < 1.8] = 255
+    image[np.hypot(x - center[0] - 2, y - center[1] + 2) < 1.8] = 255
     image[(y < upper) | (y > lower)] = SKIN
     return image
 
 
-def test_neither_pupil_nor_rim_nor_glint_nor_lids_are_the_colour_of_an_iris():
-    found = colour.iris_colour(eye_image((23.3, 19.6), 8, 15, 26), (23.3, 19.6), 8, eye=(24, 20.5))
+def test_neither_pupil_nor_rim_nor_glint_nor_lids_are_the_color_of_an_iris():
+    found = color.iris_color(eye_image((23.3, 19.6), 8, 15, 26), (23.3, 19.6), 8, eye=(24, 20.5))
     np.testing.assert_array_equal(found, IRIS)
     assert found.dtype == np.float64
 
@@ -121,23 +121,23 @@ def test_neither_pupil_nor_rim_nor_glint_nor_lids_are_the_colour_of_an_iris():
 def test_a_lid_that_covers_half_of_a_raised_or_lowered_iris_does_not_count(rise):
     y = 20 - 8 * rise
     image = eye_image((24, y), 8, *((y - 1, 40) if rise > 0 else (0, y + 1)))
-    np.testing.assert_array_equal(colour.iris_colour(image, (24, y), 8, eye=(24, 20)), IRIS)
+    np.testing.assert_array_equal(color.iris_color(image, (24, y), 8, eye=(24, 20)), IRIS)
 
 
-def test_an_iris_at_the_edge_of_the_image_has_a_colour():
-    assert np.isfinite(colour.iris_colour(eye_image((1, 2), 8, 0, 40), (1, 2), 8)).all()
+def test_an_iris_at_the_edge_of_the_image_has_a_color():
+    assert np.isfinite(color.iris_color(eye_image((1, 2), 8, 0, 40), (1, 2), 8)).all()
 
 
 def test_skin_is_the_frame_of_its_box():
     image = np.zeros((40, 60, 3), np.uint8)
     image[8:32, 10:50] = SKIN
     image[12:28, 16:44] = 0  # 15 % of 24 rows are 4, of 40 columns 6
-    np.testing.assert_array_equal(colour.skin_colour(image, (10, 8, 50, 32)), SKIN)
+    np.testing.assert_array_equal(color.skin_color(image, (10, 8, 50, 32)), SKIN)
     image[8, 10:50] = 0  # one of the rows of the frame
     share = 40 / (24 * 40 - 16 * 28)
-    np.testing.assert_allclose(colour.skin_colour(image, (10, 8, 50, 32)), np.multiply(SKIN, 1 - share))
-    np.testing.assert_array_equal(colour.skin_colour(image, (10, 9, 12, 11)), SKIN)
-    assert np.isnan(colour.skin_colour(image, (60, 0, 60, 20))).all()
+    np.testing.assert_allclose(color.skin_color(image, (10, 8, 50, 32)), np.multiply(SKIN, 1 - share))
+    np.testing.assert_array_equal(color.skin_color(image, (10, 9, 12, 11)), SKIN)
+    assert np.isnan(color.skin_color(image, (60, 0, 60, 20))).all()
 
 
 @pytest.fixture(scope='module')
@@ -158,12 +158,12 @@ def people():
     return found
 
 
-def test_the_same_iris_looking_elsewhere_has_nearly_its_colour_and_other_people_have_another(people):
+def test_the_same_iris_looking_elsewhere_has_nearly_its_color_and_other_people_have_another(people):
     away, there = np.array(
         [
             [
                 [
-                    colour.iris_colour(image, info['iris'][side], info['iris_radius'], info['eyes'][side])
+                    color.iris_color(image, info['iris'][side], info['iris_radius'], info['eyes'][side])
                     for side in range(2)
                 ]
                 for image, info in pictures
@@ -171,8 +171,8 @@ def test_the_same_iris_looking_elsewhere_has_nearly_its_colour_and_other_people_
             for _, pictures in people
         ]
     ).swapaxes(0, 1)
-    same = colour.delta_e(away, there).mean(axis=1)
-    others = [colour.delta_e(away[i], there[j]).mean() for i in range(8) for j in range(8) if i != j]
+    same = color.delta_e(away, there).mean(axis=1)
+    others = [color.delta_e(away[i], there[j]).mean() for i in range(8) for j in range(8) if i != j]
     # on the 300 test faces of the benchmark 4.6 on average, and 15 between people in the median
     assert same.mean() < 6 and np.median(others) > 2 * same.mean()
 
@@ -181,5 +181,5 @@ def test_the_frame_of_a_box_does_not_change_with_the_gaze(people):
     for _, pictures in people:
         for side in range(2):
             x, y = pictures[0][1]['eyes'][side]
-            a, b = (colour.skin_colour(image, (x - 15, y - 10, x + 15, y + 10)) for image, _ in pictures)
-            assert colour.delta_e(a, b) < 1
+            a, b = (color.skin_color(image, (x - 15, y - 10, x + 15, y + 10)) for image, _ in pictures)
+            assert color.delta_e(a, b) < 1

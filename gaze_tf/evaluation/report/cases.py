@@ -1,27 +1,27 @@
-"""Which faces a report shows, and their pictures: input, corrected and twin with eyes enlarged; animations by frames."""
+"""Which faces a report shows, and their pictures: input, correction and twin with enlarged eyes; frames of
+animations."""
 
-from typing import NamedTuple
+import pathlib
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from gaze_tf.evaluation.evaluate import ALPHAS, batch_of
+from gaze_tf.evaluation.metrics.catalog import column_metric
+from gaze_tf.evaluation.painted import ALPHAS, Painted
+from gaze_tf.evaluation.report.eyes import enlarged_eye
+from gaze_tf.evaluation.samples import Samples
 
 CASES = 6  # of each kind
 STRIPS = 6
-# by what faces are ranked: the first of these that was measured, with its unit
-RANKED_BY = (
-    ('angle_after', 'estimated degrees to the camera after correction'),
-    ('l1_twin', 'mean difference to the twin inside the boxes, in grey levels'),
-    ('l1_boxes', 'mean difference of the animation with alpha 0 to the input, in grey levels'),
-)
-EYE_MARGIN = 4  # pixels around an eye box that are shown with it
+# faces are ranked by the first of these columns that was measured
+RANKED_BY = ('angle_after', 'l1_twin', 'l1_boxes')
 _FACE_PX, _EYE_PX, _GAP, _HEADER = 220, 150, 4, 18
 _STRIP_EYE_PX = 104
 
 
 class Cases(NamedTuple):
-    """Names of faces of Y to show, the best and the worst first."""
+    """Names of faces of Y to show: the best from the best on, the worst from the worst on, and random ones."""
 
     best: list
     worst: list
@@ -29,44 +29,46 @@ class Cases(NamedTuple):
     ranked_by: str
 
 
-def choose(rows, seed):
-    """Cases of the rows of Y; random ones by the seed."""
-    rows = [row for row in rows if row['domain'] == 'y']
-    key, ranked_by = next(pair for pair in RANKED_BY if pair[0] in rows[0])
-    order = [row['name'] for row in sorted(rows, key=lambda row: (row[key], row['name']))]
+def choose(rows: list[dict], seed: int) -> Cases:
+    """Cases of the rows of Y; `seed` draws the random ones."""
+    column = next(name for name in RANKED_BY if name in rows[0])
+    metric = column_metric(column)
+    order = [row['name'] for row in sorted(rows, key=lambda row: (row[column], row['name']))]
+    if metric.higher_is_better:
+        order.reverse()
     drawn = np.random.default_rng(seed).permutation(len(rows))[:CASES]
-    return Cases(order[:CASES], order[::-1][:CASES], [rows[n]['name'] for n in drawn], ranked_by)
+    return Cases(order[:CASES], order[::-1][:CASES], [rows[n]['name'] for n in drawn], metric.title)
 
 
-def draw(network, samples, cases, rows, folder, batch_size=16):
+def draw(
+    network: Any, samples: Samples, cases: Cases, rows: dict[str, dict], folder: pathlib.Path, batch_size: int = 16
+) -> tuple[dict[str, str], dict[str, str]]:
     """Writes case-NUMBER.png of every face that Cases name and strip-NUMBER.png of the random ones into a folder.
 
-    Returns ({name: file name of its case}, {name: file name of its strip}).
+    rows: {name: row} of Y. Returns ({name: file name of its case}, {name: file name of its strip}).
     """
-    rows = {row['name']: row for row in rows if row['domain'] == 'y'}
     names = list(dict.fromkeys(cases.best + cases.worst + cases.random))
-    shown, strips = {}, {}
+    shown: dict[str, str] = {}
+    strips: dict[str, str] = {}
     for start in range(0, len(names), batch_size):
         part = names[start : start + batch_size]
-        batch = batch_of(network, samples.read('y', part))
-        corrected = network.correct(batch.images, batch.eyes)
+        painted = Painted(network, samples.read('y', part))
         for n, name in enumerate(part):
             shown[name] = f'case-{len(shown):02d}.png'
-            twin = None if batch.twins is None else batch.twins[n]
-            _case(batch.images[n], corrected[n], twin, batch.boxes[n]).save(folder / shown[name])
+            twin = None if painted.twins is None else painted.twins[n]
+            _case(painted.images[n], painted.corrected[n], twin, painted.boxes[n]).save(folder / shown[name])
     drawn = cases.random[:STRIPS]
     for start in range(0, len(drawn), batch_size):
         part = drawn[start : start + batch_size]
-        batch = batch_of(network, samples.read('y', part))
-        frames = network.animate(batch.images, batch.eyes, ALPHAS)
+        painted = Painted(network, samples.read('y', part))
         for n, name in enumerate(part):
             strips[name] = f'strip-{len(strips):02d}.png'
-            _strip(frames[n], batch.boxes[n], rows[name]).save(folder / strips[name])
+            _strip(painted.frames[n], painted.boxes[n], rows[name]).save(folder / strips[name])
     return shown, strips
 
 
 def _case(before, after, twin, boxes):
-    """Cells side by side: the face and, beside it, its two eyes enlarged."""
+    """Pictures side by side: each with the face and, to its right, both eyes enlarged."""
     pictures = {'input': before, 'corrected': after, **({} if twin is None else {'at the camera': twin})}
     width = _FACE_PX + _EYE_PX + 3 * _GAP
     whole = Image.new('RGB', (width * len(pictures), _HEADER + _FACE_PX + _GAP), 'white')
@@ -83,7 +85,7 @@ def _case(before, after, twin, boxes):
 
 
 def _strip(frames, boxes, row):
-    """The eyes in each frame, over them alpha and under them the estimated angle to the camera, if there is one."""
+    """The eyes in each frame, with alpha above and the estimated angle to the camera, if there is one, below."""
     eyes = [[enlarged_eye(frame, box, (_STRIP_EYE_PX, _STRIP_EYE_PX)) for box in boxes] for frame in frames]
     heights = [max(pair[k].height for pair in eyes) for k in range(2)]
     footer = _HEADER if f'angle@{ALPHAS[0]:g}' in row else 0
@@ -97,15 +99,3 @@ def _strip(frames, boxes, row):
         if footer:
             pen.text((left, whole.height - footer + 3), f'{row[f"angle@{alpha:g}"]:.1f} degrees', fill='black')
     return whole
-
-
-def enlarged_eye(picture, box, limit):
-    """An eye box with a margin, enlarged to fit into limit (width, height)."""
-    size = len(picture)
-    x0, y0, x1, y1 = (int(edge) for edge in box)
-    around = max(x0 - EYE_MARGIN, 0), max(y0 - EYE_MARGIN, 0), min(x1 + EYE_MARGIN, size), min(y1 + EYE_MARGIN, size)
-    width, height = around[2] - around[0], around[3] - around[1]
-    scale = min(limit[0] / width, limit[1] / height)
-    return Image.fromarray(picture).resize(
-        (max(int(width * scale), 1), max(int(height * scale), 1)), Image.Resampling.BICUBIC, around
-    )

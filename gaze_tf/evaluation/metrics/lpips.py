@@ -1,15 +1,18 @@
 """LPIPS (Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric"), v0.1, AlexNet.
 
-It takes two files of weights, which are not part of this package and are never downloaded by it: WEIGHTS.
+It needs two files of weights, WEIGHTS. They are not part of this package, and it never downloads them.
 """
+
+import pathlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from gaze_tf.errors import GazeError
-from gaze_tf.evaluation import torch_files
+from gaze_tf.evaluation.metrics import torch_files
 
-# name: (where it is, its SHA-256)
+# name: (where to find it, its SHA-256)
 WEIGHTS = {
     'alexnet-owt-7be5be79.pth': (
         'https://download.pytorch.org/models/alexnet-owt-7be5be79.pth',
@@ -37,7 +40,7 @@ LAYERS = (
 class Lpips:
     """`Lpips(backbone_path, linear_path)(images_a, images_b)` → LPIPS of each pair, float32 [B], 0 for equal images."""
 
-    def __init__(self, backbone_path, linear_path):
+    def __init__(self, backbone_path: pathlib.Path | str, linear_path: pathlib.Path | str) -> None:
         """backbone_path: torchvision's AlexNet, `alexnet-owt-7be5be79.pth` or the older `alexnet-owt-4df8aa71.pth`;
         linear_path: `weights/v0.1/alex.pth` of the package lpips. Raises GazeError if one is not what it should be."""
         backbone, linear = torch_files.read(backbone_path), torch_files.read(linear_path)
@@ -57,7 +60,7 @@ class Lpips:
                 )
             )
 
-    def __call__(self, images_a, images_b):
+    def __call__(self, images_a: np.ndarray, images_b: np.ndarray) -> np.ndarray:
         """images: RGB [B, H, W, 3] in 0..255, uint8 or float, at least 31 pixels a side (resize smaller ones, and say
         so beside the value: it depends on the size). Raises GazeError if they are smaller."""
         if min(images_a.shape[1:3]) < SMALLEST:
@@ -66,7 +69,7 @@ class Lpips:
                 f'{images_a.shape[2]} x {images_a.shape[1]} pixels first.'
             )
         a, b = ((tf.cast(images, tf.float32) / 127.5 - 1 - SHIFT) / SCALE for images in (images_a, images_b))
-        total = 0.0
+        total: Any = 0.0
         for kernel, bias, stride, padding, pool, share in self._layers:
             a, b = (_layer(x, kernel, bias, stride, padding, pool) for x in (a, b))
             total += tf.reduce_mean(tf.linalg.matvec(tf.square(_unit(a) - _unit(b)), share), axis=(1, 2))
@@ -90,7 +93,7 @@ def _value(weights, name, shape, path):
     if name not in weights or weights[name].shape != shape:
         found = list(weights[name].shape) if name in weights else 'none'
         raise GazeError(
-            f'{path} is no file of these weights: {name} of shape {list(shape)} is expected, and there is '
+            f'{path} does not hold these weights: {name} must have shape {list(shape)}, and there is '
             f'{found}; give {" or ".join(WEIGHTS)}.'
         )
     return np.ascontiguousarray(weights[name])

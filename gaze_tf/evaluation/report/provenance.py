@@ -1,10 +1,12 @@
-"""What a report rests on: files, versions and the machine; and how fast and large a model is on it."""
+"""Where the results of a report come from: files, versions, the machine; and how fast and large the model is."""
 
 import os
 import pathlib
 import platform
 import statistics
 import time
+from importlib import metadata
+from typing import Any
 
 import numpy as np
 import PIL
@@ -13,16 +15,17 @@ import tensorflow as tf
 from gaze_tf import __version__
 from gaze_tf.checkpoint_index import open_checkpoint
 from gaze_tf.data.records import file_sha256
-from gaze_tf.evaluation.evaluate import ALPHAS
+from gaze_tf.evaluation.painted import ALPHAS
 
 _ROUNDS = 5
 _VARIABLES = 'variables/variables'
 
 
-def model_files(path):
-    """{name: sha256} of the files that decide what a Network computes; path: its `path`.
+def model_files(path: pathlib.Path | str) -> dict[str, str]:
+    """{name: sha256} of the files that decide what a Network computes.
 
-    Of a SavedModel graph, variables and configuration; of the model that comes with gaze_tf weights and configuration.
+    path: its `path`. The files of a SavedModel are graph, variables and configuration; those of the model that comes
+    with gaze_tf are weights and configuration.
     """
     path = pathlib.Path(path)
     if path.is_file():
@@ -31,8 +34,8 @@ def model_files(path):
     return {file.relative_to(path).as_posix(): file_sha256(file) for file in paths}
 
 
-def model_size(path):
-    """{'bytes', 'parameters'} of the model of a Network: of all of its files, and numbers in its variables."""
+def model_size(path: pathlib.Path | str) -> dict[str, int]:
+    """{'bytes': size of all files, 'parameters': numbers in the variables} of a Network's model; path: its `path`."""
     path = pathlib.Path(path)
     if path.is_file():
         with np.load(path) as arrays:
@@ -52,27 +55,25 @@ def model_size(path):
 
 
 def _shipped(weights):
-    """The files of the model that comes with gaze_tf, by that of its weights."""
+    """The files of the model that comes with gaze_tf; weights: one of them."""
     return weights, weights.with_suffix('.json')
 
 
-def versions():
-    import matplotlib
-    import skimage
-
+def versions() -> dict[str, str]:
+    """Of gaze_tf and of the packages that results depend on."""
     return {
         'gaze_tf': __version__,
         'tensorflow': tf.__version__,
         'numpy': np.__version__,
-        'scikit-image': skimage.__version__,
-        'matplotlib': matplotlib.__version__,
+        'scikit-image': metadata.version('scikit-image'),
+        'matplotlib': metadata.version('matplotlib'),
         'pillow': PIL.__version__,
         'python': platform.python_version(),
     }
 
 
-def cpu():
-    """{'cpu': its name, 'cores': those that we may use}."""
+def cpu() -> dict[str, Any]:
+    """{'cpu': its name, 'cores': how many this process may use}."""
     try:
         lines = pathlib.Path('/proc/cpuinfo').read_text().splitlines()
         name = next(line.partition(':')[2].strip() for line in lines if line.startswith('model name'))
@@ -82,22 +83,24 @@ def cpu():
     return {'cpu': name, 'cores': cores}
 
 
-def speed(network, images, eyes):
-    """Seconds a face, medians of 5 calls after one to warm up: of `correct`, and of one frame of `animate`, for one face
-    at a time and for all of `images` uint8 [B, S, S, 3] at once."""
-    found = {'faces_of_a_batch': len(images), 'frames_of_an_animation': len(ALPHAS)}
+def speed(network: Any, images: np.ndarray, eyes: np.ndarray) -> dict[str, float]:
+    """Seconds for each face of `correct`, and for each frame of `animate`: one face at a time, and all at once.
+
+    images: uint8 [B, S, S, 3]; eyes: [B, 4]. Each is the median of 5 calls after one to warm up.
+    """
+    found: dict[str, float] = {'faces_of_a_batch': len(images), 'frames_of_an_animation': len(ALPHAS)}
     for name, count in (('one', 1), ('batch', len(images))):
-        part = images[:count], eyes[:count]
-        found[f'correct_{name}'] = _median_seconds(lambda: network.correct(*part)) / count
-        found[f'animate_frame_{name}'] = _median_seconds(lambda: network.animate(*part, ALPHAS)) / (count * len(ALPHAS))
+        part, own = images[:count], eyes[:count]
+        found[f'correct_{name}'] = _median_seconds(network.correct, part, own) / count
+        found[f'animate_frame_{name}'] = _median_seconds(network.animate, part, own, ALPHAS) / (count * len(ALPHAS))
     return found
 
 
-def _median_seconds(call):
-    call()
+def _median_seconds(function, *arguments):
+    function(*arguments)
     times = []
     for _ in range(_ROUNDS):
         start = time.perf_counter()
-        call()
+        function(*arguments)
         times.append(time.perf_counter() - start)
     return statistics.median(times)

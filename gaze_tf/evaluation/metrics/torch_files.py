@@ -9,6 +9,7 @@ import dataclasses
 import pathlib
 import pickle
 import zipfile
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from gaze_tf.errors import GazeError
 MAGIC = 0x1950A86A20F9469CFC6C  # the first number of the older format
 
 
-def read(path):
-    """{name: float32 array, not to be written to} of a file that `torch.save(model.state_dict(), path)` wrote.
+def read(path: pathlib.Path | str) -> dict[str, np.ndarray]:
+    """{name: float32 array, read-only} of a file that `torch.save(model.state_dict(), path)` wrote.
 
     Raises GazeError, which names the file, if it is not there, is no such file or holds anything but float32 weights.
     """
@@ -40,7 +41,7 @@ class _Storage:
 
     key: str
     size: int
-    values: np.ndarray = None
+    values: Any = None
 
 
 @dataclasses.dataclass
@@ -64,7 +65,8 @@ class _Tensor:
 
 
 class _Parameter:
-    """What files of early versions hold instead of a tensor: Parameter(tensor), with a state that weights do not need."""
+    """What files of early versions hold instead of a tensor: Parameter(tensor), with a state that weights do not
+    need."""
 
     def __new__(cls, tensor, *_):
         self = super().__new__(cls)
