@@ -26,13 +26,6 @@ RNG = np.random.default_rng(5)
 GAN = config.GanConfig(steps=10, batch_size=2, lr_d=1e-3, lr_g=1e-3, lam_p=0.0)
 
 
-@pytest.fixture
-def eagerly():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 def gan_step(**options):
     """A GanStep of the same weights at each call."""
     tf.keras.utils.set_random_seed(3)
@@ -220,7 +213,8 @@ AVERAGED = ('angle_encoder', 'g_x', 'g_y')
 def averaged_dir(tmp_path_factory, train_command):
     """The run of `gan_dir` with averages, and every step kept."""
     folder = tmp_path_factory.mktemp('runs') / 'averaged'
-    assert main(train_command(folder, ema=0.75, save_every=1, keep=9)) == 0
+    with tiny.eagerly():
+        assert main(train_command(folder, ema=0.75, save_every=1, keep=9)) == 0
     return folder
 
 

@@ -97,7 +97,11 @@ def imported_dir(of_model, tmp_path_factory):
     """A whole model, with slots, imported; the folder."""
     folder = tmp_path_factory.mktemp('official')
     write(folder / 'log', with_slots(of_model))
-    assert main(['import-official', *tiny.arguments(checkpoint=folder / 'log', output_dir=folder / 'out', **BOX)]) == 0
+    command = ['import-official', *tiny.arguments(checkpoint=folder / 'log', output_dir=folder / 'out', **BOX)]
+    with pytest.MonkeyPatch.context() as patch:
+        # the SavedModel is compared below
+        patch.setattr(export, 'check', lambda *args: None)
+        assert main(command) == 0
     return folder / 'out'
 
 

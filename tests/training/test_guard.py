@@ -16,10 +16,13 @@ import pytest
 from PIL import Image
 
 from gaze_tf.cli.main import main
+from gaze_tf.export import export
 from gaze_tf.inference.network import Network
 from tests import tiny
 from tests.paths import DATA
 from tests.rendered import synthetic_faces
+
+pytestmark = pytest.mark.trains
 
 ESTIMATOR = DATA / 'gaze_estimator.npz'
 # of fewer pixels the estimator cannot tell the gaze
@@ -67,6 +70,10 @@ def guard(tmp_path_factory):
     root = tmp_path_factory.mktemp('guard')
     faces, model, report = root / 'faces', root / 'model', root / 'report'
     assert synthetic_faces.generate(faces, FACES, workers=1)
+    # what an export checks and adds is test_export.py's question
+    patch = pytest.MonkeyPatch()
+    patch.setattr(export, 'check', lambda *args: None)
+    patch.setattr(export.warmup, 'available', lambda: False)
     for command, options in (
         ('prepare', {'data_dir': faces, 'output_dir': root / 'records', 'img_size': SIZE, **SPLIT}),
         ('pretrain', {'data_dir': root / 'records', 'output_dir': root / 'pam', **ENCODER, **PRETRAIN}),
@@ -84,6 +91,7 @@ def guard(tmp_path_factory):
         ('evaluate', {'model': model, 'data': faces, 'gaze_estimator': ESTIMATOR, 'output': report, **SPLIT}),
     ):
         assert main([command, *tiny.arguments(**options)]) == 0
+    patch.undo()
     return Guard(faces, model, json.loads((report / 'report.json').read_text(encoding='utf-8'))['results'])
 
 
