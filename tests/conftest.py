@@ -44,7 +44,7 @@ FIRST = (
     'test_training.py',
 )
 # Fixtures that train. A test that uses one, or trains by itself, has the mark `trains`.
-TRAINED = {'train_command', 'pretrain_command', 'pam_dir', 'gan_dir'}
+TRAINED = {'train_command', 'pretrain_command', 'pam_dir', 'gan_dir', 'trained'}
 # SavedModels that stay loaded
 KEPT = 4
 

@@ -1,6 +1,7 @@
 """The model that comes with gaze_tf: its files, and every way to use it."""
 
 import dataclasses
+import functools
 import json
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from gaze_tf.errors import GazeError
 from gaze_tf.evaluation import provenance
 from gaze_tf.export import lite
 from gaze_tf.export.examples import ALPHAS, examples
+from gaze_tf.inference import network as network_lib
 from gaze_tf.inference.network import Network
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.pretrained import weights
@@ -31,8 +33,16 @@ FILES = 'people.npz', 'people.json', 'MODEL_CARD.md'
 PORTRAIT_EYES = 128, 100.5, 172, 103  # by hand: tests/data/README.md
 
 
+@pytest.fixture(scope='module', autouse=True)
+def shipped_once():
+    """The model that comes with gaze_tf, whose functions take seconds to trace, is the same one in all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network_lib, '_shipped', functools.cache(network_lib._shipped))
+        yield
+
+
 @pytest.fixture(scope='module')
-def network():
+def network(shipped_once):
     return Network()
 
 
@@ -239,6 +249,7 @@ def test_the_help_names_it(capsys, command):
     assert 'not given: the model that comes with gaze_tf' in shown
 
 
+@pytest.mark.slow
 def test_an_exported_version_computes_the_same(network, exported):
     other = Network(exported)
     assert other.config == network.config and other.img_size == network.img_size
@@ -255,6 +266,7 @@ def test_an_exported_version_computes_the_same(network, exported):
     assert network.correct(**face).shape == face['images'].shape and np.any(network.correct(**face) != face['images'])
 
 
+@pytest.mark.slow
 def test_an_exported_version_is_whole(exported):
     assert (exported / 'assets.extra' / 'tf_serving_warmup_requests').is_file()
     card = (exported / 'MODEL_CARD.md').read_text(encoding='utf-8')
@@ -269,6 +281,7 @@ def test_an_exported_version_is_whole(exported):
         assert fact in card, fact
 
 
+@pytest.mark.slow
 def test_lite_takes_it(network, tmp_path, monkeypatch):
     # test_lite.py is about both files
     monkeypatch.setattr(lite, 'FILES', {'gaze_float16.tflite': tf.float16})
