@@ -167,6 +167,7 @@ print((peak() - start) / (rgb.size // 3), 'tensorflow' in sys.modules)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('suffix', ['jpg', 'png'])
 def test_memory(tmp_path, suffix):
     """Bytes per pixel: 3 of the photo, 3 of the change, 4 of Pillow's pixels, and little more."""
