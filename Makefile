@@ -4,7 +4,9 @@ BIN := .venv/bin
 EXTRAS ?= dev,faces,video,heif,serving,evaluation
 
 CONSTRAINTS := constraints/py311.txt
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+# tests at a time; each takes up to 4 GB of memory
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help venv lint test test-quick coverage demo training-demo clean
 

@@ -84,6 +84,14 @@ def load_once():
         yield
 
 
+@pytest.fixture(scope='session', autouse=True)
+def unsynced():
+    """Files need not reach the disk, as no test cuts the power: with checkpoints of 100 MB that takes long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, 'fsync', lambda file: None)
+        yield
+
+
 @pytest.fixture(scope='session')
 def made_once(tmp_path_factory, request):
     """name, make → a folder that make(folder) has filled, in whichever of pytest-xdist's workers came first."""
