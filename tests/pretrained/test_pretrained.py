@@ -61,11 +61,17 @@ def made(seed=1, **changes):
     return model
 
 
+@pytest.fixture(scope='module')
+def packed_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('packed') / 'packed'
+    weights.pack(made(), folder)
+    return folder
+
+
 @pytest.fixture
-def packed(tmp_path):
+def packed(packed_once, tmp_path):
     """A folder with the files of a tiny model."""
-    weights.pack(made(), tmp_path / 'packed')
-    return tmp_path / 'packed'
+    return shutil.copytree(packed_once, tmp_path / 'packed')
 
 
 def assert_rounded(after, before):
