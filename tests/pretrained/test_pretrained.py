@@ -18,7 +18,6 @@ from gaze_tf.data.records import file_sha256
 from gaze_tf.editing.editor import GazeEditor
 from gaze_tf.errors import GazeError
 from gaze_tf.evaluation import provenance
-from gaze_tf.export import lite
 from gaze_tf.export.examples import ALPHAS, examples
 from gaze_tf.inference import network as network_lib
 from gaze_tf.inference.network import Network
@@ -290,7 +289,7 @@ def test_an_exported_version_is_whole(exported):
 @pytest.mark.slow
 def test_lite_takes_it(network, tmp_path, monkeypatch):
     # test_lite.py is about both files
-    monkeypatch.setattr(lite, 'FILES', {'gaze_float16.tflite': tf.float16})
+    monkeypatch.setattr('gaze_tf.export.lite.FILES', {'gaze_float16.tflite': tf.float16})
     assert main(['lite', '--pretrained', f'--output_dir={tmp_path}/lite']) == 0
     face = examples(network.config, 1)['correct']
     expected = network.correct(**face).astype(int)

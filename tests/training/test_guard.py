@@ -22,8 +22,6 @@ from tests import tiny
 from tests.paths import DATA
 from tests.rendered import synthetic_faces
 
-pytestmark = pytest.mark.trains
-
 ESTIMATOR = DATA / 'gaze_estimator.npz'
 # of fewer pixels the estimator cannot tell the gaze
 SIZE, WIDTH, HEIGHT = 48, 12, 8
@@ -57,6 +55,9 @@ TRAIN = {
 }
 
 
+pytestmark = pytest.mark.trains
+
+
 class Guard(NamedTuple):
     """The raw folder of faces, the exported model and the results in its report."""
 
@@ -65,15 +66,20 @@ class Guard(NamedTuple):
     results: dict
 
 
+@pytest.fixture(scope='module', autouse=True)
+def bare_export():
+    """An export without what it checks and adds, which test_export.py is about."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, 'check', lambda *args: None)
+        patch.setattr(export.warmup, 'available', lambda: False)
+        yield
+
+
 @pytest.fixture(scope='module')
 def guard(tmp_path_factory):
     root = tmp_path_factory.mktemp('guard')
     faces, model, report = root / 'faces', root / 'model', root / 'report'
     assert synthetic_faces.generate(faces, FACES, workers=1)
-    # what an export checks and adds is test_export.py's question
-    patch = pytest.MonkeyPatch()
-    patch.setattr(export, 'check', lambda *args: None)
-    patch.setattr(export.warmup, 'available', lambda: False)
     for command, options in (
         ('prepare', {'data_dir': faces, 'output_dir': root / 'records', 'img_size': SIZE, **SPLIT}),
         ('pretrain', {'data_dir': root / 'records', 'output_dir': root / 'pam', **ENCODER, **PRETRAIN}),
@@ -91,7 +97,6 @@ def guard(tmp_path_factory):
         ('evaluate', {'model': model, 'data': faces, 'gaze_estimator': ESTIMATOR, 'output': report, **SPLIT}),
     ):
         assert main([command, *tiny.arguments(**options)]) == 0
-    patch.undo()
     return Guard(faces, model, json.loads((report / 'report.json').read_text(encoding='utf-8'))['results'])
 
 
