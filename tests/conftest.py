@@ -190,6 +190,6 @@ def saved_model(model_dir):
 @pytest.fixture(scope='session')
 def rendered_dir(made_once):
     """A rendered raw folder of 8 + 11 faces with truth.csv and twins, of which 4 + 8 are rendered for testing."""
-    import rendered  # it starts TensorFlow
+    from tests import rendered  # it starts TensorFlow
 
     return made_once('rendered', rendered.render)
