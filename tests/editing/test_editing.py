@@ -96,7 +96,6 @@ def test_correct_to_jpeg(command, saved_model, face, tmp_path, suffix):
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
-@pytest.mark.slow
 def test_correct_a_real_photo(photo_model, tmp_path):
     model, config = photo_model
     assert (
@@ -117,7 +116,6 @@ def test_correct_a_real_photo(photo_model, tmp_path):
     assert np.mean(np.any(after[inside] != before[inside], axis=-1)) > 0.9
 
 
-@pytest.mark.slow
 def test_animate_a_real_photo(photo_model, tmp_path):
     model, config = photo_model
     assert (
