@@ -150,6 +150,7 @@ def zoomed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_frame_zoomed_to_the_eyes(zoomed, tmp_path):
     size = np.array(PORTRAIT.shape[1::-1])
     (tmp_path / 'photo.png').write_bytes(encoded(PORTRAIT))
