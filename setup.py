@@ -18,7 +18,7 @@ EXTRAS = {
     # the report of gaze-tf evaluate
     'evaluation': ['scikit-image>=0.22,<0.26', 'matplotlib>=3.8,<4'],
     'gpu': ['tensorflow[and-cuda]>=2.15.1,<2.16'],
-    'dev': ['pytest>=7.4,<9', 'pytest-xdist>=3.7,<4', 'ruff>=0.17,<0.18', 'mypy>=2,<3'],
+    'dev': ['pytest>=7.4,<9', 'pytest-cov>=5,<8', 'pytest-xdist>=3.7,<4', 'ruff>=0.17,<0.18', 'mypy>=2,<3'],
 }
 
 setup(

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pathlib
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # XLA's optimisations of machine code take most of the time that compiling takes, and change no result
@@ -10,6 +11,10 @@ os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0 --xla_llv
 import pytest
 
 from gaze_tf.cli.main import main  # before TensorFlow, as gaze_tf says how that is to start
+
+# isort: split
+import tensorflow as tf
+
 from tests import tiny
 
 TRAIN = {
@@ -29,12 +34,62 @@ TRAIN = {
 PRETRAIN = {'steps': 4, 'batch_size': 2, 'save_every': 2, 'keep': 2, 'log_every': 2, 'image_every': 2, 'xla': 'off'}
 
 
-# taking longest, these are begun first: no worker is left with one of them at the end
-FIRST = 'test_guard.py', 'test_distribution.py', 'test_steps.py', 'test_survival.py', 'test_training.py'
+# Long files first: one worker begins with the guard, the other with the next one, and none is left with a long file.
+FIRST = (
+    'test_guard.py',
+    'test_distribution.py',
+    'test_survival.py',
+    'test_options.py',
+    'test_parity.py',
+    'test_training.py',
+)
+# Fixtures that train. A test that uses one, or trains by itself, has the mark `trains`.
+TRAINED = {'train_command', 'pretrain_command', 'pam_dir', 'gan_dir', 'trained'}
+# SavedModels that stay loaded
+KEPT = 4
 
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
+    for item in items:
+        if TRAINED.intersection(item.fixturenames):
+            item.add_marker('trains')
+
+
+@pytest.fixture
+def eagerly():
+    """`tiny.eagerly` for a whole test."""
+    with tiny.eagerly():
+        yield
+
+
+@pytest.fixture(scope='session', autouse=True)
+def load_once():
+    """A SavedModel that is loaded again, with none of its files changed, is not read and optimized again."""
+    load, kept = tf.saved_model.load, {}
+
+    def load_once(path, *args, **kwargs):
+        if args or kwargs:
+            return load(path, *args, **kwargs)
+        files = sorted((file, file.stat()) for file in pathlib.Path(path).rglob('*'))
+        state = [(file, stat.st_ino, stat.st_size, stat.st_mtime_ns) for file, stat in files]
+        if path not in kept or kept[path][0] != state:
+            kept[path] = state, load(path)
+            for oldest in list(kept)[:-KEPT]:
+                del kept[oldest]
+        return kept[path][1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tf.saved_model, 'load', load_once)
+        yield
+
+
+@pytest.fixture(scope='session', autouse=True)
+def unsynced():
+    """Files need not reach the disk, as no test cuts the power: with checkpoints of 100 MB that takes long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, 'fsync', lambda file: None)
+        yield
 
 
 @pytest.fixture(scope='session')
@@ -107,10 +162,11 @@ def train_command(records_dir, pam_dir):
 
 @pytest.fixture(scope='session')
 def gan_dir(made_once, train_command):
-    """A finished training run."""
+    """A finished training run, not compiled."""
 
     def train(folder):
-        assert main(train_command(folder)) == 0
+        with tiny.eagerly():
+            assert main(train_command(folder)) == 0
 
     return made_once('gan', train)
 

@@ -1,5 +1,6 @@
 """Tiny models and data that the tests share."""
 
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -28,6 +29,16 @@ MODEL = ModelConfig(
     n_layers_r=1,
 )
 ENCODER = EncoderConfig(**{field.name: getattr(MODEL, field.name) for field in dataclasses.fields(EncoderConfig)})
+
+
+@contextlib.contextmanager
+def eagerly():
+    """Operations run one by one. A few training steps take far less time than tracing and optimizing their graph."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 def arguments(**options):

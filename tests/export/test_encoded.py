@@ -144,11 +144,14 @@ def zoomed(tmp_path_factory):
     tiny.randomize(model.trainable_variables, seed=4, scale=0.1)
     folder = tmp_path_factory.mktemp('zoomed')
     module = signatures.serving_module(model)
-    tf.saved_model.save(module, str(folder), signatures=signatures.signatures_of(module))
+    functions = signatures.signatures_of(module)
+    wanted = {name: functions[name] for name in ('correct', 'animate', 'correct_encoded')}
+    tf.saved_model.save(module, str(folder), signatures=wanted)
     config.save(folder / config.CONFIG_NAME, model=ZOOMED)
     return folder
 
 
+@pytest.mark.slow
 def test_a_frame_zoomed_to_the_eyes(zoomed, tmp_path):
     size = np.array(PORTRAIT.shape[1::-1])
     (tmp_path / 'photo.png').write_bytes(encoded(PORTRAIT))

@@ -15,6 +15,7 @@ from tensorflow.core.framework import tensor_pb2
 from gaze_tf.export.examples import examples
 from tests import tiny
 
+pytestmark = pytest.mark.slow  # for a minute: it compiles against TensorFlow's headers
 SOURCE = pathlib.Path(__file__).with_name('loader.cc')
 
 

@@ -169,6 +169,7 @@ print((peak() - start) / (rgb.size // 3), 'tensorflow' in sys.modules)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('suffix', ['jpg', 'png'])
 def test_memory(tmp_path, suffix):
     """Bytes per pixel: 3 for the photo, 3 for the edited one, 4 for Pillow's pixels, and little more."""

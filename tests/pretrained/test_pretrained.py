@@ -1,6 +1,7 @@
 """The model that comes with gaze_tf: its files, and every way to use it."""
 
 import dataclasses
+import functools
 import json
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from gaze_tf.editing.editor import GazeEditor
 from gaze_tf.errors import GazeError
 from gaze_tf.evaluation.report import provenance
 from gaze_tf.export.examples import ALPHAS, examples
+from gaze_tf.inference import network as network_lib
 from gaze_tf.inference.network import Network
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.pretrained import weights
@@ -30,8 +32,16 @@ FILES = 'people.npz', 'people.json', 'MODEL_CARD.md'
 PORTRAIT_EYES = 128, 100.5, 172, 103  # by hand: tests/data/README.md
 
 
+@pytest.fixture(scope='module', autouse=True)
+def shipped_once():
+    """The model that comes with gaze_tf, whose functions take seconds to trace, is the same one in all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network_lib, '_shipped', functools.cache(network_lib._shipped))
+        yield
+
+
 @pytest.fixture(scope='module')
-def network():
+def network(shipped_once):
     return Network()
 
 
@@ -50,11 +60,17 @@ def made(seed=1, **changes):
     return model
 
 
+@pytest.fixture(scope='module')
+def packed_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('packed') / 'packed'
+    weights.pack(made(), folder)
+    return folder
+
+
 @pytest.fixture
-def packed(tmp_path):
+def packed(packed_once, tmp_path):
     """A folder with the files of a tiny model."""
-    weights.pack(made(), tmp_path / 'packed')
-    return tmp_path / 'packed'
+    return shutil.copytree(packed_once, tmp_path / 'packed')
 
 
 def assert_rounded(after, before):
@@ -238,6 +254,7 @@ def test_the_help_names_it(capsys, command):
     assert 'not given: the model that comes with gaze_tf' in shown
 
 
+@pytest.mark.slow
 def test_an_exported_version_computes_the_same(network, exported):
     other = Network(exported)
     assert other.config == network.config and other.img_size == network.img_size
@@ -254,6 +271,7 @@ def test_an_exported_version_computes_the_same(network, exported):
     assert network.correct(**face).shape == face['images'].shape and np.any(network.correct(**face) != face['images'])
 
 
+@pytest.mark.slow
 def test_an_exported_version_is_whole(exported):
     assert (exported / 'assets.extra' / 'tf_serving_warmup_requests').is_file()
     card = (exported / 'MODEL_CARD.md').read_text(encoding='utf-8')
@@ -268,13 +286,16 @@ def test_an_exported_version_is_whole(exported):
         assert fact in card, fact
 
 
-def test_lite_takes_it(network, tmp_path):
+@pytest.mark.slow
+def test_lite_takes_it(network, tmp_path, monkeypatch):
+    # test_lite.py is about both files
+    monkeypatch.setattr('gaze_tf.export.lite.FILES', {'gaze_float16.tflite': tf.float16})
     assert main(['lite', '--pretrained', f'--output_dir={tmp_path}/lite']) == 0
     face = examples(network.config, 1)['correct']
     expected = network.correct(**face).astype(int)
-    for name in ('gaze_float32.tflite', 'gaze_float16.tflite'):
-        found = tf.lite.Interpreter(str(tmp_path / 'lite' / name)).get_signature_runner('correct')(**face)['images']
-        assert np.abs(found - expected).max() <= 1
+    interpreter = tf.lite.Interpreter(str(tmp_path / 'lite' / 'gaze_float16.tflite'))
+    found = interpreter.get_signature_runner('correct')(**face)['images']
+    assert np.abs(found - expected).max() <= 1
 
 
 @pytest.mark.parametrize('command', ['export', 'lite'])

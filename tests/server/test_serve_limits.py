@@ -51,6 +51,7 @@ class Slow(tf.Module):
         return {'y': x + tf.while_loop(lambda n: n < 10**10, lambda n: n + 1, [tf.reduce_max(x)])[0]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('rest', [False, True])
 def test_sigterm_ends_it_while_it_computes(tmp_path, rest):
     model = Slow()

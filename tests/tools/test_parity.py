@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from gaze_tf.errors import GazeError
+from tests import tiny
 from tests.paths import DATA
 from tools import parity
 from tools.benchmarks import recording
 
+pytestmark = pytest.mark.trains
 FILES = {
     name: (DATA / f'{name}.npz', DATA / f'{name}.json')
     for name in ('dual_inpainting_128', 'pam_256', 'reference_pam_128')
@@ -28,7 +30,9 @@ def restored(tmp_path_factory, cls, name):
 def dual(tmp_path_factory):
     """(recording, what we compute) of the dual in-painting model."""
     recorded, networks = restored(tmp_path_factory, parity.Dual, 'dual_inpainting_128')
-    return recorded, networks.recompute(recorded)
+    # the same numbers, as test_steps.py shows, without the time that tracing takes
+    with tiny.eagerly():
+        return recorded, networks.recompute(recorded)
 
 
 @pytest.fixture(scope='module')
@@ -40,7 +44,8 @@ def pam_networks(tmp_path_factory):
 def pam(pam_networks):
     """(recording, what we compute) of PAM."""
     recorded, networks = pam_networks
-    return recorded, networks.recompute(recorded)
+    with tiny.eagerly():
+        return recorded, networks.recompute(recorded)
 
 
 def verdict(recorded, ours, capsys):

@@ -63,6 +63,7 @@ def test_synthesis_as_training_is_all_that_is_learnt_of_faces_moved_to_the_camer
     assert float(d_x) == pytest.approx(expected['d_x'], rel=1e-5)
 
 
+@pytest.mark.usefixtures('eagerly')
 def test_parts_can_be_left_out_on_the_command_line(train_command, tmp_path):
     """Without terms that the progress bar shows, too."""
     without = {'use_pam': False, 'use_sat': False, 'use_sp': False}

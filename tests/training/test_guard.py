@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from gaze_tf.cli.main import main
+from gaze_tf.export import export
 from gaze_tf.inference.network import Network
 from gaze_tf.synthetic import faces as synthetic_faces
 from gaze_tf.synthetic.draw_options import DrawOptions
@@ -55,12 +56,24 @@ TRAIN = {
 }
 
 
+pytestmark = pytest.mark.trains
+
+
 class Guard(NamedTuple):
     """The raw folder of faces, the exported model and the results in its report."""
 
     faces: pathlib.Path
     model: pathlib.Path
     results: dict
+
+
+@pytest.fixture(scope='module', autouse=True)
+def bare_export():
+    """An export without what it checks and adds, which test_export.py is about."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, 'check', lambda *args: None)
+        patch.setattr(export.warmup, 'available', lambda: False)
+        yield
 
 
 @pytest.fixture(scope='module')

@@ -168,12 +168,14 @@ def still():
     return found
 
 
+@pytest.mark.trains
 def test_each_learning_rate_moves_its_own_networks(still):
     for names, (step, before) in still.items():
         unmoved = {name for name, variables in step.variables.items() if not any(moved(before[name], variables))}
         assert unmoved == set(names)
 
 
+@pytest.mark.trains
 def test_each_update_is_clipped(eagerly, still):
     free, clipped = still['d_x', 'd_y'][0], gan_step(clip_norm=1e-3)
     one_step(clipped)
@@ -213,7 +215,8 @@ AVERAGED = ('angle_encoder', 'g_x', 'g_y')
 def averaged_dir(tmp_path_factory, train_command):
     """The run of `gan_dir` with averages, and every step kept."""
     folder = tmp_path_factory.mktemp('runs') / 'averaged'
-    assert main(train_command(folder, ema=0.75, save_every=1, keep=9)) == 0
+    with tiny.eagerly():
+        assert main(train_command(folder, ema=0.75, save_every=1, keep=9)) == 0
     return folder
 
 
@@ -269,6 +272,7 @@ def test_averages_survive_a_restart(averaged_dir, gan_dir, train_command, tmp_pa
         checkpoints.restore_all(manager.checkpoint, manager.latest_checkpoint)
 
 
+@pytest.mark.trains
 def test_averages_and_gradient_penalties_on_two_devices():
     # in replica context, as the training step of several devices is
     code = """

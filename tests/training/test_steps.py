@@ -20,6 +20,7 @@ STEPS = 2
 # rates that differ and decay from the second step on, weights that are not 1
 GAN = GanConfig(steps=4, batch_size=2, lr_d=2e-3, lr_g=1e-3, decay_start=0, decay_every=1, lam_r=2.0, lam_p=5.0)
 RATES = {'d_x': (2e-3, 1.5e-3), 'd_y': (2e-3, 1.5e-3), 'g_x': (1e-3, 0.75e-3), 'g_y': (1e-3, 0.75e-3)}
+pytestmark = pytest.mark.trains
 BATCHES = [(tiny.batch(2 * i), tiny.batch(2 * i + 1)) for i in range(STEPS)]
 # the same faces as streams give them: mirrored by the step, some of them
 MARKED = [(mirror(x)._replace(mirrored=tf.constant(True)), y._replace(mirrored=tf.constant(False))) for x, y in BATCHES]

@@ -410,6 +410,7 @@ def test_changed_options_are_named(pretrain_command, pam_dir, tmp_path, capsys):
     assert 'changed options' not in capsys.readouterr().out
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize('which', ['pretrain_command', 'train_command'])
 def test_deterministic_runs_are_the_same(which, request, tmp_path):
     make, folders = request.getfixturevalue(which), [tmp_path / 'a', tmp_path / 'b']

@@ -14,7 +14,10 @@ from gaze_tf.errors import GazeError
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.training import checkpoints
 from gaze_tf.training.gan_step import GanStep
+from gaze_tf.training.objectives import Objectives
 from tests import tiny
+
+pytestmark = [pytest.mark.trains, pytest.mark.usefixtures('eagerly')]
 
 GAN = config.GanConfig(steps=10, batch_size=2, lr_d=1e-3, lr_g=1e-3, lam_p=0.0, lam_twin=3.0)
 
@@ -50,6 +53,12 @@ def gan_step(**options):
     return GanStep(options.pop('model', tiny.MODEL), dataclasses.replace(GAN, **options))
 
 
+def weighted(step, **options):
+    """The step, whose networks take seconds to build, with other weights of its losses."""
+    step.objectives = Objectives(step.model, dataclasses.replace(GAN, **options), None)
+    return step
+
+
 def test_a_stream_brings_faces_with_their_twins(twin_records):
     plain, paired = (
         pipeline.train_stream(twin_records, 'y', tiny.SIZE, 2, seed=4, twins=twins) for twins in (False, True)
@@ -80,8 +89,8 @@ def test_g_x_learns_what_the_twin_looks_like():
     np.testing.assert_allclose(terms['g_x/twin'], expected, rtol=1e-4)
     faces = model.look(own.image, own.eyes), model.look(twin.image, twin.eyes)
     totals = [
-        Step.objectives.g_x(model.look(x.image, x.eyes), found, faces[0], found, faces[1])[0]
-        for Step in (gan_step(), gan_step(lam_twin=5.0))
+        weighted(step, lam_twin=weight).objectives.g_x(model.look(x.image, x.eyes), found, faces[0], found, faces[1])[0]
+        for weight in (3.0, 5.0)
     ]
     np.testing.assert_allclose(totals[1] - totals[0], 2 * expected, rtol=1e-3)
 
@@ -99,10 +108,11 @@ def test_pixels_that_turning_changed_weigh_more():
 
 def test_hues_weigh_in_every_reconstruction():
     x, y = tiny.batch(0), with_twins()
-    plain, hued = (gan_step(lam_hue=weight).evaluate(x, y) for weight in (0.0, 2.0))
+    step = gan_step()
+    plain, hued = (weighted(step, lam_hue=weight).evaluate(x, y) for weight in (0.0, 2.0))
     more = {name for name in plain if not np.isclose(plain[name], hued[name], rtol=1e-5)}
     assert more == {'g_x/reconstruction', 'g_x/twin', 'g_y/reconstruction', 'g_y/reconstruction_hat'}
-    model = gan_step().model
+    model = step.model
     faces = model.look(x.image, x.eyes)
     difference = (model.correct(faces).image - faces.image).numpy()
     difference -= difference.mean(axis=-1, keepdims=True)
@@ -137,13 +147,13 @@ def test_an_eye_and_its_twin_get_one_code():
     apart = np.abs(faces[0].content - faces[1].content).mean()
     found = step.model.correct(faces[0])
     (none, terms), (some, told), (more, _) = (
-        gan_step(tune_content=True, lam_code=weight).objectives.g_x(faces[1], faces[1], faces[0], found, faces[1])
+        weighted(step, tune_content=True, lam_code=weight).objectives.g_x(faces[1], faces[1], faces[0], found, faces[1])
         for weight in (0.0, 5.0, 7.0)
     )
     np.testing.assert_allclose([told['g_x/code'], (some - none) / 5, (more - some) / 2], apart, rtol=1e-3)
     assert 'g_x/code' not in terms
     # that alone brings codes together
-    step = gan_step(tune_content=True, lam_code=100.0, lam_r=0.0, lam_twin=1e-6)
+    weighted(step, tune_content=True, lam_code=100.0, lam_r=0.0, lam_twin=1e-6)
     codes = [step.train_step(x, y)['g_x/code'] for _ in range(6)]
     assert codes[-1] < 0.8 * codes[0]
 
@@ -156,9 +166,9 @@ def test_one_code_needs_twins_and_an_encoder_that_learns(options):
 
 def test_palettes_have_a_weight_of_their_own():
     model = dataclasses.replace(tiny.MODEL, palette=2)
-    totals = {}
+    totals, step = {}, gan_step(model=model)
     for weight in (0.0, 1.0, 3.0):
-        step = gan_step(model=model, lam_palette=weight)
+        weighted(step, lam_palette=weight)
         look = [step.model.look(batch.image, batch.eyes) for batch in (tiny.batch(0), tiny.batch(1))]
         totals[weight], terms = step.objectives.g_y(look[0], look[1], look[1], look[0])
         kept = np.mean(np.abs(look[0].palette - look[1].palette))

@@ -258,6 +258,7 @@ def test_dataset_as_held_out_faces(turned_dir):
         assert np.median(changed) <= 2 and changed.max() > 25
 
 
+@pytest.mark.slow
 def test_dataset_does_not_depend_on_processes(people_dir, turned_dir, tmp_path):
     dataset.make([people_dir / 'a', people_dir / 'b'], tmp_path / 'two', OPTIONS, workers=2)
     files = [path.relative_to(turned_dir) for path in sorted(turned_dir.rglob('*')) if path.is_file()]
@@ -266,6 +267,7 @@ def test_dataset_does_not_depend_on_processes(people_dir, turned_dir, tmp_path):
         assert (tmp_path / 'two' / file).read_bytes() == (turned_dir / file).read_bytes(), file
 
 
+@pytest.mark.slow
 def test_turn_dataset_command(people_dir, tmp_path, capsys):
     output = tmp_path / 'set'
     assert (
