@@ -22,6 +22,8 @@ from gaze_tf.training.gan_step import GanStep
 from gaze_tf.training.pam_step import PamStep
 from tests import tiny
 
+# each import builds a model
+pytestmark = pytest.mark.slow
 BOX = {'crop_w': tiny.MODEL.crop_w, 'crop_h': tiny.MODEL.crop_h}
 SLOTS = {'beta1_power': (), 'beta2_power_1': (), 'global_step': (), 'vgg_16/conv1/conv1_1/weights': (3, 3, 3, 64)}
 
@@ -130,7 +132,6 @@ def corrects_as(folder, values):
     return np.allclose(model.correct(model.look(images, eyes)).image, corrected(values, images, eyes), atol=1e-5)
 
 
-@pytest.mark.slow
 def test_a_whole_model_is_imported(imported_dir, of_model):
     assert config.load(imported_dir / 'gaze/config.json') == {'model': tiny.MODEL}
     assert config.load(imported_dir / 'pam/config.json') == {'encoder': tiny.ENCODER}
@@ -148,7 +149,6 @@ def test_a_whole_model_is_imported(imported_dir, of_model):
     assert np.abs(found - (expected.numpy() + 1) * 127.5).max() < 0.51
 
 
-@pytest.mark.slow
 def test_every_variable_is_accounted_for(imported_dir, of_model):
     first, *lines = (imported_dir / 'variables.txt').read_text().splitlines()
     assert first.endswith('model_000007.ckpt')
@@ -159,7 +159,6 @@ def test_every_variable_is_accounted_for(imported_dir, of_model):
     assert 'vgg_weights' in fates['vgg_16/conv1/conv1_1/weights'] and 'step' in fates['global_step']
 
 
-@pytest.mark.slow
 def test_training_can_go_on_from_it(imported_dir):
     # nothing missing and nothing left over, as `gaze-tf train` demands of what it resumes
     step = GanStep(tiny.MODEL, config.GanConfig(lam_p=0))
