@@ -23,14 +23,16 @@ class GazeError(Exception):
         return printable(self.problem if self.about is None else f'{self.about}: {self.problem}')
 
 
-def printable(text):
-    """The text with characters that a terminal would obey, or that cannot be written, as escapes, but for ends of lines: names
-    of files, and words of other machines, may hold any."""
+def printable(text: str) -> str:
+    """Escapes all characters of a text, except newlines, that a terminal would interpret or cannot show.
+
+    File names and messages of other machines may contain any.
+    """
     return ''.join(c if c.isprintable() or c == '\n' else c.encode('unicode_escape').decode() for c in text)
 
 
-def first_line(error):
-    """The first line of what an exception says, or its kind if it says nothing."""
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, or the name of its class if the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
