@@ -1,7 +1,7 @@
 """The exception that a command shows to its user without a traceback.
 
-Library code names an option by its Python name in backticks, with a value where that helps: `min_eye_px`, `faces=3`. The
-command line shows the same text with flags instead (`cli.main.with_flags`): --min_eye_px, --faces=3.
+Library code names an option by its Python name in backticks, with a value where that helps: `min_eye_px`, `faces=3`.
+The command line shows the same text with flags instead (`cli.main.with_flags`): --min_eye_px, --faces=3.
 """
 
 import re
@@ -31,7 +31,7 @@ def printable(text: str) -> str:
     return ''.join(c if c.isprintable() or c == '\n' else c.encode('unicode_escape').decode() for c in text)
 
 
-def first_line(error: BaseException) -> str:
+def first_line(error: BaseException | str) -> str:
     """The first line of an exception's message, or the name of its class if the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 

@@ -1,8 +1,8 @@
 """A data set of turned eyes whose positions a stand-in detector reads off their colours, as truth.csv has them.
 
-Eyes are checkerboards of 16 x 12 pixels around (20, 29) and (45, 29) in faces of 64 pixels. Their mean red is 128 + 300 times
-the iris offset along the eyes, their mean green the same of up. An offset is that of the person's head and, of domain Y,
-SLOPES times the sines of yaw and pitch.
+Eyes are checkerboards of 16 x 12 pixels around (20, 29) and (45, 29) in faces of 64 pixels. Their mean red is 128 + 300
+times the iris offset along the eyes, their mean green the same for the offset up. An offset is that of the person's
+head plus, in domain Y, SLOPES times the sines of yaw and pitch.
 """
 
 import csv
@@ -71,7 +71,8 @@ def make(folder):
     return folder
 
 
-def samples(folder, y=len(ANGLES), **options):
+def samples(folder, y=None, **options):
+    y = len(ANGLES) if y is None else y
     return Samples(folder, 64, {'x': len(HEADS), 'y': y}, **options)
 
 

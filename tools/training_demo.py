@@ -1,9 +1,9 @@
 """python -m tools.training_demo --output_dir=runs/training-demo
 
-The whole way of a training in about 20 minutes on 2 CPU cores: renders faces, packs them, pretrains PAM, trains GCM and
-GAM with flags/benchmark_cpu*.flags (once, and with lsgan), exports the SavedModel, corrects and animates held-out faces,
-and measures the model on all of them. Every stage is the command that anybody would type; an interrupted run goes on where it
-was when it is started again.
+A whole training in about 20 minutes on 2 CPU cores: draws faces, packs them, pretrains PAM, trains GCM and GAM with
+flags/benchmark_cpu*.flags (once, and with lsgan), exports the SavedModel, corrects and animates held-out faces, and
+measures the model on all of them. Every stage is a command that users type; started again, an interrupted run continues
+where it was.
 """
 
 import json

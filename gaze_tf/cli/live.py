@@ -65,7 +65,7 @@ def run(values: flags.FlagValues) -> None:
 
     with contextlib.ExitStack() as stack:
         source: Any = stack.enter_context(
-            live_devices.play(devices.input) if devices.input else live_devices.open_camera(devices.camera)
+            live_devices.play(devices.input) if devices.input else live_devices.open_camera(devices.camera or 0)
         )
         output: Any = stack.enter_context(_open_output(devices, source))
         from gaze_tf.inference.mediapipe_detector import MediapipeDetector

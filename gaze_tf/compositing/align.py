@@ -87,7 +87,8 @@ def align_face(eyes: Any, photo_size: Any, frame_size: int, frame_eyes: Any = ME
       frame_eyes: where the eyes are in the frame, as shares of its side.
     """
     eyes, frame_eyes = tf.cast(eyes, tf.float64)[None], tf.cast(frame_eyes, tf.float64)
-    return Frame(*(each[0] for each in _placed(eyes, photo_size, frame_size, frame_eyes)), frame_size)
+    matrices, own = _placed(eyes, photo_size, frame_size, frame_eyes)
+    return Frame(matrices[0], own[0], frame_size)
 
 
 def align_faces(eyes: Any, photo_size: Any, frame_size: int, frame_eyes: Any = MEAN_EYES) -> list[Frame]:
@@ -284,7 +285,8 @@ def _middles(count):
 
 
 def places_of(matrix: Any, low: Any, size: Any) -> tf.Tensor:
-    """Maps the pixels of rectangles of `size` (w, h) that start at `low` [B, 2] by similarities: float32 [B, h, w, 2]."""
+    """Maps the pixels of rectangles of `size` (w, h) that start at `low` [B, 2] by similarities: float32
+    [B, h, w, 2]."""
     x, y = (tf.cast(low[:, axis, None], tf.float64) + _middles(size[axis]) for axis in (0, 1))
     return _grid(lambda points: to_frame(matrix, points), x, y)
 

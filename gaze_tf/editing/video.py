@@ -112,6 +112,7 @@ def correct(
     Raises:
       GazeError: the video cannot be read or written; a file that was there stays.
     """
+    assert source.output is not None
     alphas = alphas_of_eyes(options.alpha)
     with open_video(source.path) as video, _rows(report) as write_row:
         size, fps = video.info.size, video.info.fps
@@ -376,9 +377,9 @@ def repaint(editor, chunk, alphas, blend, number):
 
 
 def _at_once(numbers, eyes):
-    """Lists of faces, by their places in a list, that can be put back together: one of each frame, with eyes at one place.
+    """Groups faces that can be put back in one go: one face per frame, all with their eyes at the same place.
 
-    numbers: of the frame of each face; eyes: [B, 4] in the model's frame.
+    numbers: the number of each face's frame; eyes: [B, 4] in the model's frame. Returns lists of positions in both.
     """
     groups = {}
     for n, (number, own) in enumerate(zip(numbers, eyes)):

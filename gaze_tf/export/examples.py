@@ -28,7 +28,7 @@ def examples(config: ModelConfig, batch: int) -> dict[str, dict[str, np.ndarray]
     eyes = np.array([eyes for _, eyes in photos], np.float32)
     frames = [frame_of(photo.width, own, config.img_size, config.eye_shares) for photo, own in photos]
     face = {
-        'images': np.stack([in_frame(photo, frame) for frame, (photo, _) in zip(frames, photos)]),
+        'images': np.stack([np.asarray(in_frame(photo, frame)) for frame, (photo, _) in zip(frames, photos)]),
         'eyes': np.stack([frame.eyes for frame in frames]),
     }
     alphas = np.tile(np.array(ALPHAS, np.float32), [batch, 1])

@@ -105,7 +105,7 @@ class Limits(HardLimits):
     )
 
 
-def why_not(face: Face, limits: HardLimits = HardLimits(), size: tuple[int, int] | None = None) -> str:
+def why_not(face: Face, limits: HardLimits = HardLimits(), size: tuple[int, ...] | None = None) -> str:
     """Why a face is left alone, in a few words that follow 'face 0: '; '' if it can be edited.
 
     size: (width, height) of the picture, in which both eyes must lie; None skips that test. Values of the face that are
@@ -194,7 +194,7 @@ def choose(faces: Sequence[_T], which: str | int | Iterable[int]) -> list[tuple[
     return [(number, faces[number]) for number in chosen]
 
 
-def eyes_given(eyes: Iterable[float], size: tuple[int, int]) -> Face:
+def eyes_given(eyes: Iterable[float], size: tuple[int, ...]) -> Face:
     """The Face of eyes given by hand, (left_x, left_y, right_x, right_y), in a picture of size (width, height).
 
     Raises GazeError unless these are four numbers in the picture, the eye with the smaller x first, not too close.
@@ -223,5 +223,5 @@ def same_eyes(face: Face, other: Face) -> bool:
     return math.hypot(x0 + x1 - u0 - u1, y0 + y1 - v0 - v1) < apart
 
 
-def _inside(points: tuple[float, ...], size: tuple[int, int]) -> bool:
+def _inside(points: tuple[float, ...], size: tuple[int, ...]) -> bool:
     return all(0 <= value < size[axis % 2] for axis, value in enumerate(points))

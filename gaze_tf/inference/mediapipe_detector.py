@@ -1,4 +1,4 @@
-"""Faces and eyes by mediapipe: it finds them in squares of a picture, then marks each in an upright cut-out."""
+"""Finds faces and eyes with mediapipe: faces in squares of a picture, then the mesh of each in an upright cut-out."""
 
 import cmath
 import contextlib
@@ -17,14 +17,15 @@ from gaze_tf.inference.faces import Face, same_eyes
 
 _SQUARE = 192  # what the finder looks at, in pixels
 _STEP = 128  # from one square to the next: what is too large for the overlap is seen by the level above
-_FOUND = 0.12  # side of the faces it reliably finds in a square, as a share of the square's side
+_FOUND = 0.12  # side of the smallest faces that are reliably found in a square, as a share of its side
 _CUT = 1.5  # side of the cut-out as a share of the face's
-_CUT_PX = 256  # with these two, positions in a mirrored picture are those mirrored; coarser ones are shifted
-_AGREE = 0.2  # of an eye's width: how far apart two views may see an eye. Faces: up to 0.08; lamps: from 0.27
-# the mesh's vertices for outer and inner corner, middle of the upper and lower eyelid, and iris, of both eyes; and, the same
-# for both, between the eyebrows and below the nose: the line through these is upright where a head is, and no jaw moves it
+_CUT_PX = 256  # with these two, a mirrored picture gives mirrored positions; coarser cut-outs shift them
+_AGREE = 0.2  # how far apart two views may see an eye, in eye widths (faces: up to 0.08; lamps: from 0.27)
+# Vertices of the mesh, a row for each eye: outer and inner corner, middles of the upper and lower eyelid, iris.
+# Then, the same for both, between the eyebrows and below the nose. The line through these two is upright in an upright
+# head, whatever the jaw does.
 _VERTICES = np.array([[33, 133, 159, 145, 468, 9, 164], [263, 362, 386, 374, 473, 9, 164]])
-# mediapipe's graph that marks the face in a part of a picture without looking for it
+# mediapipe's graph that fits the mesh to a part of a picture without searching for a face
 _MARKER = """
 input_stream: "image"
 input_stream: "part"
@@ -38,7 +39,7 @@ node {
   output_stream: "LANDMARKS:landmarks"
 }
 """
-# Debian's packages with libraries that mediapipe and its OpenCV need of the system, by the start of their names
+# Debian's packages for the system libraries that mediapipe and its OpenCV need, by the start of the libraries' names
 _PACKAGES = {
     'libGLES': 'libgles2',
     'libGL': 'libgl1',
@@ -54,7 +55,7 @@ _PACKAGES = {
 
 
 class _Found(NamedTuple):
-    """A square around a face, in pixels of the picture; a point is x + iy, so turning it is a multiplication."""
+    """A square around a face, in pixels of the picture. Points are x + iy, so a rotation is a multiplication."""
 
     score: float
     middle: complex
@@ -63,45 +64,46 @@ class _Found(NamedTuple):
 
 
 class MediapipeDetector:
-    """rgb uint8 [H, W, 3] → list of Face, the largest first, for faces of any position and any roll.
+    """Finds faces at any position and roll: rgb uint8 [H, W, 3] → list of Face, the largest first.
 
-    Faces that lie or are upside down are found where no other face is, and only large ones.
+    Faces that lie on their side or upside down are found only if they are large and there is no upright face.
     """
 
-    def __init__(self, smallest=0.015):
-        """Raises GazeError without mediapipe.
+    def __init__(self, smallest: float = 0.015):
+        """Raises GazeError if mediapipe is missing.
 
-        smallest: side of the smallest faces looked for, as a share of the picture's longest side. Halving it takes
-        about four times as long: 0.06 is for video.
+        smallest: side of the smallest faces that are searched for, as a share of the picture's longest side. Half of it
+        takes about four times as long; videos use 0.06.
         """
         with _quiet():
             try:
                 from mediapipe.python.solutions import face_detection, face_mesh  # takes seconds
             except ImportError as error:
                 raise GazeError(
-                    f'Finding faces needs mediapipe ({error}): {_remedy(str(error))}, or give the eyes by --eyes.'
+                    f'Finding faces needs mediapipe ({error}): {_remedy(str(error))}, or give their positions: `eyes`.'
                 ) from error
             self._finder = face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5)
             self._mesh = face_mesh.FaceMesh(static_image_mode=True, refine_landmarks=True)
             for part in (self._finder, self._mesh):
-                # its threads have started, and have written what they write, only after a first picture
+                # the first picture starts its threads, which write messages
                 part.process(np.zeros((_SQUARE, _SQUARE, 3), np.uint8))
         self._levels = 1 + max(0, math.ceil(math.log2(_FOUND / smallest)))
         self._started = False
 
-    def __call__(self, rgb):
+    def __call__(self, rgb: np.ndarray) -> list[Face]:
         picture = Image.fromarray(rgb)
-        # mediapipe writes about itself until it has marked a first face
+        # mediapipe writes messages until it has fitted a first mesh
         with contextlib.nullcontext() if self._started else _quiet():
             faces = self._mark_all(rgb, self._find(picture)) or self._mark_all(rgb, self._find_turned(picture))
         self._started = self._started or bool(faces)
         return sorted(faces, key=lambda face: face.box[0] - face.box[2])
 
-    def mark(self, rgb, face):
-        """The Face that is about where a Face found in a similar picture has its box, and rolled about as it; None if none is.
+    def mark(self, rgb: np.ndarray, face: Face) -> Face | None:
+        """Finds a face again in a similar picture, in a fraction of the time of a search.
 
-        Takes a fraction of the time of finding it.
+        face: its box and roll say where to look. Returns the Face, or None if there is no face.
         """
+        assert face.box is not None and face.roll is not None
         low, high = np.reshape(face.box, (2, 2)) @ (1, 1j)
         place = _Found(1.0, (low + high) / 2, (high - low).real, cmath.rect(1, math.radians(face.roll)))
         return self._mark(rgb, place, self._mesh_of_whole)
@@ -156,26 +158,28 @@ class MediapipeDetector:
         return faces
 
     def _mark(self, rgb, found, mesh):
-        """The Face that was found, None if it is none after all; mesh: `self.mesh`, or what does the same."""
+        """The Face of a _Found, or None if it is no face after all. mesh: `self.mesh`, or a function like it."""
         zoom = cmath.rect(found.side * _CUT / _CUT_PX, cmath.phase(found.across))
         cut = _cut(rgb, found.middle, zoom)
         marks, mirrored = _marks(mesh(cut)), _marks(mesh(cut[:, ::-1]))
         if marks is None or mirrored is None:
             return None
         mirrored = mirrored[::-1] * (-1, 1, 1)
-        both = (marks + mirrored) / 2  # with less noise than one has, and preferring no side
+        both = (marks + mirrored) / 2  # less noise than in either, and no preferred side
         apart = np.linalg.norm((marks - mirrored)[:, :2].mean(1)[:, :2], axis=-1).max()
         return _face(both, found, zoom) if apart < _AGREE * np.mean(_widths(both)) else None
 
-    def mesh(self, cut):
-        """All 478 vertices of the face in a cut-out, rgb uint8 [h, w, 3]: float64 [478, 3], x as a share of its width, y of
-        its height, z (depth) of its width; None if there is no face."""
+    def mesh(self, cut: np.ndarray) -> np.ndarray | None:
+        """The mesh of the face in a cut-out uint8 [h, w, 3], or None if there is no face.
+
+        Returns 478 vertices, float64 [478, 3]: x and z (depth) as shares of the width, y as a share of the height.
+        """
         meshes = self._mesh.process(np.ascontiguousarray(cut)).multi_face_landmarks
         return _vertices(meshes[0]) if meshes else None
 
     @functools.cached_property
     def _marker(self):
-        """A function of pictures for `_mesh_of_whole`; photos do without."""
+        """Runs mediapipe's graph for `_mesh_of_whole`; made on first use, as only videos need it."""
         from mediapipe.framework.formats.rect_pb2 import NormalizedRect
         from mediapipe.python.solution_base import SolutionBase
 
@@ -186,13 +190,13 @@ class MediapipeDetector:
         return lambda picture: graph.process({'image': picture, 'part': whole})
 
     def _mesh_of_whole(self, cut):
-        """As `mesh`, of a face in the middle of the cut-out with _CUT times its side, which is not looked for."""
+        """`mesh` without a search: the face is in the middle of the cut-out, which is _CUT times as wide as it."""
         mesh = self._marker(np.ascontiguousarray(cut)).landmarks
         return _vertices(mesh) if mesh else None
 
 
 def _remedy(why):
-    """What to do about a failed import: mediapipe may be there, but libraries of the system missing that it draws with."""
+    """What to install after a failed import: mediapipe itself, or a system library that it needs."""
     library = re.search(r'(\S+)\.so\S*: cannot open shared object file', why)
     if not library:
         return "pip install 'gaze_tf[faces]'"
@@ -209,12 +213,12 @@ def _vertices(mesh):
 
 
 def _marks(mesh):
-    """Positions of _VERTICES [2, 7, 3] in the cut-out's pixels from its middle, or None, of a mesh or None."""
+    """The _VERTICES of a mesh, [2, 7, 3] in pixels from the middle of the cut-out; None for None."""
     return None if mesh is None else (mesh[_VERTICES] - (0.5, 0.5, 0)) * _CUT_PX
 
 
 def _face(marks, found, zoom):
-    """Face of marks [2, 7, 3] in a cut-out's pixels from its middle."""
+    """The Face with these marks [2, 7, 3], in pixels from the middle of the cut-out."""
     planar = found.middle + zoom * (marks[..., 0] + 1j * marks[..., 1])
     outer, _, upper, lower, _, brow, lip = np.moveaxis(marks, 1, 0)
     openness = np.linalg.norm(upper - lower, axis=-1) / _widths(marks)
@@ -240,13 +244,13 @@ def _widths(marks):
 
 
 def _resized(picture, longest):
-    """The picture with its longest side as given, and how many pixels of the picture are one of it."""
+    """(the picture with its longest side as given, pixels of the original for one of its pixels)."""
     zoom = max(picture.size) / longest
     return picture.resize([max(1, round(side / zoom)) for side in picture.size], Image.BILINEAR), zoom
 
 
 def _squares(size):
-    """Corners of overlapping squares that cover a picture; one that is larger than it has it in its middle."""
+    """Corners of overlapping squares that cover a picture; a square larger than the picture is centered on it."""
     across, down = (
         [(side - _SQUARE) // 2]
         if side <= _SQUARE
@@ -257,12 +261,15 @@ def _squares(size):
 
 
 def _moved(found, factor, by=0):
-    """The same in another picture, whose points are factor * point + by."""
+    """The _Found in another picture, whose points are factor * point + by."""
     return [_Found(one.score, factor * one.middle + by, abs(factor) * one.side, factor * one.across) for one in found]
 
 
 def _cut(rgb, middle, zoom):
-    """uint8 [_CUT_PX, _CUT_PX, 3] around a point; zoom: pixels of the picture for one, times the turn as e^(i roll)."""
+    """The cut-out uint8 [_CUT_PX, _CUT_PX, 3] around a point.
+
+    zoom: pixels of the picture for one pixel of the cut-out, times the rotation e^(i roll).
+    """
     import cv2  # comes with mediapipe, and is missing where that is
 
     shrink = max(1, int(abs(zoom)))
@@ -275,7 +282,7 @@ def _cut(rgb, middle, zoom):
     if shrink > 1:
         near = np.asarray(Image.fromarray(near).reduce(shrink))
     zoom, corner = zoom / shrink, (middle - complex(left, top)) / shrink
-    # OpenCV's first pixel has its middle at 0
+    # in OpenCV the middle of the first pixel is 0
     corner += (zoom * (1 - _CUT_PX) - 1) * (0.5 + 0.5j)
     matrix = np.array([[zoom.real, -zoom.imag, corner.real], [zoom.imag, zoom.real, corner.imag]])
     return cv2.warpAffine(near, matrix, (_CUT_PX, _CUT_PX), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
@@ -287,7 +294,7 @@ def _numbers(points):
 
 @contextlib.contextmanager
 def _quiet():
-    """Nothing that is written to the process's standard error is seen: mediapipe's libraries know no other way."""
+    """Hides what is written to standard error: mediapipe's libraries offer no other way to silence them."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

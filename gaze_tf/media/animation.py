@@ -30,7 +30,7 @@ def compute_alphas(
     return np.concatenate([there, there[-2:0:-1]]) if ping_pong else there
 
 
-def check_size(path: pathlib.Path | str, frames: int, size: tuple[int, int]) -> None:
+def check_size(path: pathlib.Path | str, frames: int, size: tuple[int, ...]) -> None:
     """Raises GazeError if an animation has too many pixels for the format of `path`.
 
     frames: number of frames; size: their (width, height).
@@ -43,7 +43,7 @@ def check_size(path: pathlib.Path | str, frames: int, size: tuple[int, int]) -> 
         )
 
 
-def write(path: pathlib.Path | str, frames: Iterable[np.ndarray], fps: int, mark: bool = False) -> None:
+def write(path: pathlib.Path | str, frames: Iterable[np.ndarray], fps: float, mark: bool = False) -> None:
     """Writes an animation, which appears whole or not at all. Raises GazeError if it cannot be written.
 
     Args:
@@ -72,7 +72,7 @@ def compute_pauses(count: int, fps: float) -> list[int]:
     return np.diff(np.round(ends)).astype(int).tolist()
 
 
-def _write_gif(path: pathlib.Path, frames: np.ndarray, fps: int, mark: bool) -> None:
+def _write_gif(path: pathlib.Path, frames: np.ndarray, fps: float, mark: bool) -> None:
     milliseconds = [10 * pause for pause in compute_pauses(len(frames), fps)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

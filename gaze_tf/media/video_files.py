@@ -204,7 +204,7 @@ class VideoWriter:
 def write_video(
     path: pathlib.Path | str,
     size: tuple[int, int],
-    fps: Fraction | int,
+    fps: Fraction | float,
     audio_from: pathlib.Path | str | None = None,
     mark: bool = False,
 ) -> Iterator[VideoWriter]:

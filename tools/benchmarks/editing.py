@@ -1,23 +1,23 @@
-"""The parts `photo` and `video` of benchmark.py: editing as a user does it, beside what cannot be saved.
+"""The parts `photo` and `video` of tools.benchmarks.timing: editing as users do it, beside the work that is unavoidable.
 
 Their figures, printed below the times:
 
-  photo/parts    time of a photo as a share of finding its face and the network (bar: 1.3)
-  outside        pixels that differ outside the eye boxes, of all blends (bar: 0)
-  sharpness      of the eye boxes after correcting rendered faces 4 times as fine as the model's frame, as a share of
-                 before; and without carrying fine detail over. Only with --model
-  large          GB of memory of `gaze-tf correct` on a photo of 12,000 x 9,000 pixels (bar: 2). Only with --model
-  720p/length    time of a 10-second clip of a head that sways as a share of its length (bar: 1; 1080p: 1.5)
-  720p/floor     the same as a multiple of only decoding and encoding it
-  720p/shares    where processor time goes, ffmpeg's included: decoding, finding faces, network (with cutting faces out),
+  photo/parts    time for a photo relative to finding its face and running the network (bar: 1.3)
+  outside        pixels that differ outside the eye boxes, over all blends (bar: 0)
+  sharpness      sharpness of the eye boxes after correcting drawn faces 4 times as fine as the model's frame, relative
+                 to before; and the same without keeping fine detail. Only with --model
+  large          GB of memory of `gaze-tf correct` for a photo of 12,000 x 9,000 pixels (bar: 2). Only with --model
+  720p/length    time for a 10-second clip of a swaying head, relative to its length (bar: 1; 1080p: 1.5)
+  720p/floor     that time as a multiple of only decoding and encoding the clip
+  720p/shares    shares of processor time, including ffmpeg's: decoding, finding faces, network (with cutting faces out),
                  blending, encoding, rest
-  tremble        pixels (standard deviation, see `jitter.jitter`) by which irises seem to move in a still face with
-                 noise, for the detector: in the clip as it was; corrected (bar: no more); and, as what the detector makes
-                 of such eyes, in that clip with corrected eyes that do not move at all
-  shift          the same by registration: pixels by which the picture of the eyes shifts from frame to frame, in the clip
-                 as it was, and corrected
-  irises         how much the colour of irises varies while a head turns by 20 degrees to both sides (root mean square of
-                 CIEDE2000 to their mean colour, mean of both eyes): in the clip as it was, and corrected (bar: 1.5 more)
+  tremble        pixels (standard deviation, see `jitter.jitter`) by which the detector sees irises move in a still face
+                 with noise: in the original clip; corrected (bar: no more); and in the original clip with corrected
+                 eyes pasted in that do not move at all, which shows the detector's own error
+  shift          the same by registration: pixels by which the picture of the eyes shifts from frame to frame, in the
+                 original clip and corrected
+  irises         how much the color of irises varies while a head turns by 20 degrees to both sides (root mean square of
+                 CIEDE2000 to their mean color, mean of both eyes): original and corrected (bar: 1.5 more)
   irises/light   the same while the light dims by a third and turns warmer
 """
 
@@ -316,7 +316,7 @@ def _irises(editor, frames, count=90):
 
 
 def _shifts(frames, face, count=90):
-    """[N, 4] shifts of both eyes against their mean picture, by least squares on its gradient (Lucas and Kanade 1981)."""
+    """Shifts [N, 4] of both eyes against their mean picture, by least squares on its gradient (Lucas, Kanade 1981)."""
     found = []
     half = np.array([1.2, 0.7]) * face.eye_width
     grey = [ndimage.gaussian_filter(rgb.mean(axis=-1), 1) for _, rgb in zip(range(count), frames)]
@@ -330,7 +330,7 @@ def _shifts(frames, face, count=90):
 
 
 def _turning(editor, count, dimmed):
-    """Frames of the portrait, whose eyes look aside and whose head turns: a cylinder, by up to 20 degrees. With sensor noise;
+    """Frames of the portrait with eyes that look aside, on a head (a cylinder) that turns by up to 20 degrees; with noise;
     dimmed: the share of light that is gone at the end."""
     from gaze_tf.turning.turn import EyeTurner
 
@@ -341,8 +341,8 @@ def _turning(editor, count, dimmed):
     apart = np.hypot(*(right - left))
     y, x = (places * apart / 55 for places in np.mgrid[-150:210, -320:320])
     radius, rng = 1.15 * apart, np.random.default_rng(0)
-    for time in np.arange(count) / count:
-        turned = np.arcsin(np.clip(x / radius, -0.98, 0.98)) - np.radians(20) * np.sin(2 * np.pi * time)
+    for phase in np.arange(count) / count:
+        turned = np.arcsin(np.clip(x / radius, -0.98, 0.98)) - np.radians(20) * np.sin(2 * np.pi * phase)
         across = np.where(abs(x) < 0.98 * radius, radius * np.sin(np.clip(turned, -1.45, 1.45)), x)
         places = (left + right)[1] / 2 + y, (left + right)[0] / 2 + across
         frame = np.stack(

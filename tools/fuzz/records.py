@@ -1,8 +1,8 @@
 """python -m tools.fuzz.records --cases=200
 
-Damaged records, manifests and checkpoints against `gaze-tf prepare` and the start of `gaze-tf pretrain`, with a tiny model:
-every command must end with status 0, or with status 1 and a message, within --seconds of computing and --megabytes; what
-`prepare` leaves must be what it wrote at first. Each kind gets so many --cases:
+Runs `gaze-tf prepare` and the start of `gaze-tf pretrain`, with a tiny model, on damaged records, manifests and
+checkpoints. Every command must end with status 0, or with status 1 and a message, within --seconds of computing and
+--megabytes; `prepare` must leave what it wrote at first. Each kind gets so many --cases:
 
     manifest     bytes of manifest.json, or values in it, then training starts
     shard        bytes of a shard, then training starts (every second time with --skip_corrupt) and takes a step
@@ -11,8 +11,8 @@ every command must end with status 0, or with status 1 and a message, within --s
     checkpoint   bytes of a checkpoint's files, and of the index under right checksums, then training goes on
     beside       config.json and records.json of a run in the same ways
 
-Cases follow from --seed, the kind and their number. They run in processes that may die; what went wrong is kept in --keep.
-Exit status 1 if anything did.
+Cases follow from --seed, the kind and their number. They run in processes that may die; failing cases are kept in
+--keep. Exit status 1 if there are any.
 """
 
 import collections
@@ -100,7 +100,7 @@ def _in_a_process(function, *args):
 
 
 def _outcomes(folder, kind, options):
-    """Yields (number, outcome in words) of all cases of a kind, by processes of which each goes on behind the last one."""
+    """Yields (number, outcome in words) of all cases of a kind; where a process dies, another one continues."""
     spawn, number = multiprocessing.get_context('spawn'), 0
     while number < options.cases:
         ours, theirs = spawn.Pipe()
