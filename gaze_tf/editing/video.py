@@ -1,27 +1,24 @@
 """Videos: the eyes of every frame are repainted, smoothly. Frames stream through; only those looked ahead are held."""
 
-import collections
 import concurrent.futures
 import contextlib
-import csv
 import itertools
 import pathlib
-from typing import NamedTuple, TextIO
+from typing import TextIO
 
 import numpy as np
 from tqdm import tqdm
 
 from gaze_tf.compositing import blend as blend_lib
 from gaze_tf.editing.editor import GazeEditor, alphas_of_eyes
-from gaze_tf.editing.eye_contact import AT_CAMERA, gaze_moved
-from gaze_tf.editing.jitter import JitterMeter
+from gaze_tf.editing.eye_contact import gaze_moved
 from gaze_tf.editing.options import VideoOptions
 from gaze_tf.editing.source_files import Source
 from gaze_tf.editing.strength import seen, share_of
 from gaze_tf.editing.track_matching import GAP_S, look_of
 from gaze_tf.editing.tracking import Found, Tracker
+from gaze_tf.editing.video_report import Summary, Tally, open_report
 from gaze_tf.errors import GazeError
-from gaze_tf.files import new_file
 from gaze_tf.inference import faces as faces_lib
 from gaze_tf.media.video_files import open_video, write_video
 
@@ -31,64 +28,6 @@ _CHUNK = 8
 _WAITING, _CHUNK_BYTES = 1_200_000_000, 200_000_000
 # side of the smallest faces to detect, as a share of the longer side of a frame
 SMALLEST = 0.06
-# tracks that a summary names
-_NAMED = 10
-COLUMNS = (
-    'frame',
-    'seconds',
-    'track',
-    'left_x',
-    'left_y',
-    'right_x',
-    'right_y',
-    'yaw',
-    'pitch',
-    'roll',
-    'left_openness',
-    'right_openness',
-    'iris_along',
-    'iris_up',
-    'gaze_aside',
-    'strength',
-    'reason',
-)
-
-
-class Summary(NamedTuple):
-    """What was done to a video.
-
-    frames: their number. repainted: those in which eyes were repainted.
-    found_jitter, used_jitter: how much eyes tremble, in pixels, as found and as used (see `jitter.jitter`); None
-      without three frames of a face.
-    notes: sentences for the user on what else changed in the video.
-    problem: what was wrong with it, in a sentence, or ''.
-    chosen: [(chosen track, the second in which it was first seen)].
-    done: what was done in those frames.
-    at_camera: how often a face was left alone because its eyes look at the camera.
-    """
-
-    frames: int
-    repainted: int
-    found_jitter: float | None
-    used_jitter: float | None
-    notes: tuple
-    problem: str
-    chosen: list
-    done: str = 'eyes repainted'
-    at_camera: int = 0
-
-    def __str__(self):
-        line = f'{self.frames} frames, {self.done} in {self.repainted}'
-        if self.at_camera:
-            line += f', left alone in {self.at_camera} as they look at the camera (`always` repaints them)'
-        if self.found_jitter is not None:
-            line += f'; eye positions jitter by {self.found_jitter:.2f} pixels as found, {self.used_jitter:.2f} as used'
-        if self.chosen:
-            line += '; chosen: track ' + ', '.join(
-                f'{track} (from second {start:.1f} on)' for track, start in self.chosen[:_NAMED]
-            )
-            line += f' and {len(self.chosen) - _NAMED} more' if len(self.chosen) > _NAMED else ''
-        return '\n'.join([line, *self.notes])
 
 
 def correct(
@@ -114,11 +53,11 @@ def correct(
     """
     assert source.output is not None
     alphas = alphas_of_eyes(options.alpha)
-    with open_video(source.path) as video, _rows(report) as write_row:
+    with open_video(source.path) as video, open_report(report) as write_row:
         size, fps = video.info.size, video.info.fps
         given = source.eyes and faces_lib.eyes_given(source.eyes, size)
         tracker, note = _tracker(editor, video.info, given, options)
-        tally = _Tally(video, write_row)
+        tally = Tally(video, write_row)
         with (
             write_video(source.output, size, fps, audio_from=source.path, mark=options.mark) as out,
             tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar,
@@ -153,10 +92,10 @@ def measure(
 ) -> Summary:
     """What `correct` would do to a video; the arguments are the same. Nothing is edited: the editor needs no
     network."""
-    with open_video(source.path) as video, _rows(report) as write_row:
+    with open_video(source.path) as video, open_report(report) as write_row:
         given = source.eyes and faces_lib.eyes_given(source.eyes, video.info.size)
         tracker, note = _tracker(editor, video.info, given, options)
-        tally = _Tally(video, write_row)
+        tally = Tally(video, write_row)
         with tqdm(total=video.info.frames, unit=' frames', dynamic_ncols=True) as bar:
             with contextlib.closing(_ahead(_found(editor, video, given))) as chunks:
                 for rgb, found in itertools.chain.from_iterable(chunks):
@@ -182,70 +121,6 @@ def _tracker(editor, info, given, options):
         lambda face: share_of(face, editor.limits),
         options.look_away,
     ), note
-
-
-class _Tally:
-    """Records what happens to a video, frame by frame, in rows of its report and in counts.
-
-    number: frames so far. edited: those in which a face has a strength. at_camera: see Summary.
-    """
-
-    def __init__(self, video, write_row):
-        self._video, self._write_row = video, write_row
-        self._jitter, self._chosen, self._others, self._reasons = JitterMeter(), {}, False, collections.Counter()
-        self.number = self.edited = self.at_camera = 0
-
-    def add(self, tracked):
-        """Takes the list of Tracked of the next frame."""
-        seconds = self._video.seconds(self.number)
-        for each in tracked:
-            self._write_row([self.number, f'{seconds:.3f}', *_measured(each), f'{each.strength:.3f}', each.reason])
-        self._others = self._others or not all(each.chosen for each in tracked)
-        tracked = [each for each in tracked if each.chosen]
-        self._jitter.add({each.track: np.array([each.found_eyes, each.face.eyes]) for each in tracked})
-        for each in tracked:
-            self._chosen.setdefault(each.track, seconds)
-        self._reasons.update(each.reason for each in tracked if each.reason)
-        self.at_camera = self._reasons[AT_CAMERA]
-        self.edited += any(each.strength for each in tracked)
-        self.number += 1
-
-    def why_none(self):
-        """Why no face was edited, in a few words."""
-        if self._reasons:
-            return max(self._reasons, key=self._reasons.get)
-        return faces_lib.NOT_CHOSEN if self._others else 'none was found'
-
-    def summary(self, notes):
-        """The Summary, with these sentences ('' is skipped) and those from reading, which also go into the report."""
-        notes = tuple(filter(None, [self._video.info.note, *self._video.notes, *notes]))
-        for sentence in [*notes, *filter(None, [self._video.problem])]:
-            self._write_row([''] * (len(COLUMNS) - 1) + [sentence])
-        return Summary(
-            self.number,
-            self.edited,
-            *(self._jitter.result() or (None, None)),
-            notes,
-            self._video.problem,
-            list(self._chosen.items()),
-            at_camera=self.at_camera,
-        )
-
-
-def _measured(each):
-    """The columns of a Tracked from `track` to `gaze_aside`; '' for what its detector does not measure."""
-    face = each.face
-    # irises are not smoothed, so the eyes must not be either
-    as_found = face._replace(eyes=each.found_eyes)
-    shares = [*(face.openness or (None, None)), *(faces_lib.iris_offset(as_found) or (None, None))]
-    values = [(value, 2) for value in (*face.eyes, face.yaw, face.pitch, face.roll)] + [(value, 3) for value in shares]
-    return [
-        each.track,
-        *(
-            '' if value is None else f'{value:.{digits}f}'
-            for value, digits in [*values, (faces_lib.gaze_aside(as_found), 1)]
-        ),
-    ]
 
 
 def _within_memory(size, fps, smoothing, fade):
@@ -385,38 +260,3 @@ def _at_once(numbers, eyes):
     for n, (number, own) in enumerate(zip(numbers, eyes)):
         groups.setdefault((numbers[:n].count(number), *own), []).append(n)
     return list(groups.values())
-
-
-@contextlib.contextmanager
-def _rows(path):
-    """Yields a function that writes a row of the report: an open file, or one that appears whole or not at all."""
-    if path is None:
-        yield lambda row: None
-        return
-    if hasattr(path, 'write'):
-        rows = csv.writer(path, lineterminator='\n')
-        rows.writerow(COLUMNS)
-        yield rows.writerow
-        return
-    path = pathlib.Path(path)
-
-    def write_row(row):
-        with _report_errors(path):
-            rows.writerow(row)
-
-    with contextlib.ExitStack() as stack:
-        with _report_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            rows = csv.writer(stack.enter_context(new_file(path, newline='', encoding='utf-8')))
-        write_row(COLUMNS)
-        yield write_row
-        with _report_errors(path):
-            stack.close()
-
-
-@contextlib.contextmanager
-def _report_errors(path):
-    try:
-        yield
-    except OSError as error:
-        raise GazeError(f'`report={path}` cannot be written ({error.strerror or error}).') from error

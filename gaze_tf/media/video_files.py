@@ -19,6 +19,8 @@ from gaze_tf.media import ai_mark, ffmpeg, video_tracks
 from gaze_tf.media.video_probe import is_hd, probe
 
 SUFFIXES = '.mp4', '.mov', '.mkv'
+# At half the work of 'veryfast', files are 15 % larger at the same PSNR; without the parameters twice as large.
+_X264 = '-c:v libx264 -crf 15 -preset superfast -x264-params mbtree=1:rc-lookahead=10:b-adapt=0'.split()
 
 
 class VideoReader:
@@ -276,48 +278,11 @@ def _write_command(
     if gaps:
         # setpts loses the duration of the last frame
         lasting += ['-bsf:v', f'setts=pts=PTS:dts=DTS:duration=1/({fps}*TB)']
-    video = [
-        '-map',
-        '0:v',
-        '-vsync',
-        '0',
-        *lasting,
-        '-vf',
-        f'{gaps}scale=out_color_matrix={matrix}:out_range=tv:flags={ffmpeg.SCALE}',
-        '-pix_fmt',
-        chroma,
-        '-colorspace',
-        matrix,
-        '-color_primaries',
-        'bt709',
-        '-color_trc',
-        'bt709',
-        '-color_range',
-        'tv',
-        '-c:v',
-        'libx264',
-        '-crf',
-        '15',
-        '-preset',
-        'superfast',
-        # at half the work of 'veryfast', files are 15 % larger at the same PSNR; without these two twice as large
-        '-x264-params',
-        'mbtree=1:rc-lookahead=10:b-adapt=0',
-    ]
-    inputs = [
-        '-itsoffset',
-        f'{start:.6f}',
-        '-f',
-        'rawvideo',
-        '-pix_fmt',
-        'rgb24',
-        '-video_size',
-        f'{width}x{height}',
-        '-framerate',
-        str(fps),
-        '-i',
-        'pipe:0',
-    ]
+    filters = f'{gaps}scale=out_color_matrix={matrix}:out_range=tv:flags={ffmpeg.SCALE}'
+    colors = f'-colorspace {matrix} -color_primaries bt709 -color_trc bt709 -color_range tv'.split()
+    video = ['-map', '0:v', '-vsync', '0', *lasting, '-vf', filters, '-pix_fmt', chroma, *colors, *_X264]
+    raw = f'-f rawvideo -pix_fmt rgb24 -video_size {width}x{height} -framerate {fps} -i pipe:0'.split()
+    inputs = ['-itsoffset', f'{start:.6f}', *raw]
     return ['-loglevel', 'error', *inputs, *others, *video, *beside, *target], notes
 
 

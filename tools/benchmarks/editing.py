@@ -1,4 +1,4 @@
-"""The parts `photo` and `video` of tools.benchmarks.timing: editing as users do it, beside the work that is unavoidable.
+"""The parts `photo` and `video` of tools.benchmarks.timing: editing as users do it, beside the unavoidable work.
 
 Their figures, printed below the times:
 
@@ -9,7 +9,7 @@ Their figures, printed below the times:
   large          GB of memory of `gaze-tf correct` for a photo of 12,000 x 9,000 pixels (bar: 2). Only with --model
   720p/length    time for a 10-second clip of a swaying head, relative to its length (bar: 1; 1080p: 1.5)
   720p/floor     that time as a multiple of only decoding and encoding the clip
-  720p/shares    shares of processor time, including ffmpeg's: decoding, finding faces, network (with cutting faces out),
+  720p/shares    shares of processor time, including ffmpeg: decoding, finding faces, network (with cutting faces out),
                  blending, encoding, rest
   tremble        pixels (standard deviation, see `jitter.jitter`) by which the detector sees irises move in a still face
                  with noise: in the original clip; corrected (bar: no more); and in the original clip with corrected
@@ -330,7 +330,7 @@ def _shifts(frames, face, count=90):
 
 
 def _turning(editor, count, dimmed):
-    """Frames of the portrait with eyes that look aside, on a head (a cylinder) that turns by up to 20 degrees; with noise;
+    """Frames of the portrait with eyes that look aside, on a head (cylinder) that turns by up to 20 degrees; noisy;
     dimmed: the share of light that is gone at the end."""
     from gaze_tf.turning.turn import EyeTurner
 
