@@ -9,16 +9,15 @@ what the networks give are float32.
 """
 
 import contextlib
-import warnings
+from typing import Any
 
 import tensorflow as tf
 
-with warnings.catch_warnings():
-    # tensorflow-addons ended in 2024 and says so at every import; 0.23 is pinned, nothing to act on.
-    warnings.simplefilter('ignore', UserWarning)
-    from tensorflow_addons.layers import InstanceNormalization
+from gaze_tf.versions import instance_normalization
 
 keras = tf.keras
+
+_InstanceNormalization: Any = instance_normalization()
 
 _INIT = {'kernel_initializer': 'he_normal', 'padding': 'same'}
 
@@ -35,7 +34,7 @@ def computing_in(precision):
         mixed_precision.set_global_policy(outside)
 
 
-class InstanceAffine(InstanceNormalization):
+class InstanceAffine(_InstanceNormalization):
     """What instance normalisation multiplies features [B, H, W, C] by and then adds, each [B, 1, 1, C] float32."""
 
     def __init__(self):
