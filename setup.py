@@ -4,21 +4,37 @@ import pathlib
 
 from setuptools import find_packages, setup
 
+# TensorFlow 2.15, the last one for tensorflow-addons, needs Python 3.11. Newer Pythons get newer releases, with Keras 2
+# from tf-keras.
+OLD, NEW = "; python_version < '3.12'", "; python_version >= '3.12'"
+# mediapipe 0.10.21 is the last release that contains its models; it does not support Python 3.13
+WITH_MEDIAPIPE = "; python_version < '3.13'"
+
 EXTRAS = {
-    # Finding faces and eyes in photos; the last mediapipe releases that carry their models.
-    'faces': ['mediapipe>=0.10.14,<0.10.22', 'jax<=0.4.34', 'jaxlib<=0.4.34', 'opencv-contrib-python<4.12'],
+    # finding faces and eyes in photos; newer releases of jax need newer ml_dtypes than TensorFlow 2.15 allows
+    'faces': [
+        f'mediapipe>=0.10.14,<0.10.22{WITH_MEDIAPIPE}',
+        f'opencv-contrib-python<4.12{WITH_MEDIAPIPE}',
+        f'jax<=0.4.34{OLD}',
+        f'jaxlib<=0.4.34{OLD}',
+    ],
     # HEIC photos
     'heif': ['pillow-heif>=0.18,<2'],
     'video': ['imageio-ffmpeg>=0.4.9,<0.7'],
     # virtual cameras of gaze-tf live
     'live': ['pyvirtualcam>=0.11,<0.16'],
-    'serving': ['tensorflow-serving-api>=2.15.1,<2.16', 'werkzeug>=3,<4', 'waitress>=3,<4'],
+    'serving': [
+        f'tensorflow-serving-api>=2.15.1,<2.16{OLD}',
+        f'tensorflow-serving-api>=2.19,<2.20{NEW}',
+        'werkzeug>=3,<4',
+        'waitress>=3,<4',
+    ],
     # onnx 1.19 needs a newer ml_dtypes than TensorFlow 2.15 allows
-    'onnx': ['tf2onnx>=1.17,<1.18', 'onnx>=1.16,<1.18', 'onnxruntime>=1.17,<2'],
+    'onnx': [f'{package}{OLD}' for package in ('tf2onnx>=1.17,<1.18', 'onnx>=1.16,<1.18', 'onnxruntime>=1.17,<2')],
     # the report of gaze-tf evaluate
-    'evaluation': ['scikit-image>=0.22,<0.26', 'matplotlib>=3.8,<4'],
-    'gpu': ['tensorflow[and-cuda]>=2.15.1,<2.16'],
-    'dev': ['pytest>=7.4,<9', 'pytest-cov>=5,<8', 'pytest-xdist>=3.7,<4', 'ruff>=0.17,<0.18', 'mypy>=2,<3'],
+    'evaluation': ['scikit-image>=0.22,<0.27', 'matplotlib>=3.8,<4'],
+    'gpu': [f'tensorflow[and-cuda]>=2.15.1,<2.16{OLD}', f'tensorflow[and-cuda]>=2.19,<2.22{NEW}'],
+    'dev': ['pytest>=7.4,<10', 'pytest-cov>=5,<8', 'pytest-xdist>=3.7,<4', 'ruff>=0.17,<0.18', 'mypy>=2,<3'],
 }
 
 setup(
@@ -34,12 +50,14 @@ setup(
         'gaze_tf.export': ['face.png'],
         'gaze_tf.pretrained': ['people.npz', 'people.json', 'MODEL_CARD.md'],
     },
-    # tensorflow-addons 0.23, the last one, works with TensorFlow 2.15 at the latest.
-    python_requires='~=3.11.0',
+    python_requires='>=3.11,<3.14',
     install_requires=[
-        'tensorflow>=2.15.1,<2.16',
-        'tensorflow-addons>=0.23,<0.24',
-        'numpy>=1.23.5,<2',
+        f'tensorflow>=2.15.1,<2.16{OLD}',
+        f'tensorflow-addons>=0.23,<0.24{OLD}',
+        f'tensorflow>=2.19,<2.22{NEW}',
+        f'tf-keras>=2.19,<2.22{NEW}',
+        f'numpy>=1.23.5,<2{OLD}',
+        f'numpy>=1.26,<3{NEW}',
         'scipy>=1.10,<2',
         'imageio>=2.31,<3',
         'pillow>=10.1,<13',

@@ -1,13 +1,10 @@
 """Gaze correction and gaze animation for ordinary photos, in TensorFlow 2 / Keras."""
 
-import os
 from typing import Any
 
-# Read by TensorFlow on import. By default it leaves out oneDNN on CPUs without AVX-512 VNNI, where it makes training
-# and correction 1.5 times faster, too.
-os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
-# Without this, lines about harmless 'errors' (no GPU, libraries registered twice) bury our messages.
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+from gaze_tf.versions import prepare_tensorflow
+
+prepare_tensorflow()
 
 __version__ = '0.1.0'
 __all__ = ['GazeEditor', '__version__']

@@ -9,19 +9,16 @@ the outputs of the networks are float32.
 """
 
 import contextlib
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 
-with warnings.catch_warnings():
-    # at every import tensorflow-addons says that it ended in 2024; 0.23 is pinned, so there is nothing to do
-    warnings.simplefilter('ignore', UserWarning)
-    from tensorflow_addons.layers import InstanceNormalization
+from gaze_tf.versions import instance_normalization
 
 keras = tf.keras
 
+_InstanceNormalization: Any = instance_normalization()
 _INIT: dict[str, Any] = {'kernel_initializer': 'he_normal', 'padding': 'same'}
 
 
@@ -37,7 +34,7 @@ def computing_in(precision: str) -> Iterator[None]:
         mixed_precision.set_global_policy(outside)
 
 
-class InstanceAffine(InstanceNormalization):
+class InstanceAffine(_InstanceNormalization):
     """Instance normalization of features [B, H, W, C] as (scale, offset), each [B, 1, 1, C] float32."""
 
     def __init__(self) -> None:
