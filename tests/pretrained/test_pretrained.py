@@ -251,7 +251,7 @@ def test_it_is_what_is_taken_without_a_path(network, tmp_path):
 def test_the_help_names_it(capsys, command):
     assert main([command, '--help']) == 0
     shown = ' '.join(capsys.readouterr().out.partition('--model: ')[2].partition('\n  -')[0].split())
-    assert 'not given: the model that comes with gaze_tf' in shown
+    assert 'comes with gaze_tf' in shown
 
 
 @pytest.mark.slow
