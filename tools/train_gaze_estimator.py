@@ -3,7 +3,7 @@
 Trains the gaze estimator of gaze_tf/evaluation/estimator.py on faces that it draws for this, and measures it on others,
 in about 6 minutes of CPU time. gaze_tf/evaluation/gaze_estimator.npz was made with it.
 
-Nobody is drawn twice, here or in a data set of gaze_tf/synthetic/faces.py: every drawing has a person of its own,
+Nobody is drawn twice, here or in a data set of `gaze-tf draw-dataset`: every drawing has a person of its own,
 seeded with (seed, STREAM, part, 1 + index), where part is 1 for training and 2 for the held-out drawings. The data sets
 seed people with (seed, 0, index). However numpy splits large seeds into 32-bit words and pads with zeros, the last word
 but one is 0 there and the part, which is not 0, here (and where there are four words, the last one here is never a

@@ -24,23 +24,8 @@ from gaze_tf.compositing.blend import put_back
 from gaze_tf.data import celebagaze, images
 from gaze_tf.errors import GazeError
 
-_COLUMNS = (
-    'name',
-    'split',
-    'identity',
-    'yaw_deg',
-    'pitch_deg',
-    'left_iris_x',
-    'left_iris_y',
-    'right_iris_x',
-    'right_iris_y',
-    'iris_radius',
-    'twin',
-    'twin_left_iris_x',
-    'twin_left_iris_y',
-    'twin_right_iris_x',
-    'twin_right_iris_y',
-)
+# what truth.csv must tell: all of its columns but the domain
+_COLUMNS = tuple(name for name in celebagaze.TRUTH_COLUMNS if name != 'domain')
 _SIDES = ('left', 'right')
 
 

@@ -18,7 +18,7 @@ _LINE = 22  # letters that fit over a column
 def draw(results, faces, models):
     """Writes faces.png and animation.png into the folder `results`.
 
-    faces: folder of gaze_tf/synthetic/faces.py. models: {what it is: folder of its SavedModel}; the first one animates.
+    faces: folder of `gaze-tf draw-dataset`. models: {what it is: folder of its SavedModel}; the first one animates.
     """
     networks = {what: Network(str(folder)) for what, folder in models.items()}
     if not networks:

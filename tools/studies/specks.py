@@ -79,7 +79,7 @@ def run(checkpoint, data, count):
     model = load_model(checkpoint)
     found = Samples(data, model.config.img_size, {'y': count}, frame_eyes=model.config.eye_shares)
     if not found.has_truth:
-        raise GazeError(f'--data={data} has no truth.csv: give a folder of gaze_tf/synthetic/faces.py.')
+        raise GazeError(f'--data={data} has no truth.csv: give a folder of `gaze-tf draw-dataset`.')
     samples = found.read('y', found.names['y'])
     twins = [
         own
@@ -102,6 +102,6 @@ def main(argv):
 
 if __name__ == '__main__':
     flags.DEFINE_string('checkpoint', None, 'Folder of a `gaze-tf train` run.', required=True)
-    flags.DEFINE_string('data', None, 'Folder of gaze_tf/synthetic/faces.py.', required=True)
+    flags.DEFINE_string('data', None, 'Folder of `gaze-tf draw-dataset`.', required=True)
     flags.DEFINE_integer('test_y', 100, 'Faces, the last rows of 0.txt; of each there must be a twin.', lower_bound=1)
     app.run(main)
