@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 class FormatOptions(Options):
     """What is written."""
 
-    format: str = option('gif', 'Of several photos: the format of the results.', choices=('gif', 'mp4'))
+    format: str = option('gif', 'With several photos: the format of the results.', choices=('gif', 'mp4'))
 
 
 def define_flags(values: flags.FlagValues) -> None:

@@ -34,7 +34,7 @@ class ReportOptions(Options):
         'in degrees, and how strongly it would be corrected, or why not.',
     )
     format: str = option(
-        '', "Of several photos: the results' format; '': the format of each photo.", choices=('', 'png', 'jpg')
+        '', "With several photos: the results' format; '': the format of each photo.", choices=('', 'png', 'jpg')
     )
     report: str = option(
         '',

@@ -47,12 +47,12 @@ class SourceOptions(Options):
     )
     domain: str = option(
         'y',
-        "Of a folder in CelebAGaze's layout: the domain, x (1.txt, eyes at the camera) or y (0.txt, eyes elsewhere).",
+        "For a folder in CelebAGaze's layout: the domain, x (1.txt, eyes at the camera) or y (0.txt, eyes elsewhere).",
         choices=('x', 'y'),
     )
     last: int = option(
         0,
-        "Of a folder in CelebAGaze's layout: use only this many of the last rows (the test split is last); 0: all.",
+        "For a folder in CelebAGaze's layout: use only this many of the last rows (the test split is last); 0: all.",
         low=0,
     )
 
@@ -120,20 +120,20 @@ class LiveOptions(PaintOptions):
 
     smoothing: float = option(
         1.2,
-        'Of a video: seconds over which eye positions are smoothed (live: the half before a frame); 0: none.',
+        'Videos only: seconds over which eye positions are smoothed (live: the half before a frame); 0: none.',
         low=0,
         high=2,
     )
     fade: float = option(
         0.25,
-        'Of a video: the least time, in seconds, in which the change fades in or out, as where a face turns away or is '
+        'Videos: the least time, in seconds, in which the change fades in or out, as where a face turns away or is '
         'lost; 0: at once.',
         low=0,
         high=2,
     )
     look_away: bool = option(
         False,
-        'Of a video: every 4 to 10 seconds each face looks almost where it really looked, for less than a second, as '
+        'Videos only: every 4 to 10 seconds each face looks almost where it really looked, for less than a second, as '
         'people do who do not stare.',
     )
 
@@ -142,9 +142,9 @@ class LiveOptions(PaintOptions):
 class VideoOptions(LiveOptions, CorrectOptions):
     """How videos are corrected."""
 
-    cuts: bool = option(True, 'Of a video: detect cuts, across which nothing is smoothed.')
+    cuts: bool = option(True, 'Videos only: detect cuts, across which nothing is smoothed.')
     always: bool = option(
-        False, 'Of a video: also repaint eyes that look at the camera for a while, which are otherwise left alone.'
+        False, 'Videos only: also repaint eyes that look at the camera for a while, which are otherwise left alone.'
     )
 
 
