@@ -3,9 +3,12 @@
 FaceLandmarker finds and marks in one. Its vertices are those of the models inside mediapipe up to 0.10.21.
 """
 
+import atexit
+import ctypes
 import pathlib
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -73,11 +76,21 @@ def load_landmarker(path: pathlib.Path | str, name: str) -> Landmarker:
         def find(rgb: np.ndarray) -> list[np.ndarray]:
             return [vertices(points) for points in task.detect(Image(ImageFormat.SRGB, rgb)).face_landmarks]
 
-        # at the end of the program, mediapipe 1 can no longer close what is still open
-        weakref.finalize(find, task.close)
+        _keep_at_exit(task)
         # the first picture starts its threads, which write messages
         find(np.zeros((SQUARE, SQUARE, 3), np.uint8))
     return find
+
+
+def _keep_at_exit(task: Any) -> None:
+    """Keeps a task that is open when the program ends: mediapipe 1 can no longer close it then, and complains."""
+    still = weakref.ref(task)
+
+    def keep() -> None:
+        if (task := still()) is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))
+
+    atexit.register(keep)
 
 
 def _found(points: np.ndarray) -> Found:

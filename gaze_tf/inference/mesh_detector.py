@@ -14,6 +14,9 @@ from gaze_tf.inference.faces import Face, same_eyes
 from gaze_tf.inference.mediapipe_libraries import quiet
 
 SQUARE = 192  # side of the squares in which faces are found, in pixels
+# A picture is searched at half its size or larger where faces of this share of a square are found: those whose eyes are
+# 8 pixels wide are 23 pixels wide then. Where only larger ones are, the picture is larger, too.
+_HALVED = 0.12
 _STEP = 128  # from one square to the next: what is too large for the overlap is seen by the level above
 _CUT = 1.5  # side of the cut-out as a share of the face's
 _CUT_PX = 256  # with these two, a mirrored picture gives mirrored positions; coarser cut-outs shift them
@@ -51,6 +54,7 @@ class MeshDetector(abc.ABC):
           smallest: side of the smallest faces that are searched for, as a share of the picture's longest side. Half of
             it takes about four times as long; videos use 0.06.
         """
+        self._least = SQUARE * _HALVED / found
         self._levels = 1 + max(0, math.ceil(math.log2(found / smallest)))
         self._started = False
 
@@ -89,7 +93,7 @@ class MeshDetector(abc.ABC):
 
     def _find(self, picture):
         """Found of faces that are more or less upright, several of one face among them."""
-        level = max(0, min(self._levels - 1, int(math.log2(max(picture.size) / SQUARE))))
+        level = max(0, min(self._levels - 1, int(math.log2(max(picture.size) / self._least))))
         scaled, zoom = _resized(picture, SQUARE << level)
         found = []
         # the last one has a margin, without which a face that fills the picture is missed

@@ -236,7 +236,7 @@ def test_without_mediapipe(monkeypatch):
     for name in [name for name in sys.modules if name.partition('.')[0] == 'mediapipe']:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, 'mediapipe', None)
-    with pytest.raises(GazeError, match=r"pip install 'gaze_tf\[faces\]'.*--eyes"):
+    with pytest.raises(GazeError, match=r"pip install 'gaze_tf\[faces\]'.*`eyes`"):
         MediapipeDetector()
 
 
