@@ -1,7 +1,6 @@
 """What loading mediapipe takes: silence, and errors that say what to install or to fetch where it fails."""
 
 import contextlib
-import importlib.util
 import os
 import re
 import sys
@@ -37,8 +36,8 @@ def is_missing_library(error: Exception) -> bool:
 
 def cannot_load(error: Exception) -> GazeError:
     """The GazeError for a mediapipe that cannot be loaded: it says what to install, or which file to fetch."""
-    # as in every release after 0.10.21
-    if importlib.util.find_spec('mediapipe') and (getattr(error, 'name', '') or '').startswith('mediapipe.'):
+    # the package is there, without its part `python`: every release after 0.10.21
+    if sys.modules.get('mediapipe') and (getattr(error, 'name', '') or '').startswith('mediapipe.'):
         return GazeError(
             f'This release of mediapipe comes without models to find faces with. {fetch_model()}; or give the '
             'positions of the eyes: `eyes`.'
