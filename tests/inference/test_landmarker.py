@@ -38,12 +38,6 @@ def task(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def portrait():
-    with Image.open(DATA / 'portrait.png') as image:
-        return image.convert('RGB')
-
-
-@pytest.fixture(scope='module')
 def detector(task):
     return make_detector(str(task))
 
@@ -122,8 +116,6 @@ MESH = 0.5 * np.exp(2j * np.pi * np.arange(478) / 478)
 MESH[[33, 133, 159, 145, 468]] = -0.3 - 0.1j, -0.1 - 0.1j, -0.2 - 0.13j, -0.2 - 0.07j, -0.19 - 0.1j
 MESH[[362, 263, 386, 374, 473]] = 0.1 - 0.1j, 0.3 - 0.1j, 0.2 - 0.13j, 0.2 - 0.07j, 0.21 - 0.1j
 MESH[[9, 164]] = -0.2j, 0.15j
-# the vertices on the other side of the face
-MIRRORED = np.argmin(abs(MESH[:, None] - -MESH.conj()[None]), axis=1)
 
 
 def draw(picture, middle, side, roll=0.0):
@@ -143,15 +135,14 @@ def landmarker(rgb):
     if not red.size or not blue.size:
         return []
     right, left = red.mean(), blue.mean()
-    mesh = MESH
     if left.real < right.real:
-        # mirrored: to the landmarker it is the same face
+        # mirrored: it is an upright face, too
         right, left = left, right
     side = abs(left - right) / 0.4
     turn = (left - right) / abs(left - right)
     if side < 0.14 * width or turn.real < 0.5:
         return []
-    found = (right + left) / 2 + side * turn * (mesh + 0.1j)
+    found = (right + left) / 2 + side * turn * (MESH + 0.1j)
     return [np.stack([found.real / width, found.imag / height, 0 * found.real], axis=-1)]
 
 
