@@ -7,14 +7,17 @@ from setuptools import find_packages, setup
 # TensorFlow 2.15, the last one for tensorflow-addons, needs Python 3.11. Newer Pythons get newer releases, with Keras 2
 # from tf-keras.
 OLD, NEW = "; python_version < '3.12'", "; python_version >= '3.12'"
-# mediapipe 0.10.21 is the last release that contains its models; it does not support Python 3.13
-WITH_MEDIAPIPE = "; python_version < '3.13'"
+# mediapipe 0.10.21 is the last release that contains its models, and it does not support Python 3.13; later ones need a
+# file, `face_model`
+WITH_MODELS, WITH_FILE = "; python_version < '3.13'", "; python_version >= '3.13'"
 
 EXTRAS = {
     # finding faces and eyes in photos; newer releases of jax need newer ml_dtypes than TensorFlow 2.15 allows
     'faces': [
-        f'mediapipe>=0.10.14,<0.10.22{WITH_MEDIAPIPE}',
-        f'opencv-contrib-python<4.12{WITH_MEDIAPIPE}',
+        f'mediapipe>=0.10.14,<0.10.22{WITH_MODELS}',
+        f'opencv-contrib-python<4.12{WITH_MODELS}',
+        f'mediapipe>=1.2,<2{WITH_FILE}',
+        f'opencv-contrib-python>=4.12,<6{WITH_FILE}',
         f'jax<=0.4.34{OLD}',
         f'jaxlib<=0.4.34{OLD}',
     ],

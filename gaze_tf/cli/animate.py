@@ -14,6 +14,7 @@ from absl import flags
 from gaze_tf.cli import option_flags, photo_flags
 from gaze_tf.editing.options import AnimationOptions, ModelOptions, SourceOptions
 from gaze_tf.errors import GazeError
+from gaze_tf.inference.detectors import DetectorOptions, make_lazy_detector
 from gaze_tf.inference.faces import Limits
 from gaze_tf.options import Options, option
 
@@ -28,7 +29,7 @@ class FormatOptions(Options):
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    option_flags.define(values, SourceOptions, AnimationOptions, Limits, ModelOptions, FormatOptions)
+    option_flags.define(values, SourceOptions, AnimationOptions, Limits, DetectorOptions, ModelOptions, FormatOptions)
 
 
 def run(values: flags.FlagValues) -> int | None:
@@ -63,7 +64,7 @@ def run(values: flags.FlagValues) -> int | None:
             f'browsers turn less than two of them into ten): --fps={options.fps:g} is shown that fast. '
             '.mp4 holds more.'
         )
-    editor = GazeEditor.load(values.model, photo_flags.limits(values))
+    editor = GazeEditor.load(values.model, photo_flags.limits(values), make_lazy_detector(values.face_model))
     if len(sources) > 1:
         return photo_flags.summary(_animate_several(editor, sources, options), photos.output)
     reports = _animate(editor, sources[0], options)

@@ -18,6 +18,7 @@ from gaze_tf.cli.main import require
 from gaze_tf.client.options import ClientOptions
 from gaze_tf.editing.options import MarkOptions
 from gaze_tf.errors import GazeError
+from gaze_tf.inference.detectors import DetectorOptions, make_lazy_detector
 from gaze_tf.options import Options, option
 
 
@@ -33,7 +34,7 @@ class _Client(Options):
 
 
 def define_flags(values):
-    option_flags.define(values, _Client, ClientOptions, MarkOptions)
+    option_flags.define(values, _Client, ClientOptions, MarkOptions, DetectorOptions)
     photo_flags.define_photo_flags(values)
 
 
@@ -54,17 +55,19 @@ def run(values):
         sources, note = source_files.find_several(photos)
         for sentence in filter(None, [note, *photo_flags.mark_notes(values, sources)]):
             print(sentence, file=sys.stderr)
-    with _connected(options, connection, photo_flags.limits(values)) as client:
+    detector = make_lazy_detector(values.face_model)
+    with _connected(options, connection, photo_flags.limits(values), detector) as client:
         return _one(client, source, values) if one else _several(client, sources, options, connection, values)
 
 
-def _connected(options, connection, limits):
+def _connected(options, connection, limits, detector):
     """The GazeClient."""
     # TensorFlow takes seconds to import: only once the flags are known to be good
     try:
         from gaze_tf.client import GazeClient
 
-        client = GazeClient(options.server, connection, header=_header(options.header_file), limits=limits)
+        header = _header(options.header_file)
+        client = GazeClient(options.server, connection, header=header, limits=limits, detector=detector)
     except ImportError as error:
         raise GazeError(
             f"The client needs tensorflow-serving-api ({error}): pip install 'gaze_tf[serving]'."

@@ -17,6 +17,7 @@ from absl import flags
 from gaze_tf.cli import dry_run, option_flags, photo_flags
 from gaze_tf.editing.options import CorrectOptions, ModelOptions, SourceOptions, VideoOptions
 from gaze_tf.errors import GazeError
+from gaze_tf.inference.detectors import DetectorOptions, make_detector, make_lazy_detector
 from gaze_tf.inference.faces import Limits
 from gaze_tf.options import Options, option
 
@@ -45,7 +46,7 @@ class ReportOptions(Options):
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    option_flags.define(values, SourceOptions, VideoOptions, Limits, ModelOptions, ReportOptions)
+    option_flags.define(values, SourceOptions, VideoOptions, Limits, DetectorOptions, ModelOptions, ReportOptions)
 
 
 def run(values: flags.FlagValues) -> int | None:
@@ -82,7 +83,7 @@ def _correct_photo(values: flags.FlagValues, photos: SourceOptions, report: Repo
     from gaze_tf.media.photo import Photo
 
     options, photo = option_flags.read(values, CorrectOptions), Photo.open(source.path)
-    editor = GazeEditor.load(values.model, photo_flags.limits(values))
+    editor = GazeEditor.load(values.model, photo_flags.limits(values), make_lazy_detector(values.face_model))
     edited = editor.correct(photo, source.eyes, options.faces, options.alpha, options.blend)
     photo_flags.refuse_if_none(source.path, edited.faces)
     assert source.output is not None
@@ -105,10 +106,11 @@ def _correct_several(values: flags.FlagValues, photos: SourceOptions, report: Re
     from gaze_tf.editing.editor import GazeEditor
 
     options, limits = option_flags.read(values, CorrectOptions), photo_flags.limits(values)
-    editor = GazeEditor.load(values.model, limits)
+    editor = GazeEditor.load(values.model, limits, make_lazy_detector(values.face_model))
     settings = {
         'model': _identify_model(values.model, editor.network),
         **options.affecting('results'),
+        **option_flags.read(values, DetectorOptions).affecting('results'),
         'limits': dataclasses.asdict(limits),
     }
     rows = folder.correct(editor, sources, photos.output, settings, options, redo=photos.overwrite)
@@ -131,9 +133,8 @@ def _correct_video(values: flags.FlagValues, photos: SourceOptions, options: Vid
     source = source_files.find_one(photos, SUFFIXES)
     from gaze_tf.editing import video
     from gaze_tf.editing.editor import GazeEditor
-    from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 
-    detector = None if photos.eyes else MediapipeDetector(video.SMALLEST)
+    detector = None if photos.eyes else make_detector(values.face_model, video.SMALLEST)
     editor = GazeEditor.load(values.model, photo_flags.limits(values), detector)
     summary = video.correct(editor, source, report or None, options)
     _log.info('\n'.join([f'Wrote {source.output}: {summary}', *photo_flags.mark_notes(values, [source])]))

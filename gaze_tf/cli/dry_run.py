@@ -10,6 +10,7 @@ from absl import flags
 from gaze_tf.cli import photo_flags
 from gaze_tf.editing.options import SourceOptions, VideoOptions
 from gaze_tf.errors import GazeError
+from gaze_tf.inference.detectors import make_detector, make_lazy_detector
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def _measure_photo(values: flags.FlagValues, photos: SourceOptions, options: Vid
 
     source = source_files.find_one(photos, source_files.OUTPUTS)
     photo = Photo.open(source.path)
-    editor = GazeEditor(None, photo_flags.limits(values))
+    editor = GazeEditor(None, photo_flags.limits(values), make_lazy_detector(values.face_model))
     reports = folder.measure_faces(editor, photo.rgb, source.eyes, options.faces)
     _write(report, [folder.face_row(face) for face in reports])
     _log.log(_beside(report), '\n'.join(photo_flags.describe_planned(reports) or ['No face was found.']))
@@ -47,7 +48,9 @@ def _measure_several(values: flags.FlagValues, photos: SourceOptions, options: V
     sources, left_out = source_files.find_several(photos)
     if left_out:
         _log.warning(left_out)
-    rows = folder.measure(GazeEditor(None, photo_flags.limits(values)), sources, options.faces)
+    rows = folder.measure(
+        GazeEditor(None, photo_flags.limits(values), make_lazy_detector(values.face_model)), sources, options.faces
+    )
     _write(report, {'photos': rows})
     return photo_flags.summary(rows, photos.input, _beside(report))
 
@@ -55,10 +58,9 @@ def _measure_several(values: flags.FlagValues, photos: SourceOptions, options: V
 def _measure_video(values: flags.FlagValues, photos: SourceOptions, options: VideoOptions, report: str) -> None:
     from gaze_tf.editing import source_files, video
     from gaze_tf.editing.editor import GazeEditor
-    from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 
     source = source_files.find_one(photos, ())
-    detector = None if photos.eyes else MediapipeDetector(video.SMALLEST)
+    detector = None if photos.eyes else make_detector(values.face_model, video.SMALLEST)
     editor = GazeEditor(None, photo_flags.limits(values), detector)
     summary = video.measure(editor, source, report or sys.stdout, options)
     _log.log(_beside(report), f'{photos.input}: {summary}')

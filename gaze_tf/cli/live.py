@@ -19,6 +19,7 @@ from absl import flags
 from gaze_tf.cli import option_flags, photo_flags
 from gaze_tf.editing.options import LiveOptions, ModelOptions
 from gaze_tf.errors import GazeError
+from gaze_tf.inference.detectors import DetectorOptions, make_detector
 from gaze_tf.inference.faces import Limits
 from gaze_tf.options import Options, option
 
@@ -53,7 +54,7 @@ class DeviceOptions(Options):
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    option_flags.define(values, DeviceOptions, LiveOptions, Limits, ModelOptions)
+    option_flags.define(values, DeviceOptions, LiveOptions, Limits, DetectorOptions, ModelOptions)
 
 
 def run(values: flags.FlagValues) -> None:
@@ -68,9 +69,8 @@ def run(values: flags.FlagValues) -> None:
             live_devices.play(devices.input) if devices.input else live_devices.open_camera(devices.camera or 0)
         )
         output: Any = stack.enter_context(_open_output(devices, source))
-        from gaze_tf.inference.mediapipe_detector import MediapipeDetector
-
-        editor = GazeEditor.load(values.model, photo_flags.limits(values), MediapipeDetector(video.SMALLEST))
+        detector = make_detector(values.face_model, video.SMALLEST)
+        editor = GazeEditor.load(values.model, photo_flags.limits(values), detector)
         _log.warning(output.note)
         summary = live.run(editor, source, output, options)
     _log.info(f'Wrote {devices.output}: {summary}' if devices.output else str(summary))

@@ -12,11 +12,12 @@ from absl import flags
 from gaze_tf.cli import option_flags
 from gaze_tf.cli.main import require
 from gaze_tf.errors import GazeError
-from gaze_tf.options import Options, option
+from gaze_tf.inference.detectors import DetectorOptions, make_detector
+from gaze_tf.options import option
 
 
 @dataclasses.dataclass(frozen=True)
-class MakeDatasetOptions(Options):
+class MakeDatasetOptions(DetectorOptions):
     """Where photos are, and what is made of them."""
 
     x_dir: str = option('', 'Folder of photos of people who look at the camera; subfolders are searched, too.')
@@ -39,12 +40,10 @@ def run(values: flags.FlagValues) -> None:
         raise GazeError('--x_dir and --y_dir, or --sort, are needed: folders of photos.')
     # TensorFlow takes seconds to import: after the flags are known to be good
     from gaze_tf.datasets import from_photos
-    from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 
     sources = [from_photos.PhotoFolder(folder, domain) for domain, folder in folders.items() if folder]
-    counts, rejects = from_photos.make(
-        sources, options.output_dir, MediapipeDetector(), options.img_size, options.faces
-    )
+    detector = make_detector(options.face_model)
+    counts, rejects = from_photos.make(sources, options.output_dir, detector, options.img_size, options.faces)
     print(
         f'{options.output_dir}: {counts["x"]} faces in domain X (1/, eyes at the camera), {counts["y"]} in domain Y '
         f'(0/, eyes elsewhere), {len(rejects)} rejected (rejects.json)'

@@ -14,12 +14,13 @@ from gaze_tf.cli import option_flags, photo_flags
 from gaze_tf.cli.main import require
 from gaze_tf.editing.options import SourceOptions
 from gaze_tf.errors import GazeError
-from gaze_tf.options import Options, option
+from gaze_tf.inference.detectors import DetectorOptions, make_detector
+from gaze_tf.options import option
 from gaze_tf.turning.angles import MAX_ANGLE
 
 
 @dataclasses.dataclass(frozen=True)
-class TurnOptions(Options):
+class TurnOptions(DetectorOptions):
     """Which eyes are turned, and where they look then."""
 
     input: str = option('', "A photo, a folder or a quoted pattern ('holiday/*.jpg') of photos.")
@@ -60,10 +61,7 @@ def run(values: flags.FlagValues) -> int | None:
         sources, note = source_files.find_several(photos)
     if note:
         print(note, file=sys.stderr)
-    # TensorFlow takes seconds to import: after the flags are known to be good
-    from gaze_tf.inference.mediapipe_detector import MediapipeDetector
-
-    detector = MediapipeDetector()
+    detector = make_detector(options.face_model)
     if not one:
         return _turn_several(options, sources, detector)
     edited = _turn(options, sources[0], detector)

@@ -22,6 +22,7 @@ from gaze_tf.client.remote import RemoteModel, ServerError
 from gaze_tf.editing.editor import Edited, open_photo, report_faces
 from gaze_tf.errors import GazeError
 from gaze_tf.export.checks import MAX_PIXELS, checked_files, decoded
+from gaze_tf.inference.detectors import make_detector
 from gaze_tf.inference.faces import Face, Limits
 from gaze_tf.media.photo import Photo
 
@@ -53,8 +54,8 @@ class GazeClient:
           options: which model to call, and how to reach it.
           header: 'Name: value' that is sent with each request, such as 'Authorization: Bearer TOKEN'.
           limits: what a face must be like to be edited.
-          detector: a function from an image uint8 [H, W, 3] to a list of Face, the largest first; None for mediapipe's,
-            which is loaded on first use.
+          detector: a function from an image uint8 [H, W, 3] to a list of Face, the largest first; None for that of
+            `make_detector`, which is loaded on first use.
 
         Raises:
           GazeError: the address, an option or the header is malformed.
@@ -147,9 +148,7 @@ class GazeClient:
         # mediapipe cannot do two at a time
         with self._detecting:
             if self._detector is None:
-                from gaze_tf.inference.mediapipe_detector import MediapipeDetector
-
-                self._detector = MediapipeDetector()
+                self._detector = make_detector()
             return self._detector(rgb)
 
     def _send(self, photo, rgb, reports):

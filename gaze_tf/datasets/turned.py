@@ -24,8 +24,8 @@ from gaze_tf.datasets.turned_options import TurnedOptions
 from gaze_tf.errors import GazeError
 from gaze_tf.files import new_folder, write_text
 from gaze_tf.inference.covered import with_seen
+from gaze_tf.inference.detectors import make_detector
 from gaze_tf.inference.faces import Face
-from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 from gaze_tf.media.photo import Photo
 from gaze_tf.turning.turn import LOOSE, EyeTurner, check_face
 from gaze_tf.turning.unfit import Unfit
@@ -155,7 +155,7 @@ class _Worker:
 
     def __init__(self, folder: pathlib.Path, options: TurnedOptions) -> None:
         self._folder, self._options = folder, options
-        self._detector = MediapipeDetector(_SMALLEST)
+        self._detector = make_detector(options.face_model, _SMALLEST)
 
     def turn(self, photo: PersonPhoto) -> _Done:
         """Writes the faces of a photo."""

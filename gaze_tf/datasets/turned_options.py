@@ -3,12 +3,13 @@
 import dataclasses
 
 from gaze_tf.errors import GazeError
-from gaze_tf.options import Options, option
+from gaze_tf.inference.detectors import DetectorOptions
+from gaze_tf.options import option
 from gaze_tf.turning.angles import MAX_ANGLE, MAX_PITCH
 
 
 @dataclasses.dataclass(frozen=True)
-class TurnedOptions(Options):
+class TurnedOptions(DetectorOptions):
     """How eyes are turned, and who is held out. The same options and photos give the same files."""
 
     img_size: int = option(256, 'Side of the faces in pixels.', low=16)

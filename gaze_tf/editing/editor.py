@@ -18,6 +18,7 @@ from gaze_tf.editing.strength import seen, strength_of
 from gaze_tf.errors import GazeError
 from gaze_tf.inference import faces as faces_lib
 from gaze_tf.inference.covered import with_seen
+from gaze_tf.inference.detectors import make_detector
 from gaze_tf.inference.faces import Detector, Face, Limits
 from gaze_tf.inference.network import Network
 from gaze_tf.media.photo import Photo
@@ -93,7 +94,8 @@ class GazeEditor:
     Args:
       network: the model's Network; None for an editor that only finds and measures.
       limits: which faces are left alone or corrected less.
-      detector: rgb uint8 [H, W, 3] → list of Face, the largest first; by default mediapipe's, loaded on first use.
+      detector: rgb uint8 [H, W, 3] → list of Face, the largest first; by default that of
+        `make_detector`, loaded on first use.
     """
 
     def __init__(self, network: Network | None, limits: Limits = Limits(), detector: Detector | None = None) -> None:
@@ -192,9 +194,7 @@ class GazeEditor:
     def detector(self) -> Detector:
         """What finds faces."""
         if self._detector is None:
-            from gaze_tf.inference.mediapipe_detector import MediapipeDetector
-
-            self._detector = MediapipeDetector()
+            self._detector = make_detector()
         return self._detector
 
     def find(self, rgb: np.ndarray) -> list[Face]:

@@ -7,6 +7,7 @@ from gaze_tf.evaluation.metrics.lpips import Lpips
 from gaze_tf.evaluation.options import EvaluationOptions, check
 from gaze_tf.evaluation.painted import Tools
 from gaze_tf.evaluation.samples import Samples
+from gaze_tf.inference.detectors import make_detector
 from gaze_tf.inference.network import Network
 
 
@@ -47,7 +48,5 @@ def _fitting(tools, samples, options):
     if samples.drawn and not tools.estimator:
         tools = tools._replace(estimator=GazeEstimator.load())
     if options.iris_offset or (options.iris_offset is None and not tools.estimator):
-        from gaze_tf.inference.mediapipe_detector import MediapipeDetector
-
-        tools = tools._replace(detector=MediapipeDetector())
+        tools = tools._replace(detector=make_detector(options.face_model))
     return tools

@@ -5,13 +5,14 @@ import importlib.util
 import pathlib
 
 from gaze_tf.errors import GazeError
-from gaze_tf.options import Options, option
+from gaze_tf.inference.detectors import DetectorOptions
+from gaze_tf.options import option
 
 CONDITIONS = ('grey', 'blur1.5', 'blur3', 'dark', 'noise')  # see conditions.py
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluationOptions(Options):
+class EvaluationOptions(DetectorOptions):
     """Which model to measure on which faces, what to measure, and where the report goes."""
 
     model: str = option(

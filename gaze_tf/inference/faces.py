@@ -1,7 +1,7 @@
 """Faces and their eyes: what is known about a face in a photo, and which faces are left alone.
 
 A detector is any callable: rgb uint8 [H, W, 3] → list of Face, the largest first. If it also has a method `mark` (see
-`MediapipeDetector.mark`), faces in videos need not be detected anew in every frame.
+`MeshDetector.mark`), faces in videos need not be detected anew in every frame.
 """
 
 import dataclasses
@@ -53,6 +53,8 @@ class Face(NamedTuple):
     seen: float | None = None
 
 
+# by default, the side of the smallest faces that are searched for, as a share of the picture's longest side
+SMALLEST = 0.015
 # rgb uint8 [H, W, 3] → the faces in it, the largest first
 Detector = Callable[[Any], list[Face]]
 

@@ -1,30 +1,15 @@
-"""Finds faces and eyes with mediapipe: faces in squares of a picture, then the mesh of each in an upright cut-out."""
+"""Finds faces with the models inside mediapipe up to 0.10.21."""
 
-import cmath
-import contextlib
 import functools
-import math
-import os
-import re
-import sys
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
-from PIL import Image
 
-from gaze_tf.errors import GazeError
-from gaze_tf.inference.faces import Face, same_eyes
+from gaze_tf.inference.faces import SMALLEST
+from gaze_tf.inference.mediapipe_libraries import cannot_load, quiet
+from gaze_tf.inference.mesh_detector import SQUARE, Found, MeshDetector, vertices
 
-_SQUARE = 192  # what the finder looks at, in pixels
-_STEP = 128  # from one square to the next: what is too large for the overlap is seen by the level above
 _FOUND = 0.12  # side of the smallest faces that are reliably found in a square, as a share of its side
-_CUT = 1.5  # side of the cut-out as a share of the face's
-_CUT_PX = 256  # with these two, a mirrored picture gives mirrored positions; coarser cut-outs shift them
-_AGREE = 0.2  # how far apart two views may see an eye, in eye widths (faces: up to 0.08; lamps: from 0.27)
-# Vertices of the mesh, a row for each eye: outer and inner corner, middles of the upper and lower eyelid, iris.
-# Then, the same for both, between the eyebrows and below the nose. The line through these two is upright in an upright
-# head, whatever the jaw does.
-_VERTICES = np.array([[33, 133, 159, 145, 468, 9, 164], [263, 362, 386, 374, 473, 9, 164]])
 # mediapipe's graph that fits the mesh to a part of a picture without searching for a face
 _MARKER = """
 input_stream: "image"
@@ -39,269 +24,52 @@ node {
   output_stream: "LANDMARKS:landmarks"
 }
 """
-# Debian's packages for the system libraries that mediapipe and its OpenCV need, by the start of the libraries' names
-_PACKAGES = {
-    'libGLES': 'libgles2',
-    'libGL': 'libgl1',
-    'libEGL': 'libegl1',
-    'libgthread': 'libglib2.0-0',
-    'libglib': 'libglib2.0-0',
-    'libSM': 'libsm6',
-    'libICE': 'libice6',
-    'libXext': 'libxext6',
-    'libXrender': 'libxrender1',
-    'libX11': 'libx11-6',
-}
 
 
-class _Found(NamedTuple):
-    """A square around a face, in pixels of the picture. Points are x + iy, so a rotation is a multiplication."""
+class MediapipeDetector(MeshDetector):
+    """A MeshDetector with mediapipe's FaceDetection, which finds, and its FaceMesh, which marks."""
 
-    score: float
-    middle: complex
-    side: float
-    across: complex  # from the eye on the person's right to the one on the left
-
-
-class MediapipeDetector:
-    """Finds faces at any position and roll: rgb uint8 [H, W, 3] → list of Face, the largest first.
-
-    Faces that lie on their side or upside down are found only if they are large and there is no upright face.
-    """
-
-    def __init__(self, smallest: float = 0.015):
-        """Raises GazeError if mediapipe is missing.
-
-        smallest: side of the smallest faces that are searched for, as a share of the picture's longest side. Half of it
-        takes about four times as long; videos use 0.06.
-        """
-        with _quiet():
+    def __init__(self, smallest: float = SMALLEST) -> None:
+        """For `smallest` see `MeshDetector`. Raises GazeError if mediapipe is missing, or comes without models."""
+        super().__init__(_FOUND, smallest)
+        with quiet():
             try:
                 from mediapipe.python.solutions import face_detection, face_mesh  # takes seconds
             except ImportError as error:
-                raise GazeError(
-                    f'Finding faces needs mediapipe ({error}): {_remedy(str(error))}, or give their positions: `eyes`.'
-                ) from error
+                raise cannot_load(error) from error
             self._finder = face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5)
             self._mesh = face_mesh.FaceMesh(static_image_mode=True, refine_landmarks=True)
             for part in (self._finder, self._mesh):
                 # the first picture starts its threads, which write messages
-                part.process(np.zeros((_SQUARE, _SQUARE, 3), np.uint8))
-        self._levels = 1 + max(0, math.ceil(math.log2(_FOUND / smallest)))
-        self._started = False
+                part.process(np.zeros((SQUARE, SQUARE, 3), np.uint8))
 
-    def __call__(self, rgb: np.ndarray) -> list[Face]:
-        picture = Image.fromarray(rgb)
-        # mediapipe writes messages until it has fitted a first mesh
-        with contextlib.nullcontext() if self._started else _quiet():
-            faces = self._mark_all(rgb, self._find(picture)) or self._mark_all(rgb, self._find_turned(picture))
-        self._started = self._started or bool(faces)
-        return sorted(faces, key=lambda face: face.box[0] - face.box[2])
-
-    def mark(self, rgb: np.ndarray, face: Face) -> Face | None:
-        """Finds a face again in a similar picture, in a fraction of the time of a search.
-
-        face: its box and roll say where to look. Returns the Face, or None if there is no face.
-        """
-        assert face.box is not None and face.roll is not None
-        low, high = np.reshape(face.box, (2, 2)) @ (1, 1j)
-        place = _Found(1.0, (low + high) / 2, (high - low).real, cmath.rect(1, math.radians(face.roll)))
-        return self._mark(rgb, place, self._mesh_of_whole)
-
-    def _find(self, picture):
-        """_Found of faces that are more or less upright, several of one face among them."""
-        level = max(0, min(self._levels - 1, int(math.log2(max(picture.size) / _SQUARE))))
-        scaled, zoom = _resized(picture, _SQUARE << level)
-        found = []
-        # the last one has a margin, without which a face that fills the picture is missed
-        for _ in range(level + 2):
-            for corner in _squares(scaled.size):
-                found += _moved(self._find_in_square(scaled, corner), zoom)
-            scaled, zoom = scaled.reduce(2), zoom * 2
-        return found
-
-    def _find_turned(self, picture):
-        """The same for faces that lie or are upside down, in the picture as a whole."""
-        scaled, zoom = _resized(picture, _SQUARE)
-        found = []
-        for quarters, turn in enumerate((Image.ROTATE_90, Image.ROTATE_180, Image.ROTATE_270), start=1):
-            turned, back = scaled.transpose(turn), 1j**quarters
-            by = zoom * (complex(*scaled.size) - back * complex(*turned.size)) / 2
-            for corner in _squares(turned.size):
-                found += _moved(self._find_in_square(turned, corner), zoom * back, by)
-        return found
-
-    def _find_in_square(self, scaled, corner):
-        x, y = corner
-        square = np.asarray(scaled.crop((x, y, x + _SQUARE, y + _SQUARE)))
+    def find_in_square(self, square: np.ndarray) -> list[Found]:
         found = []
         for detection in self._finder.process(square).detections or []:
             place = detection.location_data
             box = place.relative_bounding_box
-            middle = complex(box.xmin + box.width / 2, box.ymin + box.height / 2) * _SQUARE + complex(x, y)
-            right, left = (complex(eye.x, eye.y) * _SQUARE for eye in place.relative_keypoints[:2])
-            found.append(_Found(detection.score[0], middle, max(box.width, box.height) * _SQUARE, left - right))
+            middle = complex(box.xmin + box.width / 2, box.ymin + box.height / 2) * SQUARE
+            right, left = (complex(eye.x, eye.y) * SQUARE for eye in place.relative_keypoints[:2])
+            found.append(Found(detection.score[0], middle, max(box.width, box.height) * SQUARE, left - right))
         return found
 
-    def _mark_all(self, rgb, found):
-        """Faces that were found, each once."""
-        found = sorted(found, key=lambda one: -one.score)
-        surest = [
-            one
-            for n, one in enumerate(found)
-            if all(abs(one.middle - other.middle) > max(one.side, other.side) / 2 for other in found[:n])
-        ]
-        faces = []
-        for face in (self._mark(rgb, one, self.mesh) for one in surest):
-            if face and not any(same_eyes(face, other) for other in faces):
-                faces.append(face)
-        return faces
-
-    def _mark(self, rgb, found, mesh):
-        """The Face of a _Found, or None if it is no face after all. mesh: `self.mesh`, or a function like it."""
-        zoom = cmath.rect(found.side * _CUT / _CUT_PX, cmath.phase(found.across))
-        cut = _cut(rgb, found.middle, zoom)
-        marks, mirrored = _marks(mesh(cut)), _marks(mesh(cut[:, ::-1]))
-        if marks is None or mirrored is None:
-            return None
-        mirrored = mirrored[::-1] * (-1, 1, 1)
-        both = (marks + mirrored) / 2  # less noise than in either, and no preferred side
-        apart = np.linalg.norm((marks - mirrored)[:, :2].mean(1)[:, :2], axis=-1).max()
-        return _face(both, found, zoom) if apart < _AGREE * np.mean(_widths(both)) else None
-
     def mesh(self, cut: np.ndarray) -> np.ndarray | None:
-        """The mesh of the face in a cut-out uint8 [h, w, 3], or None if there is no face.
-
-        Returns 478 vertices, float64 [478, 3]: x and z (depth) as shares of the width, y as a share of the height.
-        """
         meshes = self._mesh.process(np.ascontiguousarray(cut)).multi_face_landmarks
-        return _vertices(meshes[0]) if meshes else None
+        return vertices(meshes[0].landmark) if meshes else None
 
     @functools.cached_property
-    def _marker(self):
-        """Runs mediapipe's graph for `_mesh_of_whole`; made on first use, as only videos need it."""
+    def _marker(self) -> Callable:
+        """Runs mediapipe's graph for `mesh_in_middle`; made on first use, as only videos need it."""
         from mediapipe.framework.formats.rect_pb2 import NormalizedRect
         from mediapipe.python.solution_base import SolutionBase
 
         whole = NormalizedRect(x_center=0.5, y_center=0.5, width=1, height=1)
-        with _quiet():
+        with quiet():
             graph = SolutionBase(graph_config=_MARKER, side_inputs={'with_attention': True})
-            graph.process({'image': np.zeros((_SQUARE, _SQUARE, 3), np.uint8), 'part': whole})
+            graph.process({'image': np.zeros((SQUARE, SQUARE, 3), np.uint8), 'part': whole})
         return lambda picture: graph.process({'image': picture, 'part': whole})
 
-    def _mesh_of_whole(self, cut):
-        """`mesh` without a search: the face is in the middle of the cut-out, which is _CUT times as wide as it."""
+    def mesh_in_middle(self, cut: np.ndarray) -> np.ndarray | None:
+        # without a search
         mesh = self._marker(np.ascontiguousarray(cut)).landmarks
-        return _vertices(mesh) if mesh else None
-
-
-def _remedy(why):
-    """What to install after a failed import: mediapipe itself, or a system library that it needs."""
-    library = re.search(r'(\S+)\.so\S*: cannot open shared object file', why)
-    if not library:
-        return "pip install 'gaze_tf[faces]'"
-    package = next((package for start, package in _PACKAGES.items() if library[1].startswith(start)), None)
-    return (
-        f'apt-get install {package} (Debian, Ubuntu), or the package of your system with {library[1]}'
-        if package
-        else f'install the package of your system with {library[1]}'
-    )
-
-
-def _vertices(mesh):
-    return np.array([(point.x, point.y, point.z) for point in mesh.landmark])
-
-
-def _marks(mesh):
-    """The _VERTICES of a mesh, [2, 7, 3] in pixels from the middle of the cut-out; None for None."""
-    return None if mesh is None else (mesh[_VERTICES] - (0.5, 0.5, 0)) * _CUT_PX
-
-
-def _face(marks, found, zoom):
-    """The Face with these marks [2, 7, 3], in pixels from the middle of the cut-out."""
-    planar = found.middle + zoom * (marks[..., 0] + 1j * marks[..., 1])
-    outer, _, upper, lower, _, brow, lip = np.moveaxis(marks, 1, 0)
-    openness = np.linalg.norm(upper - lower, axis=-1) / _widths(marks)
-    # corners and lids alike: the corners alone lie below the middle of the eye
-    middles, irises = planar[:, :4].mean(1), planar[:, 4]
-    across_xyz, down_xyz = outer[1] - outer[0], (lip - brow)[0]
-    order = slice(None) if middles[0].real < middles[1].real else slice(None, None, -1)
-    corner = complex(found.side, found.side) / 2
-    return Face(
-        eyes=_numbers(middles[order]),
-        irises=_numbers(irises[order]),
-        eye_width=float(np.abs(planar[:, 0] - planar[:, 1]).mean()),
-        openness=tuple(openness[order].tolist()),
-        yaw=math.degrees(math.atan2(across_xyz[2], np.hypot(*across_xyz[:2]))),
-        roll=math.degrees(cmath.phase(middles[1] - middles[0])),
-        box=_numbers([found.middle - corner, found.middle + corner]),
-        pitch=math.degrees(math.atan2(-down_xyz[2], np.hypot(*down_xyz[:2]))),
-    )
-
-
-def _widths(marks):
-    return np.linalg.norm(marks[:, 0] - marks[:, 1], axis=-1)
-
-
-def _resized(picture, longest):
-    """(the picture with its longest side as given, pixels of the original for one of its pixels)."""
-    zoom = max(picture.size) / longest
-    return picture.resize([max(1, round(side / zoom)) for side in picture.size], Image.BILINEAR), zoom
-
-
-def _squares(size):
-    """Corners of overlapping squares that cover a picture; a square larger than the picture is centered on it."""
-    across, down = (
-        [(side - _SQUARE) // 2]
-        if side <= _SQUARE
-        else np.linspace(0, side - _SQUARE, 1 + math.ceil((side - _SQUARE) / _STEP)).astype(int).tolist()
-        for side in size
-    )
-    return [(x, y) for y in down for x in across]
-
-
-def _moved(found, factor, by=0):
-    """The _Found in another picture, whose points are factor * point + by."""
-    return [_Found(one.score, factor * one.middle + by, abs(factor) * one.side, factor * one.across) for one in found]
-
-
-def _cut(rgb, middle, zoom):
-    """The cut-out uint8 [_CUT_PX, _CUT_PX, 3] around a point.
-
-    zoom: pixels of the picture for one pixel of the cut-out, times the rotation e^(i roll).
-    """
-    import cv2  # comes with mediapipe, and is missing where that is
-
-    shrink = max(1, int(abs(zoom)))
-    reach = abs(zoom) * _CUT_PX
-    height, width = rgb.shape[:2]
-    left, right = (int(min(max(0, middle.real + sign * reach), width)) for sign in (-1, 1))
-    top, bottom = (int(min(max(0, middle.imag + sign * reach), height)) for sign in (-1, 1))
-    left, top = min(left, width - 1), min(top, height - 1)
-    near = rgb[top : max(bottom, top + 1), left : max(right, left + 1)]
-    if shrink > 1:
-        near = np.asarray(Image.fromarray(near).reduce(shrink))
-    zoom, corner = zoom / shrink, (middle - complex(left, top)) / shrink
-    # in OpenCV the middle of the first pixel is 0
-    corner += (zoom * (1 - _CUT_PX) - 1) * (0.5 + 0.5j)
-    matrix = np.array([[zoom.real, -zoom.imag, corner.real], [zoom.imag, zoom.real, corner.imag]])
-    return cv2.warpAffine(near, matrix, (_CUT_PX, _CUT_PX), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
-
-
-def _numbers(points):
-    return tuple(float(value) for point in points for value in (point.real, point.imag))
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Hides what is written to standard error: mediapipe's libraries offer no other way to silence them."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        return vertices(mesh.landmark) if mesh else None

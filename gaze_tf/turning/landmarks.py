@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from gaze_tf.inference.faces import Face
-from gaze_tf.inference.mediapipe_detector import MediapipeDetector
+from gaze_tf.inference.mesh_detector import MeshDetector
 from gaze_tf.turning.unfit import Unfit
 
 # degrees and scales of the copies; the median scatters about half as much as a single one
@@ -22,13 +22,13 @@ CONTOURS: tuple[Contours, Contours] = (
 )
 
 
-def find_landmarks(rgb: np.ndarray, face: Face, detector: MediapipeDetector) -> np.ndarray:
+def find_landmarks(rgb: np.ndarray, face: Face, detector: MeshDetector) -> np.ndarray:
     """The vertices of a face's mesh in a photo: float64 [478, 2], (x, y) in pixels, the middle of the first pixel is 0.
 
     Args:
       rgb: uint8 [H, W, 3].
       face: a Face that the detector found in it.
-      detector: MediapipeDetector, whose mesh is used.
+      detector: MeshDetector, whose mesh is used.
 
     Raises:
       Unfit: the face is missed in too many copies.

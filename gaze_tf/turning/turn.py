@@ -16,8 +16,9 @@ import numpy as np
 from gaze_tf.editing.editor import Edited, open_photo, report_faces
 from gaze_tf.inference import faces as faces_lib
 from gaze_tf.inference.covered import with_seen
+from gaze_tf.inference.detectors import make_detector
 from gaze_tf.inference.faces import NO_LIMIT, Face, Limits
-from gaze_tf.inference.mediapipe_detector import MediapipeDetector
+from gaze_tf.inference.mesh_detector import MeshDetector
 from gaze_tf.media.photo import Photo
 from gaze_tf.turning.angles import check_angles
 from gaze_tf.turning.eye_fit import fit_eyes
@@ -29,7 +30,7 @@ from gaze_tf.turning.unfit import Unfit
 class Requirements(NamedTuple):
     """What a face must be like.
 
-    max_yaw, max_roll: degrees of the head, as MediapipeDetector measures them.
+    max_yaw, max_roll: degrees of the head, as a MeshDetector measures them.
     max_offset: of the irises from the middles of the eyes, along the eyes, in eye widths; beyond it, the person looks
       past the camera.
     min_edge: step from iris to sclera as a share of the sclera's brightness.
@@ -62,7 +63,7 @@ _ANY_FACE = Limits(
 
 
 def turn_eyes(
-    rgb: np.ndarray, yaw: float, pitch: float, seed: int = 0, detector: MediapipeDetector | None = None
+    rgb: np.ndarray, yaw: float, pitch: float, seed: int = 0, detector: MeshDetector | None = None
 ) -> np.ndarray:
     """A photo with the eyes of the largest face turned away from the camera.
 
@@ -70,7 +71,7 @@ def turn_eyes(
       rgb: uint8 [H, W, 3].
       yaw, pitch: degrees, relative to the camera; yaw > 0 towards the image's right, pitch > 0 up.
       seed: of the grain; the same seed gives the same bits.
-      detector: MediapipeDetector (by default a new one).
+      detector: MeshDetector (by default that of `make_detector`).
 
     Returns:
       uint8 [H, W, 3].
@@ -79,7 +80,7 @@ def turn_eyes(
       Unfit: no face is found, or its eyes cannot be turned; GazeError: angles that are too large, no mediapipe.
     """
     check_angles(yaw, pitch)
-    detector = detector or MediapipeDetector()
+    detector = detector or make_detector()
     faces = with_seen(rgb, detector(rgb)[:1])
     if not faces:
         raise Unfit('no face was found')
@@ -90,7 +91,7 @@ def turn_photo(
     photo: pathlib.Path | str | Photo | np.ndarray,
     yaw: float,
     pitch: float,
-    detector: MediapipeDetector,
+    detector: MeshDetector,
     faces: str | Sequence[int] = 'largest',
     seed: int = 0,
 ) -> Edited:
@@ -128,7 +129,7 @@ class EyeTurner:
     """
 
     def __init__(
-        self, rgb: np.ndarray, face: Face, detector: MediapipeDetector, seed: int = 0, strict: bool = False
+        self, rgb: np.ndarray, face: Face, detector: MeshDetector, seed: int = 0, strict: bool = False
     ) -> None:
         """Fits a Face in a photo uint8 [H, W, 3]; for detector and seed see `turn_eyes`. strict: for data sets, which
         nobody looks through. Raises Unfit."""

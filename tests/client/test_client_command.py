@@ -28,7 +28,7 @@ def test_a_folder(tmp_path, run, model, monkeypatch, capsys):
     def detector(rgb):
         return [Face(EYES)] if rgb[0, 0].any() else []
 
-    monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector', lambda: detector)
+    monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector', lambda *args: detector)
     (tmp_path / 'in').mkdir()
     for number in (0, 1, 2, 3, 4):
         Image.fromarray(marked(number)).save(tmp_path / 'in' / f'{number}.png')

@@ -299,7 +299,7 @@ def test_a_network_that_paints_sharp_eyes_into_blurred_faces_is_caught(samples):
 
 
 def test_one_command_reports_all_of_it(folder, model_dir, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector', lambda: turned.detector)
+    monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector', lambda *args: turned.detector)
     options = {'model': model_dir, 'data': folder, 'test_x': 4, 'test_y': 12, 'output': tmp_path / 'report'}
     assert main(['evaluate', *tiny.arguments(conditions='grey,blur3', **options)]) == 0
     results = json.loads((tmp_path / 'report' / 'report.json').read_text())['results']
@@ -330,7 +330,7 @@ def test_one_command_reports_all_of_it(folder, model_dir, tmp_path, monkeypatch,
 
 
 def test_few_faces_are_told_in_the_report(folder, model_dir, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector', lambda: turned.detector)
+    monkeypatch.setattr(mediapipe_detector, 'MediapipeDetector', lambda *args: turned.detector)
     options = {'model': model_dir, 'data': folder, 'test_x': 1, 'test_y': 2, 'output': tmp_path / 'report'}
     assert main(['evaluate', *tiny.arguments(**options)]) == 0
     assert 'degrees by iris offset: not computed; it takes 10 faces' in capsys.readouterr().out

@@ -122,7 +122,7 @@ def test_mediapipe_that_cannot_be_imported(monkeypatch, why, remedy):
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(GazeError) as caught:
         mediapipe_detector.MediapipeDetector()
-    assert why in str(caught.value) and remedy in str(caught.value) and '--eyes' in str(caught.value)
+    assert why in str(caught.value) and remedy in str(caught.value) and '`eyes`' in str(caught.value)
 
 
 def checksum(content):

@@ -10,7 +10,6 @@ from PIL import Image, ImageDraw
 from gaze_tf.errors import GazeError
 from gaze_tf.inference.faces import Face, Limits, choose, eyes_given, iris_offset, why_not
 from gaze_tf.inference.mediapipe_detector import MediapipeDetector
-from tests.paths import DATA
 
 # by hand in tests/data/portrait.png, as its README has them; she looks at the camera, so the irises are there, too
 EYES = IRISES = np.array([[128, 100.5], [172, 103]])
@@ -24,12 +23,6 @@ FACE = Face(
     roll=3,
     box=(70, 10, 170, 110),
 )
-
-
-@pytest.fixture(scope='module')
-def portrait():
-    with Image.open(DATA / 'portrait.png') as image:
-        return image.convert('RGB')
 
 
 @pytest.fixture(scope='module')
@@ -236,7 +229,7 @@ def test_without_mediapipe(monkeypatch):
     for name in [name for name in sys.modules if name.partition('.')[0] == 'mediapipe']:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, 'mediapipe', None)
-    with pytest.raises(GazeError, match=r"pip install 'gaze_tf\[faces\]'.*--eyes"):
+    with pytest.raises(GazeError, match=r"pip install 'gaze_tf\[faces\]'.*`eyes`"):
         MediapipeDetector()
 
 
