@@ -126,7 +126,8 @@ def check_pip(install, package):
 
 
 def check_source(path):
-    assert f'BIN := {path.removesuffix("/activate")}' in (ROOT / 'Makefile').read_text(encoding='utf-8')
+    planned = subprocess.run(['make', '--dry-run', '--always-make', 'venv'], cwd=ROOT, capture_output=True, text=True)
+    assert f'{path.removesuffix("/activate")}/python -m pip install' in planned.stdout
 
 
 CHECKS = {
