@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import threading
-from importlib import metadata
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
@@ -109,7 +108,8 @@ def test_compose_mounts_what_the_flags_name(services, model):
 
 
 def test_images_are_of_the_version_that_is_tested_against(services):
-    version = metadata.version('tensorflow-serving-api')
+    # the oldest server that exported models are meant for
+    version = re.search(r'tensorflow-serving-api==(\S+)', (ROOT / 'constraints/py311.txt').read_text())[1]
     assert f'image: tensorflow/serving:{version}\n' in services['cpu']
     assert f'image: tensorflow/serving:{version}-gpu\n' in services['gpu']
 

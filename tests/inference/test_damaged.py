@@ -140,7 +140,7 @@ def checksum(content):
     'old, new',
     [
         (b'\x12\x04\x12\x02\x08\x03', b'\x12\x04\x12\x02\x08\x83'),  # a number that does not end
-        (b'\x08\x01\x12\x04', b'\x08\x7f\x12\x04'),
+        (b'\x08\x01\x12\x04', b'\x08\x50\x12\x04'),
     ],
 )  # a type that is not known
 def test_an_index_that_would_end_tensorflow(tmp_path, old, new):
