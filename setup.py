@@ -59,6 +59,8 @@ setup(
         f'tensorflow-addons>=0.23,<0.24{OLD}',
         f'tensorflow>=2.19,<2.22{NEW}',
         f'tf-keras>=2.19,<2.22{NEW}',
+        # for tf.summary; TensorFlow 2.21 no longer requires it
+        f'tensorboard>=2.19,<2.22{NEW}',
         f'numpy>=1.23.5,<2{OLD}',
         f'numpy>=1.26,<3{NEW}',
         'scipy>=1.10,<2',

@@ -183,7 +183,7 @@ class Pam:
             PamConfig(**_given(options, 'lr_r', 'beta1', 'beta2')),
             whole_boxes=options.get('round_boxes', False),
         )
-        self.variables = names.pam_variables(self.step.autoencoder, config.n_layers_r)
+        self.variables = names.pam_variables(self.step.autoencoder)
         convert.restore(checkpoint, self.variables)
         names.explain_variables(checkpoint, dict.fromkeys(self.variables, 'used'))
         self.batches = _batches(recorded)

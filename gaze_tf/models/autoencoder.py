@@ -15,12 +15,12 @@ def pam_autoencoder(encoder: tf.keras.Model) -> tf.keras.Model:
     """
     code, activations = encoder.output
     crop_px, coarsest = encoder.input.shape[1], activations[-1].shape
-    x = lrelu(dense(coarsest[1:].num_elements())(code))
+    x = lrelu(dense(coarsest[1:].num_elements(), name='FC2')(code))
     x = keras.layers.Reshape(coarsest[1:])(x)
     for i, skip in enumerate(reversed(activations)):
         x = keras.layers.Concatenate()([x, skip])
-        x = relu(instance_norm(deconv(coarsest[-1] // 2**i, spectral=True)(x)))
+        x = deconv(coarsest[-1] // 2**i, spectral=True, name=f'deconv{i}')(x)
+        x = relu(instance_norm(x, f'IN_{i}'))
     assert x.shape[1] == crop_px
-    return keras.Model(
-        encoder.input, keras.layers.Activation('tanh', dtype='float32')(conv(3, 7, 1)(x)), name='pam_autoencoder'
-    )
+    x = conv(3, 7, 1, name='output_conv')(x)
+    return keras.Model(encoder.input, keras.layers.Activation('tanh', dtype='float32')(x), name='pam_autoencoder')

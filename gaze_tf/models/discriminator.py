@@ -16,14 +16,15 @@ def discriminator(config: ModelConfig, name: str) -> tf.keras.Model:
     """
     spectral = config.use_sp
 
-    def branch(x: tf.Tensor, widest: int) -> tf.Tensor:
+    def branch(scope: str, x: tf.Tensor, widest: int) -> tf.Tensor:
         for i in range(config.n_layers_d):
-            x = lrelu(conv(min(config.ndf * 2 ** (i + 1), widest), 4, 2, spectral)(x))
-        return dense(x.shape[-1], spectral)(keras.layers.Flatten()(x))
+            x = lrelu(conv(min(config.ndf * 2 ** (i + 1), widest), 4, 2, spectral, f'{scope}/d{i}')(x))
+        return dense(x.shape[-1], spectral, name=f'{scope}/fp')(keras.layers.Flatten()(x))
 
     image = keras.Input([config.img_size, config.img_size, 3], name='image')
     left = keras.Input([config.crop_px, config.crop_px, 3], name='left')
     right = keras.Input([config.crop_px, config.crop_px, 3], name='right')
-    x = keras.layers.Concatenate()([branch(image, 256), branch(keras.layers.Concatenate()([left, right]), 512)])
-    x = relu(dense(1024, spectral)(x))
-    return keras.Model([image, left, right], dense(1, spectral, 'float32')(x), name=name)
+    eyes = keras.layers.Concatenate()([left, right])
+    x = keras.layers.Concatenate()([branch('d2', image, 256), branch('d1', eyes, 512)])
+    x = relu(dense(1024, spectral, name='fc1')(x))
+    return keras.Model([image, left, right], dense(1, spectral, 'float32', 'fc2')(x), name=name)

@@ -15,12 +15,13 @@ def content_encoder(config: EncoderConfig) -> tf.keras.Model:
     decoder; correction and animation use only the code. (Paper: PAM.)
     """
     crop = keras.Input([config.crop_px, config.crop_px, 3], name='crop')
-    x = lrelu(instance_norm(conv(config.ngf, 7, 1)(crop)))
+    x = lrelu(instance_norm(conv(config.ngf, 7, 1, name='conv')(crop), 'IN'))
     activations = []
     for i in range(config.n_layers_r):
-        x = lrelu(instance_norm(conv(min(config.ngf * 2 ** (i + 1), 128), 4, 2)(x)))
+        x = conv(min(config.ngf * 2 ** (i + 1), 128), 4, 2, name=f'conv{i}')(x)
+        x = lrelu(instance_norm(x, f'IN{i}'))
         activations.append(x)
-    code = dense(config.code_size, dtype='float32')(keras.layers.Flatten()(x))
+    code = dense(config.code_size, dtype='float32', name='FC1')(keras.layers.Flatten()(x))
     return keras.Model(crop, [code, activations], name='content_encoder')
 
 
@@ -29,10 +30,12 @@ def angle_encoder(config: ModelConfig) -> tf.keras.Model:
     left = keras.Input([config.crop_px, config.crop_px, 3], name='left')
     right = keras.Input([config.crop_px, config.crop_px, 3], name='right')
     x = keras.layers.Concatenate()([left, right])
-    x = relu(instance_norm(conv(config.nef, 7, 1)(x)))
+    x = relu(instance_norm(conv(config.nef, 7, 1, name='e_c1')(x), 'e_in1'))
     for i in range(config.n_layers_e):
-        x = relu(instance_norm(conv(min(config.nef * 2 ** (i + 1), 128), 4, 2)(x)))
-    return keras.Model([left, right], dense(2, dtype='float32')(keras.layers.Flatten()(x)), name='angle_encoder')
+        x = conv(min(config.nef * 2 ** (i + 1), 128), 4, 2, name=f'e_c{i + 2}')(x)
+        x = relu(instance_norm(x, f'e_in{i + 2}'))
+    code = dense(2, dtype='float32', name='e_ful1')(keras.layers.Flatten()(x))
+    return keras.Model([left, right], code, name='angle_encoder')
 
 
 def palette_encoder(config: ModelConfig) -> tf.keras.Model:

@@ -50,12 +50,14 @@ def _encoder(config: ModelConfig, name: str) -> tf.keras.Model:
     masked = keras.Input([config.img_size, config.img_size, 3], name='masked_image')
     mask = keras.Input([config.img_size, config.img_size, 1], name='mask')
     x = keras.layers.Concatenate()([masked, mask])
-    x = lrelu(instance_norm(mask_conv(config.ngf, 7)(x)))
+    x = lrelu(instance_norm(mask_conv(config.ngf, 7, 'conv')(x), 'IN'))
     skips = []
     for i in range(config.n_layers_g):
-        x = lrelu(instance_norm(conv(min(config.ngf * 2 ** (i + 1), 256), 4, 2)(x)))
+        x = conv(min(config.ngf * 2 ** (i + 1), 256), 4, 2, name=f'conv{i}')(x)
+        x = lrelu(instance_norm(x, f'IN{i}'))
         skips.append(x)
-    return keras.Model([masked, mask], [dense(BOTTLENECK)(keras.layers.Flatten()(x)), skips], name=name)
+    bottleneck = dense(BOTTLENECK, name='FC1')(keras.layers.Flatten()(x))
+    return keras.Model([masked, mask], [bottleneck, skips], name=name)
 
 
 def _decoder(config: ModelConfig, encoded: list, code_sizes: tuple[int, ...], name: str) -> tf.keras.Model:
@@ -66,15 +68,16 @@ def _decoder(config: ModelConfig, encoded: list, code_sizes: tuple[int, ...], na
     _, side, _, width = skips[-1].shape
 
     x = keras.layers.Concatenate()([bottleneck, *codes])
-    x = lrelu(dense(BOTTLENECK * side * side)(x))
+    x = lrelu(dense(BOTTLENECK * side * side, name='FC2')(x))
     x = keras.layers.Reshape([side, side, BOTTLENECK])(x)
     for i, skip in enumerate(reversed(skips)):
         x = keras.layers.Concatenate()([x, skip])
-        x = deconv(max(width // 2**i, 16))(x)
+        x = deconv(max(width // 2**i, 16), name=f'deconv{i}')(x)
         if i < len(skips) - 1:
-            x = relu(instance_norm(x))
+            x = relu(instance_norm(x, f'IN_{i}'))
     # after the statistics of the last normalization, nothing outside the eye boxes matters
-    windows = EyeWindows((config.crop_h, config.crop_w), halo=3)([x, *InstanceAffine()(x), boxes])
+    affine = InstanceAffine(f'IN_{len(skips) - 1}')(x)
+    windows = EyeWindows((config.crop_h, config.crop_w), halo=3)([x, *affine, boxes])
     colors = [tf.reshape(palette, [-1, 2, config.palette, 3]) for palette in palettes]
-    painted = EyePainter(7, config.img_size, config.palette)([windows, boxes, *colors])
+    painted = EyePainter(7, config.img_size, config.palette, 'output_conv')([windows, boxes, *colors])
     return keras.Model([[bottleneck, skips], boxes, codes, palettes], painted, name=name)

@@ -4,6 +4,8 @@ Convolutions are SAME-padded with biases. Initial values are as in the original:
 2 / fan_in for convolutions and dense layers, 0 for biases, normal(1, 0.02) for the scale and 0 for the offset of
 instance normalization.
 
+Layers with weights have the names that the original gives to their scopes (`gaze_tf.original` maps by them).
+
 In mixed precision, convolutions and dense layers compute in 16 bits; weights, instance statistics, spectral norms and
 the outputs of the networks are float32.
 """
@@ -37,9 +39,13 @@ def computing_in(precision: str) -> Iterator[None]:
 class InstanceAffine(_InstanceNormalization):
     """Instance normalization of features [B, H, W, C] as (scale, offset), each [B, 1, 1, C] float32."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str | None = None) -> None:
         super().__init__(
-            epsilon=1e-5, gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02), dtype='float32', autocast=False
+            epsilon=1e-5,
+            gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02),
+            dtype='float32',
+            autocast=False,
+            name=name,
         )
 
     def call(self, inputs: tf.Tensor) -> Any:
@@ -56,9 +62,9 @@ class InstanceNorm(InstanceAffine):
         return tf.cast(tf.cast(inputs, tf.float32) * scale + offset, inputs.dtype)
 
 
-def instance_norm(x: tf.Tensor) -> tf.Tensor:
+def instance_norm(x: tf.Tensor, name: str | None = None) -> tf.Tensor:
     """Applies instance normalization."""
-    return InstanceNorm()(x)
+    return InstanceNorm(name)(x)
 
 
 def lrelu(x: tf.Tensor) -> tf.Tensor:
@@ -71,27 +77,31 @@ def relu(x: tf.Tensor) -> tf.Tensor:
     return keras.layers.ReLU()(x)
 
 
-def conv(filters: int, size: int, stride: int, spectral: bool = False) -> tf.keras.layers.Layer:
+def conv(
+    filters: int, size: int, stride: int, spectral: bool = False, name: str | None = None
+) -> tf.keras.layers.Layer:
     """A square convolution layer, optionally spectrally normalized."""
     layer = SpectralConv2D if spectral else keras.layers.Conv2D
-    return layer(filters, size, stride, **_INIT)
+    return layer(filters, size, stride, name=name, **_INIT)
 
 
-def mask_conv(filters: int, size: int) -> tf.keras.layers.Layer:
+def mask_conv(filters: int, size: int, name: str | None = None) -> tf.keras.layers.Layer:
     """A square convolution layer of stride 1 for an image whose last channel is its mask."""
-    return MaskConv2D(filters, size, **_INIT)
+    return MaskConv2D(filters, size, name=name, **_INIT)
 
 
-def deconv(filters: int, spectral: bool = False) -> tf.keras.layers.Layer:
+def deconv(filters: int, spectral: bool = False, name: str | None = None) -> tf.keras.layers.Layer:
     """A transposed convolution layer, 4x4 with stride 2, which doubles height and width."""
     layer = SpectralConv2DTranspose if spectral else keras.layers.Conv2DTranspose
-    return layer(filters, 4, 2, **_INIT)
+    return layer(filters, 4, 2, name=name, **_INIT)
 
 
-def dense(units: int, spectral: bool = False, dtype: str | None = None) -> tf.keras.layers.Layer:
+def dense(
+    units: int, spectral: bool = False, dtype: str | None = None, name: str | None = None
+) -> tf.keras.layers.Layer:
     """A dense layer, optionally spectrally normalized. It computes in `dtype`, by default as other layers do."""
     layer = SpectralDense if spectral else keras.layers.Dense
-    return layer(units, kernel_initializer='he_normal', dtype=dtype)
+    return layer(units, kernel_initializer='he_normal', dtype=dtype, name=name)
 
 
 class MaskConv2D(tf.keras.layers.Conv2D):
@@ -140,8 +150,8 @@ class EyePainter(tf.keras.layers.Layer):
     colors in its eye's palette, in shares that the convolution gives: an eye never gets a hue that it did not have.
     """
 
-    def __init__(self, kernel_size: int, size: int, palette: int = 0):
-        super().__init__(dtype='float32', autocast=False)
+    def __init__(self, kernel_size: int, size: int, palette: int = 0, name: str | None = None):
+        super().__init__(dtype='float32', autocast=False, name=name)
         self.conv = keras.layers.Conv2D(
             palette + 2 if palette else 3, kernel_size, padding='valid', kernel_initializer='he_normal'
         )

@@ -54,10 +54,10 @@ def write_encoder(directory: pathlib.Path, config: EncoderConfig, checkpoint: Ch
     """
     if 'Gr/FC2/Matrix' in checkpoint.shapes:
         step = PamStep(config, PamConfig())
-        variables, stage = names.pam_variables(step.autoencoder, config.n_layers_r), step.checkpoint
+        variables, stage = names.pam_variables(step.autoencoder), step.checkpoint
     else:
         encoder = content_encoder(config)
-        variables = names.encoder_variables(encoder, config.n_layers_r)
+        variables = names.encoder_variables(encoder)
         stage = tf.train.Checkpoint(content_encoder=encoder)
     restore(checkpoint, variables)
     checkpoints.write_first(directory, stage, encoder=config)

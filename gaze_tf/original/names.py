@@ -31,63 +31,32 @@ _IGNORED = (
 )
 
 
-def encoder_variables(encoder: tf.keras.Model, layers: int) -> Variables:
-    """The variables of E_c with `layers` stride-2 convolutions."""
-    return _by_name(encoder.layers, [*_down('Gr', layers), 'Gr/FC1'])
+def encoder_variables(encoder: tf.keras.Model) -> Variables:
+    """The variables of E_c."""
+    return _in_scope('Gr', encoder)
 
 
-def pam_variables(autoencoder: tf.keras.Model, layers: int) -> Variables:
-    """The variables of E_c with `layers` stride-2 convolutions and PAM's decoder."""
-    return _by_name(autoencoder.layers, [*_down('Gr', layers), 'Gr/FC1', 'Gr/FC2', *_up('Gr', layers)])
+def pam_variables(autoencoder: tf.keras.Model) -> Variables:
+    """The variables of E_c and PAM's decoder."""
+    return _in_scope('Gr', autoencoder)
 
 
 def model_variables(model: GazeModel) -> dict[str, Variables]:
     """{scope: its variables} of every network of a GazeModel."""
-    config = model.config
-    angle = [f'encode/{kind}{i + 1}' for i in range(config.n_layers_e + 1) for kind in ('e_c', 'e_in')]
-    generators = {
-        scope: _by_name(
-            [*network.encoder.layers, *network.decoder.layers],
-            [*_down(scope, config.n_layers_g), f'{scope}/FC1', f'{scope}/FC2', *_up(scope, config.n_layers_g)],
-        )
-        for scope, network in (('Gx', model.g_x), ('Gy', model.g_y))
-    }
-    # Keras lists layers by depth: the two branches side by side
-    branches = [*(f'd{i}' for i in range(config.n_layers_d)), 'fp']
-    discriminators = {
-        scope: _by_name(
-            network.layers,
-            [
-                *(f'{scope}/{branch}/{layer}' for layer in branches for branch in ('d2', 'd1')),
-                f'{scope}/fc1',
-                f'{scope}/fc2',
-            ],
-        )
-        for scope, network in (('Dx', model.d_x), ('Dy', model.d_y))
-    }
     return {
-        'Gr': encoder_variables(model.content_encoder, config.n_layers_r),
-        'encode': _by_name(model.angle_encoder.layers, [*angle, 'encode/e_ful1']),
-        **generators,
-        **discriminators,
+        'Gr': encoder_variables(model.content_encoder),
+        'encode': _in_scope('encode', model.angle_encoder),
+        'Gx': _in_scope('Gx', model.g_x.encoder, model.g_x.decoder),
+        'Gy': _in_scope('Gy', model.g_y.encoder, model.g_y.decoder),
+        'Dx': _in_scope('Dx', model.d_x),
+        'Dy': _in_scope('Dy', model.d_y),
     }
 
 
-def _down(scope: str, layers: int) -> list[str]:
-    """Scopes of the 7x7 convolution and the stride-2 convolutions, each with its normalization."""
-    return [f'{scope}/{kind}{i}' for i in ('', *range(layers)) for kind in ('conv', 'IN')]
-
-
-def _up(scope: str, layers: int) -> list[str]:
-    """Scopes of the transposed convolutions, each with its normalization, and of the output convolution."""
-    return [*(f'{scope}/{kind}{i}' for i in range(layers) for kind in ('deconv', 'IN_')), f'{scope}/output_conv']
-
-
-def _by_name(layers: list[tf.keras.layers.Layer], scopes: list[str]) -> Variables:
-    """Pairs the layers that have weights with the original's scopes, in order."""
-    layers, found = [layer for layer in layers if layer.weights], {}
-    assert len(layers) == len(scopes), f'{len(layers)} layers with weights, {len(scopes)} scopes'
-    for layer, scope in zip(layers, scopes):
+def _in_scope(scope: str, *networks: tf.keras.Model) -> Variables:
+    """The variables of networks, whose layers have the names of the original's scopes inside `scope`."""
+    found = {}
+    for layer in (layer for network in networks for layer in network.layers):
         weights = {re.sub(r'.*/|:0', '', variable.name): variable for variable in layer.weights}
         dense = 'kernel' in weights and weights['kernel'].shape.rank == 2
         leaves = {
@@ -97,7 +66,7 @@ def _by_name(layers: list[tf.keras.layers.Layer], scopes: list[str]) -> Variable
             'beta': 'offset',
             'u': 'sn_u',
         }
-        found.update({f'{scope}/{leaves[leaf]}': variable for leaf, variable in weights.items()})
+        found.update({f'{scope}/{layer.name}/{leaves[leaf]}': variable for leaf, variable in weights.items()})
     return found
 
 

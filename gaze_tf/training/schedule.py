@@ -1,5 +1,7 @@
 """The paper's learning-rate schedule, the original's Adam, and one update with it."""
 
+from collections.abc import Iterable
+
 import tensorflow as tf
 
 from gaze_tf.config import GanConfig, PamConfig
@@ -28,13 +30,26 @@ class LinearDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
 class Adam(tf.keras.optimizers.Adam):
     """Keras' Adam, computed by one operation of TensorFlow: the same formula in one pass over memory, not ten."""
 
+    def build(self, var_list: Iterable[tf.Variable]) -> None:
+        super().build(var_list)
+        if not hasattr(self, '_moments_of'):
+            # the number of updates, then both moments of each variable in turn
+            moments = self.variables[1:]
+            local = tf.distribute.get_strategy().experimental_local_results
+            # A function, because Keras would store a dictionary in checkpoints. Each replica updates its own copy.
+            self._moments_of = {
+                copy.ref(): pair
+                for variable, *pair in zip(var_list, moments[::2], moments[1::2], strict=True)
+                for copy in (variable, *local(variable))
+            }.__getitem__
+
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        index = self._index_dict[self._var_key(variable)]
+        m, v = self._moments_of(variable.ref())
         step = tf.cast(self.iterations + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=self._momentums[index].handle,
-            v=self._velocities[index].handle,
+            m=m.handle,
+            v=v.handle,
             beta1_power=self.beta_1**step,
             beta2_power=self.beta_2**step,
             lr=self.learning_rate,

@@ -81,9 +81,7 @@ def of_model():
 @pytest.fixture(scope='module')
 def of_pam():
     """Values of E_c and PAM's decoder."""
-    return values_of(
-        names.pam_variables(PamStep(tiny.ENCODER, config.PamConfig()).autoencoder, tiny.ENCODER.n_layers_r)
-    )
+    return values_of(names.pam_variables(PamStep(tiny.ENCODER, config.PamConfig()).autoencoder))
 
 
 def only(values, *scopes):
@@ -207,7 +205,7 @@ def test_the_vector_of_spectral_normalisation_is_the_best_of_the_original_s(of_m
 
 @pytest.mark.parametrize('given', ['folder', 'prefix', 'index', 'data'])
 def test_an_encoder_alone(of_pam, tmp_path, capsys, given):
-    encoder = list(names.encoder_variables(content_encoder(tiny.ENCODER), tiny.ENCODER.n_layers_r))
+    encoder = list(names.encoder_variables(content_encoder(tiny.ENCODER)))
     prefix = write(tmp_path / 'log', {name: of_pam[name] for name in encoder}, state=False)
     path = {
         'folder': prefix.parent,
