@@ -51,8 +51,8 @@ class _Camera:
 def open_camera(index: int) -> Iterator[_Camera]:
     """Opens the camera with a number, as OpenCV counts them. Raises GazeError."""
     cv2 = _opencv(f'`camera={index}`')
-    # otherwise OpenCV prints its own messages beside the one below
-    cv2.setLogLevel(0)
+    # otherwise OpenCV prints its own messages beside the one below; version 5 has moved the function
+    (cv2.setLogLevel if hasattr(cv2, 'setLogLevel') else cv2.utils.logging.setLogLevel)(0)
     capture = cv2.VideoCapture(index)
     try:
         there, frame = capture.read() if capture.isOpened() else (False, None)

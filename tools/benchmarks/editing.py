@@ -349,7 +349,7 @@ def _turning(editor, count, dimmed):
             [ndimage.map_coordinates(rgb[..., channel], places, order=1, mode='nearest') for channel in range(3)],
             axis=-1,
         )
-        light = (1 - dimmed * time) * (1 + np.sign(dimmed) * time * np.array([0.1, 0, -0.15]))
+        light = (1 - dimmed * phase) * (1 + np.sign(dimmed) * phase * np.array([0.1, 0, -0.15]))
         yield np.clip(frame * light + rng.normal(0, 3, frame.shape), 0, 255).astype(np.uint8)
 
 
@@ -379,7 +379,7 @@ def _variation(editor, frames):
     colours = np.array(
         [
             [
-                color.iris_colour(rgb, iris - 0.5, radius, eye - 0.5)
+                color.iris_color(rgb, iris - 0.5, radius, eye - 0.5)
                 for iris, eye in zip(*(np.reshape(points, (2, 2)) for points in (face.irises, face.eyes)))
             ]
             for rgb, face in zip(frames, faces)
