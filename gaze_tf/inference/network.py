@@ -167,6 +167,7 @@ def _culprit(path: pathlib.Path) -> pathlib.Path | str:
         file = f'{prefix}.data-00000-of-00001'
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
+    # whatever goes wrong while a file is read, that file is the culprit
     except Exception:
         return file
     return path / SAVED_MODEL_NAME
