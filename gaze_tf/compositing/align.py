@@ -143,7 +143,7 @@ def parts_of(photos: Sequence[np.ndarray], low: np.ndarray, high: np.ndarray) ->
 
 def size_of(photo: Any) -> Any:
     """(width, height) of a photo [H, W, 3] (array or tensor)."""
-    # (TensorFlow's optimiser stumbles over a slice that runs backwards)
+    # (TensorFlow's optimizer stumbles over a slice that runs backwards)
     return tf.reverse(tf.shape(photo)[:2], [0]) if tf.is_tensor(photo) else photo.shape[1::-1]
 
 

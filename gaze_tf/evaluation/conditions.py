@@ -18,7 +18,7 @@ from gaze_tf.evaluation.options import CONDITIONS
 from gaze_tf.evaluation.samples import Sample
 
 NAMES = CONDITIONS
-_GREY = np.array([0.299, 0.587, 0.114])
+_GRAY = np.array([0.299, 0.587, 0.114])
 _NOISE = 8.0
 
 
@@ -29,7 +29,7 @@ def alter(photo: np.ndarray, condition: str, scale: float, name: str) -> np.ndar
     """
     values = photo.astype(np.float64)
     if condition == 'grey':
-        values = np.repeat((values @ _GREY)[..., None], 3, axis=-1)
+        values = np.repeat((values @ _GRAY)[..., None], 3, axis=-1)
     elif condition.startswith('blur'):
         sigma = float(condition.removeprefix('blur')) / scale
         values = ndimage.gaussian_filter(values, (sigma, sigma, 0))

@@ -6,7 +6,7 @@ This is ours, not the paper's: a network that learned from few photos paints sof
 import numpy as np
 import tensorflow as tf
 
-_GREY = np.array([[0.299], [0.587], [0.114]], np.float32)
+_GRAY = np.array([[0.299], [0.587], [0.114]], np.float32)
 # two octaves: the detail that averaging over 3x3 pixels removes, then over 5x5; each average is taken twice
 _WINDOWS = 3, 5
 # the most that painted detail is amplified, and the least: detail that is missing cannot be amplified
@@ -39,6 +39,6 @@ def _octaves(images: tf.Tensor) -> list[tf.Tensor]:
 
 def _gain(band: tf.Tensor, like: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """The factor [B, 1, 1, 1] that makes a band as strong as that of the photo."""
-    have, want = (tf.reduce_sum(mask * (values @ _GREY) ** 2, axis=[1, 2], keepdims=True) for values in (band, like))
+    have, want = (tf.reduce_sum(mask * (values @ _GRAY) ** 2, axis=[1, 2], keepdims=True) for values in (band, like))
     flat = _FLAT * tf.reduce_sum(mask, axis=[1, 2], keepdims=True)
     return tf.clip_by_value(tf.sqrt((want + flat) / (have + flat)), _WEAKER, _STRONGER)

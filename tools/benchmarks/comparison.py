@@ -2,7 +2,7 @@
 
 Float32 in another order of operations does not repeat bits, and a relu that flips, or Adam dividing a tiny
 gradient by its own size, makes rounding visible after a step or two. The tolerances separate correct
-implementations (other orders of summation, other precision, other formulas for crops and normalisation) from
+implementations (other orders of summation, other precision, other formulas for crops and normalization) from
 wrong ones (other order of updates, other Adam, other normalisation).
 """
 
