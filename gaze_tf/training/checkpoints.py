@@ -168,6 +168,11 @@ def exist(directory: Path) -> bool:
     return bool(_steps(directory))
 
 
+def step_of(path: Path) -> int:
+    """The training step of the checkpoint with a path prefix."""
+    return int(pathlib.Path(path).name.rpartition('-')[2])
+
+
 def read_config(directory: Path, group: str) -> Any:
     """The configuration 'encoder' (EncoderConfig) or 'model' (ModelConfig) of the run in a folder; raises GazeError."""
     path = pathlib.Path(directory) / config_lib.CONFIG_NAME
@@ -182,6 +187,11 @@ def read_config(directory: Path, group: str) -> Any:
 def serving_networks(model: GazeModel) -> tf.train.Checkpoint:
     """The networks of a GazeModel that correct and animate, as a checkpoint of the model stores them."""
     return tf.train.Checkpoint(**model.serving_networks)
+
+
+def discriminators(model: GazeModel) -> tf.train.Checkpoint:
+    """D_x and D_y of a GazeModel, as a checkpoint of the model stores them."""
+    return tf.train.Checkpoint(d_x=model.d_x, d_y=model.d_y)
 
 
 def holds(path: Path, name: str) -> bool:
