@@ -203,13 +203,10 @@ def holds(path: Path, name: str) -> bool:
 
 def restore_serving(path: Path, model: GazeModel) -> None:
     """Restores the networks of a GazeModel that correct and animate: their averages, if there are any (`ema`)."""
-    if holds(path, 'averages'):
-        averaged, others = model.serving_networks, {}
-        if not holds(path, 'averages/content_encoder'):
-            others['content_encoder'] = averaged.pop('content_encoder')
-        restore_networks(path, model=tf.train.Checkpoint(**others), averages=tf.train.Checkpoint(**averaged))
-    else:
-        restore_networks(path, model=serving_networks(model))
+    parts: dict[str, dict] = {'model': {}, 'averages': {}}
+    for name, network in model.serving_networks.items():
+        parts['averages' if holds(path, f'averages/{name}') else 'model'][name] = network
+    restore_networks(path, **{part: tf.train.Checkpoint(**found) for part, found in parts.items() if found})
 
 
 def restore_all(checkpoint: tf.train.Checkpoint, path: Path) -> None:

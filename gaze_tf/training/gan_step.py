@@ -62,15 +62,14 @@ class GanStep:
             self.objectives = Objectives(model, config, vgg() if config.lam_p and vgg else None)
         self._trains_gcm = not config.freeze_gcm
         # palettes, and content codes with tune_content, are learned together with the G_x that paints with them
-        codes = [model.palette_encoder] * bool(model.palette_encoder) + [model.content_encoder] * config.tune_content
+        codes = ['palette_encoder'] * bool(model.palette_encoder) + ['content_encoder'] * config.tune_content
+        updates = {'d_x': ['d_x'], 'd_y': ['d_y'], 'g_x': ['g_x', *codes], 'g_y': ['g_y', 'angle_encoder']}
+        if config.freeze_gcm:
+            del updates['g_x']
         self.variables = {
-            'd_x': model.d_x.trainable_variables,
-            'd_y': model.d_y.trainable_variables,
-            'g_x': [variable for part in (model.g_x, *codes) for variable in part.trainable_variables],
-            'g_y': [*model.g_y.trainable_variables, *model.angle_encoder.trainable_variables],
+            name: [variable for network in networks for variable in getattr(model, network).trainable_variables]
+            for name, networks in updates.items()
         }
-        if not self._trains_gcm:
-            del self.variables['g_x']
         rates = {
             name: LinearDecay(
                 config.lr_d if name in ('d_x', 'd_y') else config.lr_g,
@@ -91,7 +90,8 @@ class GanStep:
             model=model, **{f'{name}_optimizer': optimizer for name, optimizer in self.optimizers.items()}
         )
         # after all other networks, whose initial values therefore do not depend on it
-        self.averages = Averages(model, config.ema, config.tune_content) if config.ema else None
+        painting = [network for name in ('g_x', 'g_y') for network in updates.get(name, ())]
+        self.averages = Averages(model, config.ema, painting) if config.ema else None
         if self.averages:
             self.checkpoint.averages = self.averages.checkpoint
 
