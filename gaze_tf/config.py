@@ -8,6 +8,7 @@ import dataclasses
 import json
 import pathlib
 
+from gaze_tf.calibration import Calibration
 from gaze_tf.errors import GazeError
 from gaze_tf.files import write_text
 from gaze_tf.options import Options, option
@@ -92,6 +93,12 @@ class ModelConfig(EncoderConfig):
         'with. This preserves the color of irises; 8 is enough. 0 (the paper): none.',
         low=0,
         high=256,
+    )
+    gaze_free_content: bool = option(
+        False,
+        'Give G_y the content code of the corrected eyes, whatever gaze it paints, so that the angle code alone says '
+        'where eyes look (the paper: the content code of the eyes whose gaze it paints).',
+        refines=True,
     )
     match_detail: bool = option(
         False, 'Give painted eyes as much fine detail as the eyes of the photo have (the paper: no).', refines=True
@@ -253,6 +260,11 @@ class GanConfig(_Training):
     tune_content: bool = option(
         False, "Train E_c further, in G_x's update (the paper keeps the one that PAM trained as it is)."
     )
+    freeze_gcm: bool = option(
+        False,
+        'Train G_y and E_r only: G_x, E_c and the palettes stay as `warm_start` has them. Correction then stays as it '
+        'is, to the pixel.',
+    )
     lam_p: float = option(100.0, 'Weight of the perceptual terms; above 0 it needs `vgg_weights`.', low=0)
     lam_gp: float = option(10.0, 'Weight of the gradient penalty, used with `loss_type=wgan` only.', low=0)
     lam_r1: float = option(
@@ -287,6 +299,8 @@ class GanConfig(_Training):
                 '`lam_code` compares the content codes of twins while E_c learns: it needs `lam_twin` above 0, and '
                 '`tune_content`.'
             )
+        if self.freeze_gcm and (self.twins or self.tune_content):
+            raise GazeError('`freeze_gcm` goes without `lam_twin` and `tune_content`, which train G_x and E_c.')
 
     @property
     def twins(self) -> bool:
@@ -361,6 +375,7 @@ GROUPS: dict[str, type[Options]] = {
     'pam': PamConfig,
     'gan': GanConfig,
     'run': RunConfig,
+    'calibration': Calibration,
 }
 
 

@@ -7,6 +7,7 @@ import pytest
 from absl import flags
 
 from gaze_tf import config
+from gaze_tf.calibration import Calibration
 from gaze_tf.cli import option_flags
 from gaze_tf.errors import GazeError
 
@@ -124,6 +125,7 @@ def test_defaults_are_the_papers():
         'use_sp': True,
         'use_pam': True,
         'palette': 0,
+        'gaze_free_content': False,
         'match_detail': False,
     }
     assert (gan.steps, gan.batch_size, gan.lr_d, gan.lr_g) == (200000, 16, 1e-4, 1e-4)
@@ -181,6 +183,7 @@ CHANGED = {
     'pam': config.PamConfig(lr_r=1.234567890123e-7),
     'gan': config.GanConfig(loss_type='wgan', lam_p=0.1),
     'run': config.RunConfig(output_dir='here', seed=2**40, xla='on'),
+    'calibration': Calibration(step=3, reach=25.0, to_code=(0.5, *range(17)), to_degrees=(-1e-3, *range(17))),
 }
 
 
@@ -192,11 +195,15 @@ def test_json_round_trip(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ['config.json']
 
 
+def as_flag(value):
+    return ','.join(map(repr, value)) if isinstance(value, tuple) else value
+
+
 def test_flags_round_trip():
     for name, expected in CHANGED.items():
         values = flags.FlagValues()
         option_flags.define(values, type(expected))
-        values(['test', *(f'--{key}={value}' for key, value in dataclasses.asdict(expected).items())])
+        values(['test', *(f'--{key}={as_flag(value)}' for key, value in dataclasses.asdict(expected).items())])
         assert option_flags.read(values, config.GROUPS[name]) == expected
 
 

@@ -9,7 +9,7 @@ pretrained, training, media
 synthetic
 models, losses, data
 compositing
-config, options
+config, options, calibration
 files, errors, easing
 """
 
@@ -29,6 +29,7 @@ FLOOR = {
     'errors',
     'files',
     'options',
+    'calibration',
     'config',
     'checkpoint_index',
     'checkpoint_reader',
@@ -45,7 +46,8 @@ ALLOWED = {
     'easing': set(),
     'files': {'errors'},
     'options': {'errors'},
-    'config': {'errors', 'files', 'options'},
+    'calibration': {'errors', 'options'},
+    'config': {'calibration', 'errors', 'files', 'options'},
     'compositing': FLOOR,
     'synthetic': FLOOR | {'data'},
     'media': FLOOR,
@@ -60,7 +62,7 @@ ALLOWED = {
     'editing': FLOOR | {'inference', 'media', 'compositing', 'data'},
     'turning': FLOOR | {'editing', 'inference', 'media', 'compositing'},
     'datasets': FLOOR | {'turning', 'inference', 'media', 'compositing', 'data'},
-    'evaluation': FLOOR | {'inference', 'compositing', 'data'},
+    'evaluation': FLOOR | {'inference', 'compositing', 'data', 'models.degrees'},
     'server': {'errors', 'options'},
     'client': FLOOR | {'editing', 'inference', 'media', 'export.checks'},
     'cli': FLOOR

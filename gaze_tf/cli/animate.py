@@ -89,14 +89,23 @@ def _animate_several(editor: Any, sources: list, options: AnimationOptions) -> l
 
 def _animate(editor: Any, source: Any, options: AnimationOptions) -> list:
     """Writes one animation; returns the FaceReports of its photo."""
+    import numpy as np
+
+    from gaze_tf.editing import gaze_path
     from gaze_tf.media import animation
     from gaze_tf.media.photo import Photo
 
     rgb, eyes = animation.shrink(Photo.open(source.path).rgb, source.eyes, options.max_side)
-    first, last = options.alpha
-    course = animation.compute_alphas(first, last, options.frames, options.easing, options.ping_pong)
+    path = gaze_path.parse(options.path)
+    if path:
+        course = np.array(gaze_path.directions(path, options.frames, options.fps, options.easing == 'smooth'))
+        animate = editor.animate_along
+    else:
+        first, last = options.alpha
+        course = animation.compute_alphas(first, last, options.frames, options.easing, options.ping_pong)
+        animate = editor.animate
     animation.check_size(source.output, len(course), rgb.shape[1::-1])
-    frames, reports = editor.animate(rgb, course, eyes, options.faces, options.blend)
+    frames, reports = animate(rgb, course, eyes, options.faces, options.blend)
     photo_flags.refuse_if_none(pathlib.Path(source.path), reports)
     animation.write(source.output, frames, options.fps, options.mark)
     return reports

@@ -84,7 +84,7 @@ def _correct_photo(values: flags.FlagValues, photos: SourceOptions, report: Repo
 
     options, photo = option_flags.read(values, CorrectOptions), Photo.open(source.path)
     editor = GazeEditor.load(values.model, photo_flags.limits(values), make_lazy_detector(values.face_model))
-    edited = editor.correct(photo, source.eyes, options.faces, options.alpha, options.blend)
+    edited = editor.correct(photo, source.eyes, options.faces, options.alpha, options.blend, options)
     photo_flags.refuse_if_none(source.path, edited.faces)
     assert source.output is not None
     edited.save(source.output, options.mark)

@@ -24,6 +24,7 @@ COMMANDS = {
     'prepare': 'pack a folder of faces (CelebAGaze layout) into TFRecords',
     'pretrain': 'train the content encoder (PAM)',
     'train': 'train gaze correction (GCM) and gaze animation (GAM)',
+    'calibrate': 'measure what the angle code of a trained model means in degrees',
     'export': 'write a SavedModel from a checkpoint',
     'lite': 'write TensorFlow Lite models from a checkpoint',
     'import-official': 'turn a checkpoint of the original TensorFlow 1 code into ours',

@@ -31,6 +31,8 @@ def run(values: flags.FlagValues) -> int:
             '--pam_checkpoint is needed: run `gaze-tf pretrain` first and give its --output_dir (or an '
             'earlier run of this command as --warm_start).'
         )
+    if gan.freeze_gcm and not gan.warm_start:
+        raise GazeError('--freeze_gcm needs a trained G_x: give an earlier run as --warm_start.')
     if gan.lam_p and not gan.vgg_weights:
         raise GazeError(
             f'--lam_p={gan.lam_p:g} needs the VGG-16 weights that --vgg_weights names (or --lam_p=0 '
@@ -51,11 +53,12 @@ def run(values: flags.FlagValues) -> int:
         model = stage.model
         if not gan.warm_start:
             checkpoints.restore_networks(start, content_encoder=model.content_encoder)
-        elif checkpoints.holds(start, 'model/d_x'):
-            checkpoints.restore_networks(start, model=model)
+            return stage
+        checkpoints.restore_serving(start, model)
+        if checkpoints.holds(start, 'model/d_x'):
+            checkpoints.restore_networks(start, model=checkpoints.discriminators(model))
         else:
             print(f'--warm_start: {start} has no discriminators, so D_x and D_y start from their initial values.')
-            checkpoints.restore_networks(start, model=checkpoints.serving_networks(model))
         return stage
 
     number = trainer.train(

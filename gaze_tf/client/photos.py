@@ -19,7 +19,8 @@ from PIL import Image
 
 from gaze_tf.client.options import ClientOptions
 from gaze_tf.client.remote import RemoteModel, ServerError
-from gaze_tf.editing.editor import Edited, open_photo, report_faces
+from gaze_tf.editing.editor import Edited, open_photo
+from gaze_tf.editing.face_reports import report_faces
 from gaze_tf.errors import GazeError
 from gaze_tf.export.checks import MAX_PIXELS, checked_files, decoded
 from gaze_tf.inference.detectors import make_detector

@@ -5,18 +5,19 @@ editor.correct('photo.jpg').save('corrected.jpg')
 """
 
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from gaze_tf.compositing import blend as blend_lib
 from gaze_tf.compositing.align import Frame, align_face, align_faces, cut_all
+from gaze_tf.editing.face_reports import FaceReport, report_faces
 from gaze_tf.editing.following import Follower
-from gaze_tf.editing.options import BLENDS
-from gaze_tf.editing.strength import seen, strength_of
+from gaze_tf.editing.gaze_target import directions, in_frames
+from gaze_tf.editing.options import BLENDS, LookOptions
+from gaze_tf.editing.strength import seen
 from gaze_tf.errors import GazeError
-from gaze_tf.inference import faces as faces_lib
 from gaze_tf.inference.covered import with_seen
 from gaze_tf.inference.detectors import make_detector
 from gaze_tf.inference.faces import Detector, Face, Limits
@@ -27,31 +28,13 @@ from gaze_tf.options import as_text
 
 # faces in a batch of the network
 BATCH = 8
-# alphas of a face in a batch
-ALPHAS = 16
+# frames of a face in a batch
+AT_ONCE = 16
 # which faces: 'largest', 'all', or numbers by size such as '0,2' or [0, 2]
 Which = str | int | Iterable[int]
+CAMERA = LookOptions()
 # one number, or one for each eye
 Alpha = float | Sequence[float]
-
-
-class FaceReport(NamedTuple):
-    """What was done to a face, and if nothing, why.
-
-    index: the number of the face by size in its photo; 0 is the largest.
-    face: the Face.
-    done: whether its eyes were repainted.
-    reason: why they were not, or ''.
-    sharpness: of its eye boxes after editing, as a share of that before; None unless done.
-    strength: how far its gaze was moved, from 0 to 1; less than 1 if its head or gaze is turned.
-    """
-
-    index: int  # type: ignore[assignment]  # tuples have a method of this name, which nobody calls here
-    face: Face
-    done: bool
-    reason: str = ''
-    sharpness: float | None = None
-    strength: float = 0.0
 
 
 class Edited(NamedTuple):
@@ -118,6 +101,7 @@ class GazeEditor:
         faces: Which = 'largest',
         alpha: Alpha = 1.0,
         blend: str = 'feather',
+        look: LookOptions = CAMERA,
     ) -> Edited:
         """Makes the people in a photo look at the camera.
 
@@ -128,6 +112,7 @@ class GazeEditor:
           faces: which faces: 'largest', 'all', or numbers by size such as '0,2' or [0, 2]; 0 is the largest.
           alpha: how far the gaze moves: 0 not at all, 1 to the camera. One number, or one for each eye.
           blend: how eyes are put back: 'feather', 'poisson' or 'hard'; see `blend.put_back`.
+          look: where they look instead of at the camera.
 
         Returns:
           The Edited photo. Its pixels outside the eye boxes are those of the original.
@@ -135,7 +120,7 @@ class GazeEditor:
         Raises:
           GazeError: the photo cannot be read, an argument is wrong, or a face with such a number is not there.
         """
-        return self.paint([self.prepare(photo, eyes, faces)], alpha, blend)[0]
+        return self.paint([self.prepare(photo, eyes, faces)], alpha, blend, look)[0]
 
     def animate(
         self,
@@ -157,32 +142,56 @@ class GazeEditor:
           GazeError: as `correct`; or the faces of all frames together have too many pixels.
         """
         work = self.prepare(photo, eyes, faces)
-        # eyes that move back pass the same alphas again
-        alphas, order = np.unique(alphas, return_inverse=True)
+
+        def paint(index, some):
+            strength = work.reports[index].strength
+            return self.network.animate(work.cuts[index][None], work.frames[index].eyes[None], strength * some)[0]
+
+        return self._frames(work, np.asarray(alphas), paint, blend), work.reports
+
+    def animate_along(
+        self,
+        photo: pathlib.Path | str | Photo | np.ndarray,
+        path: np.ndarray,
+        eyes: Sequence[float] | None = None,
+        faces: Which = 'largest',
+        blend: str = 'feather',
+    ) -> tuple[Iterator[np.ndarray], list[FaceReport]]:
+        """Moves the eyes in a photo along a path of directions: one frame for each. See `animate`.
+
+        Args:
+          path: [N, 2], (yaw, pitch) in degrees from the camera, to the right and up in the photo.
+        """
+        work = self.prepare(photo, eyes, faces)
+
+        def paint(index, some):
+            frame = work.frames[index]
+            turned = in_frames(some, [frame] * len(some))
+            return self.network.look(work.cuts[index][None], frame.eyes[None], turned[None])[0]
+
+        return self._frames(work, np.asarray(path), paint, blend), work.reports
+
+    def _frames(
+        self, work: Work, values: np.ndarray, paint: Callable[[int, np.ndarray], np.ndarray], blend: str
+    ) -> Iterator[np.ndarray]:
+        """The frames of a Work with values [N] or [N, 2]. paint: number of a face and n values → [n, S, S, 3]."""
+        # eyes that move back pass the same values again
+        values, order = np.unique(values, axis=0, return_inverse=True)
         side = self.network.img_size
-        if len(work.cuts) * len(alphas) * side * side > MAX_PIXELS:
+        if len(work.cuts) * len(values) * side * side > MAX_PIXELS:
             raise GazeError(
-                f'{len(work.cuts)} faces of {side}x{side} pixels in {len(alphas)} frames are more than '
+                f'{len(work.cuts)} faces of {side}x{side} pixels in {len(values)} frames are more than '
                 f'{MAX_PIXELS // 10**6} million pixels: ask for fewer frames or faces.'
             )
+        starts = range(0, len(values), AT_ONCE)
         painted = {
-            index: np.concatenate(
-                [
-                    self.network.animate(
-                        cut[None],
-                        work.frames[index].eyes[None],
-                        work.reports[index].strength * alphas[start : start + ALPHAS],
-                    )[0]
-                    for start in range(0, len(alphas), ALPHAS)
-                ]
-            )
-            for index, cut in work.cuts.items()
+            index: np.concatenate([paint(index, values[start : start + AT_ONCE]) for start in starts])
+            for index in work.cuts
         }
-        frames = (
+        return (
             self._put_back(work, {index: frames[k] for index, frames in painted.items()}, blend, (1.0, 1.0)).image
-            for k in order
+            for k in order.ravel()
         )
-        return frames, work.reports
 
     @property
     def network(self) -> Network:
@@ -233,7 +242,9 @@ class GazeEditor:
         frames = {report.index: self.align_face(report.face, rgb) for report in reports if report.done}
         return Work(rgb, reports, frames, {index: frame.cut(rgb).numpy() for index, frame in frames.items()}, opened)
 
-    def paint(self, works: Sequence[Work], alpha: Alpha = 1.0, blend: str = 'feather') -> list[Edited]:
+    def paint(
+        self, works: Sequence[Work], alpha: Alpha = 1.0, blend: str = 'feather', look: LookOptions = CAMERA
+    ) -> list[Edited]:
         """The Edited photo of each Work; their faces share batches. For the other arguments see `correct`."""
         alphas = alphas_of_eyes(alpha)
         keys = [(number, index) for number, work in enumerate(works) for index in work.cuts]
@@ -243,7 +254,12 @@ class GazeEditor:
             cuts = np.stack([works[number].cuts[index] for number, index in some])
             eyes = np.stack([works[number].frames[index].eyes for number, index in some])
             strengths = np.array([works[number].reports[index].strength for number, index in some])
-            painted.update(zip(some, self.repainted(cuts, eyes, strengths[:, None] * alphas)))
+            wanted = directions(
+                look,
+                [works[number].frames[index] for number, index in some],
+                [works[number].rgb.shape[1::-1] for number, _ in some],
+            )
+            painted.update(zip(some, self.repainted(cuts, eyes, strengths[:, None] * alphas, directions=wanted)))
         # an eye with alpha 0 stays as it is
         shown = [float(value != 0) for value in alphas]
         return [
@@ -252,7 +268,12 @@ class GazeEditor:
         ]
 
     def repainted(
-        self, cuts: np.ndarray, eyes: np.ndarray, alphas: np.ndarray, codes: Sequence[np.ndarray | None] | None = None
+        self,
+        cuts: np.ndarray,
+        eyes: np.ndarray,
+        alphas: np.ndarray,
+        codes: Sequence[np.ndarray | None] | None = None,
+        directions: np.ndarray | None = None,
     ) -> np.ndarray:
         """Moves the gaze of faces in the model's frame.
 
@@ -261,10 +282,15 @@ class GazeEditor:
           eyes: [B, 4] in pixels of the cuts.
           alphas: [B, 2], how far the gaze of each eye moves.
           codes: codes to use instead of the faces' own, where both alphas are 1; see `Network.paint`.
+          directions: [B, 2], where the eyes look instead of at the camera; see `Network.look`.
 
         Returns:
           uint8 [B, S, S, 3].
         """
+        if directions is not None:
+            own = self.network.direction(cuts, eyes) if (alphas != 1).any() else 0 * directions
+            between = own[:, None] + alphas[..., None] * (directions - own)[:, None]
+            return self._each_eye(self.network.look(cuts, eyes, between), eyes)
         result, full = np.empty_like(cuts), (alphas == 1).all(axis=1)
         if full.any():
             result[full] = (
@@ -273,12 +299,15 @@ class GazeEditor:
                 else self.network.paint(cuts[full], eyes[full], [codes[k] for k in np.flatnonzero(full)])
             )
         if not full.all():
-            frames = self.network.animate(cuts[~full], eyes[~full], alphas[~full])
-            for frame, own in zip(frames, eyes[~full]):
-                x0, y0, x1, y1 = self.network.boxes(own)[1]
-                frame[0, y0:y1, x0:x1] = frame[1, y0:y1, x0:x1]
-            result[~full] = frames[:, 0]
+            result[~full] = self._each_eye(self.network.animate(cuts[~full], eyes[~full], alphas[~full]), eyes[~full])
         return result
+
+    def _each_eye(self, frames: np.ndarray, eyes: np.ndarray) -> np.ndarray:
+        """[B, S, S, 3]: the left eye of the first, the right eye of the second of frames [B, 2, S, S, 3]."""
+        for frame, own in zip(frames, eyes):
+            x0, y0, x1, y1 = self.network.boxes(own)[1]
+            frame[0, y0:y1, x0:x1] = frame[1, y0:y1, x0:x1]
+        return frames[:, 0]
 
     def _put_back(
         self, work: Work, painted: Mapping[int, np.ndarray], blend: str, strengths: Sequence[float]
@@ -313,34 +342,6 @@ def open_photo(photo: pathlib.Path | str | Photo | np.ndarray) -> tuple[Photo | 
     else:
         return None, _checked(photo)
     return opened, opened.rgb
-
-
-def report_faces(
-    rgb: np.ndarray,
-    find: Detector,
-    limits: Limits = Limits(),
-    eyes: Sequence[float] | None = None,
-    faces: Which = 'largest',
-) -> list[FaceReport]:
-    """The FaceReport of each face in a photo uint8 [H, W, 3]; `done` says whether it is to be edited. Raises GazeError.
-
-    find: a detector, not called if `eyes` are given. For `eyes` and `faces` see `GazeEditor.correct`.
-    """
-    size = rgb.shape[1], rgb.shape[0]
-    if eyes is None:
-        found = with_seen(rgb, find(rgb))
-        chosen = dict(faces_lib.choose(found, faces)) if found else {}
-    else:
-        found = [faces_lib.eyes_given(eyes, size)]
-        chosen = {0: found[0]}
-    reasons = [
-        faces_lib.why_not(face, limits, size) if index in chosen else faces_lib.NOT_CHOSEN
-        for index, face in enumerate(found)
-    ]
-    return [
-        FaceReport(index, face, not reason, reason, strength=0.0 if reason else strength_of(face, limits))
-        for index, (face, reason) in enumerate(zip(found, reasons))
-    ]
 
 
 def alphas_of_eyes(alpha: Alpha) -> np.ndarray:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from gaze_tf.editing.editor import BATCH, Edited, FaceReport, GazeEditor, Work, report_faces
+from gaze_tf.editing.editor import BATCH, Edited, GazeEditor, Work
+from gaze_tf.editing.face_reports import FaceReport, report_faces
 from gaze_tf.editing.options import CorrectOptions
 from gaze_tf.editing.source_files import Source
 from gaze_tf.errors import GazeError, first_line
@@ -183,7 +184,7 @@ def _paint(
     editor: GazeEditor, group: list[tuple[Source, Work]], options: CorrectOptions
 ) -> Iterator[tuple[Source, Edited | Exception]]:
     try:
-        edited = editor.paint([work for _, work in group], options.alpha, options.blend)
+        edited = editor.paint([work for _, work in group], options.alpha, options.blend, options)
     except GazeError:  # about the options, not about a photo
         raise
     except Exception as error:

@@ -72,7 +72,7 @@ def run(editor: GazeEditor, source: Any, output: Any, options: LiveOptions = Liv
     Raises:
       GazeError: no frame came, or none could be shown.
     """
-    _warm_up(editor, source, options.blend)
+    _warm_up(editor, source, options)
     tracker = Tracker(
         source.fps,
         options.smoothing,
@@ -90,7 +90,7 @@ def run(editor: GazeEditor, source: Any, output: Any, options: LiveOptions = Liv
         chunks = _found(editor, source, newest.frames(noted), tracker, arrivals)
         for complete in track(editor, chunks, tracker, _FULL):
             arrival = arrivals.popleft()
-            ((frame, tracked, after),) = repaint(editor, complete, _FULL, options.blend, arrival.number)
+            ((frame, tracked, after),) = repaint(editor, complete, _FULL, options, arrival.number)
             text = f'{counts.now()}{"" if correcting else " (not corrected)"}'
             key = output.show(after if correcting else frame, arrival.number, text)
             counts.add(arrival, tracked)
@@ -104,7 +104,7 @@ def run(editor: GazeEditor, source: Any, output: Any, options: LiveOptions = Liv
     return counts.summary(newest)
 
 
-def _warm_up(editor, source, blend):
+def _warm_up(editor, source, options):
     """Computes once everything that a frame needs, as the first time takes seconds."""
     width, height = source.size
     frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
@@ -118,7 +118,7 @@ def _warm_up(editor, source, blend):
     # correcting in full, and in part
     for alphas in (_FULL, _FULL / 2):
         for complete in track(editor, [[(frame, [face])]], Tracker(source.fps, fade_s=0, causal=True), alphas):
-            repaint(editor, complete, alphas, blend, 0)
+            repaint(editor, complete, alphas, options, 0)
 
 
 def _found(editor, source, frames, tracker, arrivals):

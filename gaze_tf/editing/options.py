@@ -6,6 +6,7 @@ their flags from them.
 
 import dataclasses
 
+from gaze_tf.editing import gaze_path
 from gaze_tf.errors import GazeError
 from gaze_tf.inference import faces as faces_lib
 from gaze_tf.options import Options, as_text, option
@@ -101,11 +102,37 @@ class PaintOptions(FaceOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class CorrectOptions(PaintOptions, MarkOptions):
+class LookOptions(Options):
+    """Where eyes look, if not at the camera. The model must be calibrated (`gaze-tf calibrate`)."""
+
+    look: tuple[float, ...] = option(
+        (),
+        'Where eyes look instead of at the camera: yaw,pitch in degrees from it, to the right and up in the picture; '
+        'such as 10,0 for a little to the right, or 0,-8 for a little down.',
+        low=-90,
+        high=90,
+    )
+    target: tuple[float, ...] = option(
+        (), 'A point that eyes look at instead of the camera: x,y in pixels of the picture.'
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in (('look', self.look), ('target', self.target)):
+            if len(value) not in (0, 2):
+                raise GazeError(f'`{name}={as_text(value)}` must be two numbers.')
+        if self.look and self.target:
+            raise GazeError('`look` and `target` both say where eyes look: give one of the two.')
+
+
+@dataclasses.dataclass(frozen=True)
+class CorrectOptions(PaintOptions, MarkOptions, LookOptions):
     """How photos are corrected."""
 
     alpha: tuple[float, ...] = option(
-        (1.0,), 'How far the gaze moves: 0 not at all, 1 to the camera; or two numbers, for the left and the right eye.'
+        (1.0,),
+        'How far the gaze moves: 0 not at all, 1 to the camera (or where `look` says); or two numbers, for the left '
+        'and the right eye.',
     )
 
     def __post_init__(self) -> None:
@@ -115,7 +142,7 @@ class CorrectOptions(PaintOptions, MarkOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class LiveOptions(PaintOptions):
+class LiveOptions(PaintOptions, LookOptions):
     """How successive frames are corrected."""
 
     smoothing: float = option(
@@ -155,9 +182,15 @@ class AnimationOptions(PaintOptions, MarkOptions):
     alpha: tuple[float, ...] = option(
         (0.0, 1.0), 'First and last alpha: 0 is the original gaze, 1 looks at the camera.'
     )
-    frames: int = option(11, 'Frames from the first to the last alpha.', low=2, high=10_000)
+    path: str = option(
+        '',
+        'Where the eyes look over time, instead of `alpha`: points yaw,pitch,seconds with semicolons between them, in '
+        "degrees from the camera, to the right and up ('0,0,0; 15,0,0.5; 0,0,1'), or circle,DEGREES. The model must be "
+        'calibrated.',
+    )
+    frames: int = option(11, 'Frames from the first to the last alpha, or of a circle.', low=2, high=10_000)
     fps: float = option(10.0, 'Frames per second.', low=0.1, high=240)
-    ping_pong: bool = option(True, 'Play them forward and back.')
+    ping_pong: bool = option(True, 'Play them forward and back (not with `path`).')
     easing: str = option('smooth', 'smooth: slow at both ends. linear: at one speed.', choices=('smooth', 'linear'))
     max_side: int = option(1080, 'Larger photos are reduced to this many pixels on their longer side.', low=16)
 
@@ -165,3 +198,4 @@ class AnimationOptions(PaintOptions, MarkOptions):
         super().__post_init__()
         if len(self.alpha) != 2:
             raise GazeError(f'`alpha={as_text(self.alpha)}` must be two numbers.')
+        gaze_path.parse(self.path)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from gaze_tf.compositing import blend as blend_lib
 from gaze_tf.editing.editor import GazeEditor, alphas_of_eyes
 from gaze_tf.editing.eye_contact import gaze_moved
+from gaze_tf.editing.gaze_target import directions
 from gaze_tf.editing.options import VideoOptions
 from gaze_tf.editing.source_files import Source
 from gaze_tf.editing.strength import seen, share_of
@@ -53,6 +54,8 @@ def correct(
     """
     assert source.output is not None
     alphas = alphas_of_eyes(options.alpha)
+    # eyes at the camera are only left alone if that is where they are to look
+    always = options.always or bool(options.look or options.target)
     with open_video(source.path) as video, open_report(report) as write_row:
         size, fps = video.info.size, video.info.fps
         given = source.eyes and faces_lib.eyes_given(source.eyes, size)
@@ -66,9 +69,9 @@ def correct(
             painted = _ahead(
                 _painted(
                     editor,
-                    track(editor, _ahead(_found(editor, video, given)), tracker, alphas, options.always),
+                    track(editor, _ahead(_found(editor, video, given)), tracker, alphas, always),
                     alphas,
-                    options.blend,
+                    options,
                 )
             )
             with contextlib.closing(painted):
@@ -216,15 +219,15 @@ def _looked(editor, chunk, wanted):
     return told
 
 
-def _painted(editor, chunks, alphas, blend):
+def _painted(editor, chunks, alphas, options):
     """Yields `repaint` of each chunk."""
     first = 0
     for chunk in chunks:
-        yield repaint(editor, chunk, alphas, blend, first)
+        yield repaint(editor, chunk, alphas, options, first)
         first += len(chunk)
 
 
-def repaint(editor, chunk, alphas, blend, number):
+def repaint(editor, chunk, alphas, options, number):
     """(frame, [Tracked], frame with repainted eyes) for each frame of a chunk. number: that of its first frame."""
     work = [(k, each) for k, (_, tracked) in enumerate(chunk) for each in tracked if each.strength > 0 and alphas.any()]
     results = [rgb for rgb, _ in chunk]
@@ -233,7 +236,8 @@ def repaint(editor, chunk, alphas, blend, number):
         frames, cuts = editor.cut_out([results[k] for k in numbers], [each.face for each in faces])
         moved = np.array([each.strength for each in faces])[:, None] * alphas
         eyes = np.stack([frame.eyes for frame in frames])
-        painted = editor.repainted(cuts, eyes, moved, [each.code for each in faces])
+        wanted = directions(options, frames, [results[k].shape[1::-1] for k in numbers])
+        painted = editor.repainted(cuts, eyes, moved, [each.code for each in faces], wanted)
         strengths = np.array([seen(each.strength) for each in faces])[:, None] * (alphas != 0)
         for some in _at_once(numbers, eyes):
             after = blend_lib.put_back_all(
@@ -242,7 +246,7 @@ def repaint(editor, chunk, alphas, blend, number):
                 cuts[some],
                 painted[some],
                 editor.network.boxes(eyes[some[0]]),
-                blend,
+                options.blend,
                 strengths[some],
                 seed=number + numbers[some[0]],
             )

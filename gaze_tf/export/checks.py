@@ -49,21 +49,22 @@ def checked(size: int, images: tf.Tensor, eyes: tf.Tensor, **values: tf.Tensor) 
         return [tf.identity(rows) for rows in (images, eyes, *values.values())]
 
 
-def checked_frames(size: int, alphas: tf.Tensor) -> tf.Tensor:
-    """alphas [B, K], which the graph passes on only if B * K frames of `size` pixels are not too many."""
-    count = tf.shape(alphas, tf.int64)
+def checked_frames(size: int, values: tf.Tensor) -> tf.Tensor:
+    """Alphas [B, K], or directions [B, K, 2], which the graph passes on only if B * K frames of `size` pixels are not
+    too many."""
+    count = tf.shape(values, tf.int64)[:2]
     pixels = tf.reduce_prod(count) * size**2
     with tf.control_dependencies(
         [
             _check(
                 pixels <= MAX_FRAME_PIXELS,
                 f'all frames of a request must have at most {MAX_FRAME_PIXELS // 10**6} million pixels '
-                'together; rows, alphas of each and pixels of a frame are',
+                'together; rows, frames of each and pixels of a frame are',
                 [*tf.unstack(count), size**2],
             )
         ]
     ):
-        return tf.identity(alphas)
+        return tf.identity(values)
 
 
 def checked_files(files: tf.Tensor, eyes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -8,8 +8,8 @@ import tensorflow as tf
 from gaze_tf.compositing import blend
 from gaze_tf.compositing.align import align_face, size_of
 from gaze_tf.compositing.eye_boxes import eye_boxes
+from gaze_tf.export import painting
 from gaze_tf.export.checks import checked_files, decoded
-from gaze_tf.export.painting import corrected
 from gaze_tf.models.gaze_model import GazeModel
 
 # photos that are computed at the same time: each may take half a gigabyte
@@ -36,7 +36,7 @@ def _corrected_file(model, file, eyes):
         photo = decoded(file)
         frame = align_face(eyes, size_of(photo), model.config.img_size, model.config.eye_shares)
         cut = frame.cut(photo)
-    painted = corrected(model, cut[None], frame.eyes[None])[0]
+    painted = painting.correct(model, cut[None], frame.eyes[None])[0]
     with tf.device('CPU:0'):
         boxes = tf.gather(eye_boxes(frame.eyes[None], model.config)[0], [1, 0, 3, 2], axis=1)
         # compression 1: files are a sixth larger than by default and take a ninth of the time

@@ -15,6 +15,7 @@ from gaze_tf.data.images import frame_of, in_frame
 FACE = pathlib.Path(__file__).with_name('face.png')
 EYES = 39, 44, 89, 47  # marked by hand, in pixels of the file
 ALPHAS = 0, 0.5, 1
+DIRECTIONS = (0, 0), (-12, 6)
 
 
 def examples(config: ModelConfig, batch: int) -> dict[str, dict[str, np.ndarray]]:
@@ -46,6 +47,8 @@ def examples(config: ModelConfig, batch: int) -> dict[str, dict[str, np.ndarray]
         'encode': face,
         'animate': {**face, 'alphas': alphas},
         'paint': {**face, **codes},
+        'look': {**face, 'directions': np.tile(np.array(DIRECTIONS, np.float32), [batch, 1, 1])},
+        'direction': face,
     }
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from gaze_tf import config as config_lib
+from gaze_tf.calibration import Calibration
 from gaze_tf.errors import GazeError
 from gaze_tf.export import model_card, warmup
 from gaze_tf.export.self_check import check, check_finite
@@ -20,6 +21,7 @@ from gaze_tf.pretrained import weights
 from gaze_tf.training import checkpoints
 
 logger = logging.getLogger(__name__)
+CALIBRATION = 'calibration.json'  # beside the checkpoints
 
 
 class Exported(NamedTuple):
@@ -44,7 +46,20 @@ def _restored(path: str, precision: str) -> GazeModel:
         config = checkpoints.read_config(pathlib.Path(path).parent, 'model')
         model = GazeModel(config, native_crops=False)
     checkpoints.restore_serving(path, model)
+    model.calibration = _calibration(path)
     return model
+
+
+def _calibration(path: str) -> Calibration | None:
+    """The calibration of the checkpoint with a path prefix; None if nobody measured it."""
+    file = pathlib.Path(path).parent / CALIBRATION
+    if not file.exists():
+        return None
+    found = config_lib.load(file).get('calibration')
+    if found and found.step == checkpoints.step_of(path):
+        return found
+    logger.warning('%s does not belong to %s and is not used: run `gaze-tf calibrate` again.', file, path)
+    return None
 
 
 def export(checkpoint_dir: pathlib.Path | str, output_dir: pathlib.Path | str, precision: str = 'float32') -> Exported:
@@ -79,7 +94,7 @@ def _write(version: pathlib.Path, model: GazeModel, precision: str, write_card: 
         module = serving_module(model)
         functions = signatures_of(module)
         tf.saved_model.save(module, str(folder), signatures=functions)
-        config_lib.save(folder / config_lib.CONFIG_NAME, model=model.config)
+        config_lib.save(folder / config_lib.CONFIG_NAME, **model.configurations)
         loaded = tf.saved_model.load(str(folder))
         check(loaded, model, functions, precision)
         if warm:

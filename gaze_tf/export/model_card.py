@@ -26,12 +26,15 @@ _MEANINGS = {
     'image': 'JPEG or PNG files, of any sizes up to 64 megapixels',
     'image_bytes': 'PNG files of the same sizes, RGB, 8 bits',
     'images': 'RGB, 0 to 255',
-    'frames': 'RGB, 0 to 255, one for each alpha',
+    'frames': 'RGB, 0 to 255, one for each alpha or direction',
     'eyes': 'left_x, left_y, right_x, right_y: centers of the eyes in pixels of the image, counted from its edges (the '
     'middle of the first pixel is 0.5); left has the smaller x',
     'alphas': '0: the original gaze, 1: at the camera; any number',
+    'directions': 'yaw and pitch in degrees from the camera, positive to the right and upwards',
+    'direction': 'the same: where the eyes look',
     'content': 'content codes of both eyes, without a unit',
     'angle': 'angle code, without a unit; it is no angle in degrees',
+    'palette': 'colors of both eyes',
 }
 
 _TEXT = """# Model card
@@ -245,7 +248,7 @@ def _last_terms(directory, step):
 
 
 def _signatures(signatures):
-    rows = []
+    rows, used = [], set()
     for name, signature in sorted(signatures.items()):
         sides = (signature.structured_input_signature[1], signature.structured_outputs)
         rows.append(
@@ -257,8 +260,10 @@ def _signatures(signatures):
             )
             + ' |'
         )
+        used.update(*sides)
     return _SIGNATURES.format(
-        rows='\n'.join(rows), meanings='\n'.join(f'* `{name}`: {meaning}.' for name, meaning in _MEANINGS.items())
+        rows='\n'.join(rows),
+        meanings='\n'.join(f'* `{name}`: {meaning}.' for name, meaning in _MEANINGS.items() if name in used),
     )
 
 

@@ -12,7 +12,7 @@ def serving_variables(model: GazeModel) -> list[tf.Variable]:
     return [variable for network in model.serving_networks.values() for variable in network.variables]
 
 
-def corrected(model: GazeModel, images: tf.Tensor, eyes: tf.Tensor, **codes: tf.Tensor) -> tf.Tensor:
+def correct(model: GazeModel, images: tf.Tensor, eyes: tf.Tensor, **codes: tf.Tensor) -> tf.Tensor:
     """Faces uint8 [B, S, S, 3] with eyes that look at the camera.
 
     codes: `content` and `palette` to paint with instead of the faces' own, as fields of Faces.
@@ -21,15 +21,25 @@ def corrected(model: GazeModel, images: tf.Tensor, eyes: tf.Tensor, **codes: tf.
     return _only_eyes(images, faces.mask, model.correct(faces).image)
 
 
-def animated(model: GazeModel, images: tf.Tensor, eyes: tf.Tensor, alphas: tf.Tensor) -> tf.Tensor:
+def animate(model: GazeModel, images: tf.Tensor, eyes: tf.Tensor, alphas: tf.Tensor) -> tf.Tensor:
     """Frames uint8 [B, K, S, S, 3] of faces whose gaze is moved by alphas float32 [B, K]."""
+    return _frames(model, images, eyes, alphas[..., None], model.interpolate)
+
+
+def look(model: GazeModel, images: tf.Tensor, eyes: tf.Tensor, directions: tf.Tensor) -> tf.Tensor:
+    """Frames uint8 [B, K, S, S, 3] of faces whose eyes look in directions float32 [B, K, 2], see `models.degrees`."""
+    return _frames(model, images, eyes, directions, model.look_at)
+
+
+def _frames(model, images, eyes, values, paint):
+    """Frames of faces encoded once; paint: (canvas, corrected, a frame's values [B, n] of all [B, K, n]) → Faces."""
     faces = model.look(to_float(images), eyes)
-    looking, canvas = model.correct(faces), model.canvas(faces)
+    corrected, canvas = model.correct(faces), model.canvas(faces)
 
-    def frame(alpha):
-        return _only_eyes(images, faces.mask, model.interpolate(canvas, looking, alpha[:, None]).image)
+    def frame(own):
+        return _only_eyes(images, faces.mask, paint(canvas, corrected, own).image)
 
-    frames = tf.map_fn(frame, tf.transpose(alphas), fn_output_signature=tf.uint8)
+    frames = tf.map_fn(frame, tf.transpose(values, [1, 0, 2]), fn_output_signature=tf.uint8)
     return tf.transpose(frames, [1, 0, 2, 3, 4])
 
 

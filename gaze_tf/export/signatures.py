@@ -10,10 +10,13 @@ of an image's first pixel is 0.5. S is the side of the model's frame in pixels, 
     animate          the same and alphas float32 [B, K] → frames uint8 [B, K, S, S, 3]
     encode           as correct → content float32 [B, 2 * code_size], angle float32 [B, 2]: the codes of both eyes; if
                      the model has palettes also palette float32 [B, 6 * palette]: their colors
+    look             as correct, directions float32 [B, K, 2] → frames uint8 [B, K, S, S, 3]; only of a calibrated model
+    direction        as correct → direction float32 [B, 2]; only of a calibrated model
     paint            as correct, content and, if the model has palettes, palette → images: `correct` with these codes
                      instead of the faces' own
 
-alpha 0 is the original gaze, 1 at the camera. Pixels outside the eye boxes are returned unchanged. All but
+alpha 0 is the original gaze, 1 at the camera. A direction is yaw and pitch in degrees from the camera, positive towards
+larger x and upwards. Pixels outside the eye boxes are returned unchanged. All but
 correct_encoded take aligned faces, with eyes about where the model's `frame_eyes` (config.json) has them. Bad input
 raises InvalidArgumentError with a sentence. (REST interfaces write strings as base64 if the output's name ends in
 `_bytes`; hence `image_bytes`.)
@@ -24,12 +27,11 @@ from typing import Any
 import tensorflow as tf
 
 from gaze_tf.data.pipeline import to_float
-from gaze_tf.export import encoded
+from gaze_tf.export import encoded, painting
 from gaze_tf.export.checks import checked, checked_frames
-from gaze_tf.export.painting import animated, corrected, serving_variables
 from gaze_tf.models.gaze_model import GazeModel
 
-SIGNATURES = 'serving_default', 'correct_encoded', 'correct', 'animate', 'encode', 'paint'
+SIGNATURES = 'serving_default', 'correct_encoded', 'correct', 'animate', 'encode', 'paint', 'look', 'direction'
 
 
 def serving_module(model: GazeModel) -> tf.Module:
@@ -48,11 +50,11 @@ def serving_module(model: GazeModel) -> tf.Module:
 
     @tf.function(input_signature=[images, eyes], autograph=False)
     def correct(images, eyes):
-        return {'images': corrected(model, *checked(size, images, eyes))}
+        return {'images': painting.correct(model, *checked(size, images, eyes))}
 
     @tf.function(input_signature=[images, eyes, alphas], autograph=False)
     def animate(images, eyes, alphas):
-        return {'frames': animated(model, *checked(size, images, eyes, alphas=checked_frames(size, alphas)))}
+        return {'frames': painting.animate(model, *checked(size, images, eyes, alphas=checked_frames(size, alphas)))}
 
     @tf.function(input_signature=[images, eyes], autograph=False)
     def encode(images, eyes):
@@ -64,15 +66,36 @@ def serving_module(model: GazeModel) -> tf.Module:
     def paint(images, eyes, content, palette=None):
         given = {spec.name: values for spec, values in zip(codes, (content, palette))}
         images, eyes, *values = checked(size, images, eyes, **given)
-        return {'images': corrected(model, images, eyes, **dict(zip(given, values)))}
+        return {'images': painting.correct(model, images, eyes, **dict(zip(given, values)))}
 
     module = tf.Module()
-    module.weights = serving_variables(model)
+    module.weights = painting.serving_variables(model)
     module.serving_default = module.correct_encoded = correct_encoded
     module.correct, module.animate, module.encode, module.paint = correct, animate, encode, paint
+    if model.calibration:
+        module.look, module.direction = _in_degrees(model, images, eyes)
     return module
+
+
+def _in_degrees(model: GazeModel, images: tf.TensorSpec, eyes: tf.TensorSpec) -> tuple:
+    """The signatures of a calibrated model."""
+    size = model.config.img_size
+    directions = tf.TensorSpec([None, None, 2], tf.float32, name='directions')
+
+    @tf.function(input_signature=[images, eyes, directions], autograph=False)
+    def look(images, eyes, directions):
+        given = checked_frames(size, directions)
+        return {'frames': painting.look(model, *checked(size, images, eyes, directions=given))}
+
+    @tf.function(input_signature=[images, eyes], autograph=False)
+    def direction(images, eyes):
+        images, eyes = checked(size, images, eyes)
+        faces = model.look(to_float(images), eyes)
+        return {'direction': model.direction(faces, model.correct(faces))}
+
+    return look, direction
 
 
 def signatures_of(module: tf.Module) -> dict[str, Any]:
     """{name: tf.function} of a `serving_module`, as `tf.saved_model.save` takes them."""
-    return {name: getattr(module, name) for name in SIGNATURES}
+    return {name: getattr(module, name) for name in SIGNATURES if hasattr(module, name)}

@@ -152,13 +152,27 @@ def iris_offset(face: Face) -> tuple[float, float] | None:
 
     along: on the line through the eyes, positive towards larger x. up: across that line, positive upwards.
     """
+    found = eye_offsets(face)
+    if found is None:
+        return None
+    (left_along, left_up), (right_along, right_up) = found
+    return (left_along + right_along) / 2, (left_up + right_up) / 2
+
+
+def eye_offsets(face: Face) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """`iris_offset` of the left and of the right eye."""
     if face.irises is None or not face.eye_width:
         return None
     x0, y0, x1, y1 = face.eyes
-    shift = [(face.irises[axis] + face.irises[2 + axis] - face.eyes[axis] - face.eyes[2 + axis]) / 2 for axis in (0, 1)]
     scale = math.hypot(x1 - x0, y1 - y0) * face.eye_width
-    along, up = ((shift[0] * x + shift[1] * y) / scale for x, y in ((x1 - x0, y1 - y0), (y1 - y0, x0 - x1)))
-    return along, up
+    left, right = (
+        (
+            ((face.irises[n] - face.eyes[n]) * (x1 - x0) + (face.irises[n + 1] - face.eyes[n + 1]) * (y1 - y0)) / scale,
+            ((face.irises[n] - face.eyes[n]) * (y1 - y0) + (face.irises[n + 1] - face.eyes[n + 1]) * (x0 - x1)) / scale,
+        )
+        for n in (0, 2)
+    )
+    return left, right
 
 
 def parse_faces(which: str | int | Iterable[int]) -> str | list[int]:

@@ -7,12 +7,13 @@ import functools
 import pathlib
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from gaze_tf import config as config_lib
+from gaze_tf.calibration import Calibration
 from gaze_tf.checkpoint_index import open_checkpoint
 from gaze_tf.compositing.eye_boxes import eye_boxes
 from gaze_tf.errors import GazeError, first_line
@@ -27,6 +28,7 @@ class _Loaded(NamedTuple):
 
     path: pathlib.Path
     config: config_lib.ModelConfig
+    calibration: Calibration | None
     functions: dict
     module: tf.Module
 
@@ -38,6 +40,7 @@ class Network:
     frame_eyes: where the eyes are in them, as shares of S.
     path: the folder of the SavedModel, or the file of the weights that come with gaze_tf.
     config: the ModelConfig of the model.
+    reach: the largest angle from the camera that `look` can paint, in degrees; 0 for a model without calibration.
     """
 
     def __init__(self, path: pathlib.Path | str | None = None) -> None:
@@ -45,12 +48,23 @@ class Network:
 
         Raises GazeError if there is no model at the path.
         """
-        loaded = _saved_model(_newest(pathlib.Path(path))) if path else _shipped()
-        self.path, self.config, functions, self._module = loaded
+        self._use(_saved_model(_newest(pathlib.Path(path))) if path else _shipped())
+
+    @classmethod
+    def of(cls, model: Any, path: pathlib.Path | str) -> 'Network':
+        """The Network of a GazeModel that came from a path."""
+        network = cls.__new__(cls)
+        network._use(_functions_of(model, pathlib.Path(path)))
+        return network
+
+    def _use(self, loaded: _Loaded) -> None:
+        self.path, self.config, calibration, functions, self._module = loaded
+        self.reach = calibration.reach if calibration else 0.0
         self.img_size, self.frame_eyes = self.config.img_size, self.config.eye_shares
         self._correct, self._animate = functions['correct'], functions['animate']
         # not in models that were exported by earlier versions
         self._encode, self._paint = functions.get('encode'), functions.get('paint')
+        self._look, self._direction = functions.get('look'), functions.get('direction')
         self._codes = _codes_of(self._paint)
 
     def correct(self, images: np.ndarray, eyes: np.ndarray) -> np.ndarray:
@@ -69,6 +83,26 @@ class Network:
             ],
             axis=1,
         )
+
+    def look(self, images: np.ndarray, eyes: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Frames uint8 [B, K, S, S, 3] of faces that look in directions [B, K, 2], (yaw, pitch) in degrees.
+
+        Yaw is positive towards larger x, pitch upwards; (0, 0) looks at the camera. Directions further away than
+        `reach` are drawn in to it. Raises GazeError if the model has no calibration.
+        """
+        return _in_parts(self._calibrated(self._look), images=images, eyes=eyes, directions=directions)['frames']
+
+    def direction(self, images: np.ndarray, eyes: np.ndarray) -> np.ndarray:
+        """Where faces look, [B, 2], as `look` takes it. Raises GazeError if the model has no calibration."""
+        return _in_parts(self._calibrated(self._direction), images=images, eyes=eyes)['direction']
+
+    def _calibrated(self, function: Callable | None) -> Callable:
+        if not function:
+            raise GazeError(
+                f'The model {self.path} cannot be told where to look: its angle code was not calibrated '
+                '(`gaze-tf calibrate`).'
+            )
+        return function
 
     def encode(self, images: np.ndarray, eyes: np.ndarray) -> dict[str, np.ndarray]:
         """The codes of both eyes, {name: [B, n]}: `content`, `angle`, and `palette` if the model has palettes.
@@ -132,7 +166,8 @@ def _codes_of(paint: Callable | None) -> dict[str, int]:
 def _saved_model(path: pathlib.Path) -> _Loaded:
     """Loads a SavedModel. Raises GazeError."""
     try:
-        config = config_lib.load(path / config_lib.CONFIG_NAME).get('model')
+        found = config_lib.load(path / config_lib.CONFIG_NAME)
+        config = found.get('model')
         if not config:
             raise GazeError(f'{config_lib.CONFIG_NAME} does not describe a model')
         module = tf.saved_model.load(str(path))
@@ -145,6 +180,7 @@ def _saved_model(path: pathlib.Path) -> _Loaded:
         return _Loaded(
             path,
             config,
+            found.get('calibration'),
             {'correct': module.signatures['correct'], 'animate': module.signatures['animate'], **module.signatures},
             module,
         )
@@ -179,12 +215,17 @@ def _shipped() -> _Loaded:
     Its functions are traced on first use, which takes less time than loading a SavedModel with all of them.
     """
     # imported here, as a SavedModel needs no networks
-    from gaze_tf.export.signatures import serving_module, signatures_of
     from gaze_tf.pretrained import weights
 
-    model = weights.load_model()
+    return _functions_of(weights.load_model(), weights.FOLDER / weights.WEIGHTS)
+
+
+def _functions_of(model: Any, path: pathlib.Path) -> _Loaded:
+    """The signatures of a GazeModel, as they are in its SavedModel."""
+    from gaze_tf.export.signatures import serving_module, signatures_of
+
     module = serving_module(model)
-    return _Loaded(weights.FOLDER / weights.WEIGHTS, model.config, signatures_of(module), module)
+    return _Loaded(path, model.config, model.calibration, signatures_of(module), module)
 
 
 def _newest(path: pathlib.Path) -> pathlib.Path:

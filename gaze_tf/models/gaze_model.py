@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from gaze_tf.compositing.eye_boxes import eye_boxes
 from gaze_tf.config import ModelConfig
-from gaze_tf.models import detail, geometry
+from gaze_tf.models import degrees, detail, geometry
 from gaze_tf.models.discriminator import discriminator
 from gaze_tf.models.encoders import angle_encoder, content_encoder, palette_encoder
 from gaze_tf.models.inpainting import InpaintingGenerator
@@ -62,11 +62,13 @@ class GazeModel(tf.Module):
 
     `native_crops`: whether eye crops may use the native operation, which is faster but unknown to XLA.
     `discriminators`: whether to make D_x and D_y, which only training needs.
+    `calibration`: what the angle codes of trained weights mean in degrees; None if nobody measured that.
     """
 
     def __init__(self, config: ModelConfig, native_crops: bool = True, discriminators: bool = True):
         super().__init__(name='gaze_model')
         self.config = config
+        self.calibration: Any = None
         self._native_crops = native_crops
         self.content_encoder = make_network('content_encoder', config)
         self.angle_encoder = make_network('angle_encoder', config)
@@ -74,6 +76,11 @@ class GazeModel(tf.Module):
         self.d_x: Any = make_network('d_x', config) if discriminators else None
         self.d_y: Any = make_network('d_y', config) if discriminators else None
         self.palette_encoder = make_network('palette_encoder', config) if config.palette else None
+
+    @property
+    def configurations(self) -> dict[str, Any]:
+        """{group: Options} that describe the model beside its weights; see `config.save`."""
+        return {'model': self.config, **({'calibration': self.calibration} if self.calibration else {})}
 
     @property
     def serving_networks(self) -> dict[str, Any]:
@@ -96,9 +103,16 @@ class GazeModel(tf.Module):
         """The faces as a canvas for G_y."""
         return Canvas(faces, self.g_y.encode(faces.image * (1 - faces.mask), faces.mask))
 
-    def animate(self, canvas: Canvas, like: Faces) -> Faces:
-        """G_y: the canvas with the gaze and the content of the eyes of `like` (ỹ from y, ŷ from ỹˣ)."""
-        return self._animate(canvas, self.angle(like), like.content, like.palette)
+    def animate(self, canvas: Canvas, like: Faces, corrected: Faces | None = None) -> Faces:
+        """G_y: the canvas with the gaze and the content of the eyes of `like` (ỹ from y, ŷ from ỹˣ).
+
+        With gaze_free_content, the content is that of `corrected` (ỹˣ), which is needed then.
+        """
+        content = like.content
+        if self.config.gaze_free_content:
+            assert corrected is not None
+            content = corrected.content
+        return self._animate(canvas, self.angle(like), content, like.palette)
 
     def interpolate(self, canvas: Canvas, corrected: Faces, alpha: tf.Tensor | float) -> Faces:
         """G_y: the canvas with eyes between its own (alpha 0) and `corrected` (1); alpha: scalar or [B, 1]."""
@@ -110,9 +124,18 @@ class GazeModel(tf.Module):
         return self._animate(
             canvas,
             between(self.angle(faces), self.angle(corrected)),
-            between(faces.content, corrected.content),
+            corrected.content if self.config.gaze_free_content else between(faces.content, corrected.content),
             between(faces.palette, corrected.palette),
         )
+
+    def look_at(self, canvas: Canvas, corrected: Faces, directions: tf.Tensor) -> Faces:
+        """G_y: the canvas with eyes that look in directions [B, 2] (see `models.degrees`). Needs a calibration."""
+        angle = self.angle(corrected) + degrees.to_offset(self.calibration, directions)
+        return self._animate(canvas, angle, corrected.content, corrected.palette)
+
+    def direction(self, faces: Faces, corrected: Faces) -> tf.Tensor:
+        """Where the eyes look, [B, 2] (see `models.degrees`), by E_r. Needs a calibration."""
+        return degrees.to_degrees(self.calibration, self.angle(faces) - self.angle(corrected))
 
     def angle(self, faces: Faces) -> tf.Tensor:
         """E_r: the angle code r [B, 2]."""

@@ -36,7 +36,8 @@ def load_model(folder: pathlib.Path | str = FOLDER, precision: str = 'float32') 
     folder = pathlib.Path(folder)
     arrays = _read(folder / WEIGHTS)
     try:
-        config = config_lib.load(folder / CONFIG)['model']
+        found = config_lib.load(folder / CONFIG)
+        config = found['model']
     except (GazeError, KeyError) as error:
         raise _refusal(folder / CONFIG, 'is missing or damaged') from error
     with computing_in(precision):
@@ -49,6 +50,7 @@ def load_model(folder: pathlib.Path | str = FOLDER, precision: str = 'float32') 
         raise _refusal(folder / WEIGHTS, f'belongs to another model than {CONFIG} (first difference: {wrong[0]})')
     for name, variable in variables.items():
         variable.assign(arrays[name])
+    model.calibration = found.get('calibration')
     return model
 
 
@@ -78,7 +80,7 @@ def pack(model: GazeModel, folder: pathlib.Path | str) -> int:
         with new_file(path) as file:
             file.write(content)
             file.flush()
-            config_lib.save(path.with_name(CONFIG), model=model.config)
+            config_lib.save(path.with_name(CONFIG), **model.configurations)
     except OSError as error:
         raise GazeError(f'cannot be written: {reason(error)}.', about=path) from error
     return len(content)

@@ -8,13 +8,10 @@ from gaze_tf.models.gaze_model import GazeModel, make_network
 class Averages:
     """Copies of the trained networks of a GazeModel that follow them: average += (1 − decay) · (value − average).
 
-    There is one of each network that corrects or animates. E_c has one with `tune_content` only: without, it does not
-    change. `checkpoint` stores the copies under the names that the networks have in the model.
+    `names` are those of the networks in the model. `checkpoint` stores the copies under the same names.
     """
 
-    def __init__(self, model: GazeModel, decay: float, tune_content: bool = False):
-        names = [name for name in model.serving_networks if name != 'content_encoder']
-        names += ['content_encoder'] * tune_content
+    def __init__(self, model: GazeModel, decay: float, names: list[str]):
         copies = {name: make_network(name, model.config) for name in names}
         self._decay = decay
         self._pairs = [

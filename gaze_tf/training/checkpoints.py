@@ -168,6 +168,11 @@ def exist(directory: Path) -> bool:
     return bool(_steps(directory))
 
 
+def step_of(path: Path) -> int:
+    """The training step of the checkpoint with a path prefix."""
+    return int(pathlib.Path(path).name.rpartition('-')[2])
+
+
 def read_config(directory: Path, group: str) -> Any:
     """The configuration 'encoder' (EncoderConfig) or 'model' (ModelConfig) of the run in a folder; raises GazeError."""
     path = pathlib.Path(directory) / config_lib.CONFIG_NAME
@@ -184,6 +189,11 @@ def serving_networks(model: GazeModel) -> tf.train.Checkpoint:
     return tf.train.Checkpoint(**model.serving_networks)
 
 
+def discriminators(model: GazeModel) -> tf.train.Checkpoint:
+    """D_x and D_y of a GazeModel, as a checkpoint of the model stores them."""
+    return tf.train.Checkpoint(d_x=model.d_x, d_y=model.d_y)
+
+
 def holds(path: Path, name: str) -> bool:
     """Whether the stage of a checkpoint has a part of this name; 'a/b' is part b of part a."""
     found: list[str] = []
@@ -193,13 +203,10 @@ def holds(path: Path, name: str) -> bool:
 
 def restore_serving(path: Path, model: GazeModel) -> None:
     """Restores the networks of a GazeModel that correct and animate: their averages, if there are any (`ema`)."""
-    if holds(path, 'averages'):
-        averaged, others = model.serving_networks, {}
-        if not holds(path, 'averages/content_encoder'):
-            others['content_encoder'] = averaged.pop('content_encoder')
-        restore_networks(path, model=tf.train.Checkpoint(**others), averages=tf.train.Checkpoint(**averaged))
-    else:
-        restore_networks(path, model=serving_networks(model))
+    parts: dict[str, dict] = {'model': {}, 'averages': {}}
+    for name, network in model.serving_networks.items():
+        parts['averages' if holds(path, f'averages/{name}') else 'model'][name] = network
+    restore_networks(path, **{part: tf.train.Checkpoint(**found) for part, found in parts.items() if found})
 
 
 def restore_all(checkpoint: tf.train.Checkpoint, path: Path) -> None:

@@ -60,17 +60,24 @@ class GanStep:
         with computing_in(precision):
             self.model = model = GazeModel(model_config, native_crops=not xla)
             self.objectives = Objectives(model, config, vgg() if config.lam_p and vgg else None)
+        self._trains_gcm = not config.freeze_gcm
         # palettes, and content codes with tune_content, are learned together with the G_x that paints with them
-        codes = [model.palette_encoder] * bool(model.palette_encoder) + [model.content_encoder] * config.tune_content
+        codes = ['palette_encoder'] * bool(model.palette_encoder) + ['content_encoder'] * config.tune_content
+        updates = {'d_x': ['d_x'], 'd_y': ['d_y'], 'g_x': ['g_x', *codes], 'g_y': ['g_y', 'angle_encoder']}
+        if config.freeze_gcm:
+            del updates['g_x']
         self.variables = {
-            'd_x': model.d_x.trainable_variables,
-            'd_y': model.d_y.trainable_variables,
-            'g_x': [variable for part in (model.g_x, *codes) for variable in part.trainable_variables],
-            'g_y': [*model.g_y.trainable_variables, *model.angle_encoder.trainable_variables],
+            name: [variable for network in networks for variable in getattr(model, network).trainable_variables]
+            for name, networks in updates.items()
         }
         rates = {
-            name: LinearDecay(rate, config.steps, config.decay_start, config.decay_every)
-            for name, rate in zip(self.variables, (config.lr_d, config.lr_d, config.lr_g, config.lr_g))
+            name: LinearDecay(
+                config.lr_d if name in ('d_x', 'd_y') else config.lr_g,
+                config.steps,
+                config.decay_start,
+                config.decay_every,
+            )
+            for name in self.variables
         }
         self.optimizers = {
             name: adam(rates[name], config, variables, precision) for name, variables in self.variables.items()
@@ -83,7 +90,8 @@ class GanStep:
             model=model, **{f'{name}_optimizer': optimizer for name, optimizer in self.optimizers.items()}
         )
         # after all other networks, whose initial values therefore do not depend on it
-        self.averages = Averages(model, config.ema, config.tune_content) if config.ema else None
+        painting = [network for name in ('g_x', 'g_y') for network in updates.get(name, ())]
+        self.averages = Averages(model, config.ema, painting) if config.ema else None
         if self.averages:
             self.checkpoint.averages = self.averages.checkpoint
 
@@ -96,7 +104,7 @@ class GanStep:
         model, objectives, step = self.model, self.objectives, self._step
         # Each generator's tape is entered several times and goes on recording: first in the forward pass, and once more
         # for the loss, which needs the discriminators as their updates leave them.
-        gx_tape, gy_tape = self._tape('g_x'), self._tape('g_y')
+        gx_tape, gy_tape = self._tape('g_x') if self._trains_gcm else _NO_TAPE, self._tape('g_y')
         with gx_tape:
             x, (y, twin) = self._look(batch_x), self._look_with_twin(batch_y)
         painted = self._paint(x, y, gx_tape, gy_tape)
@@ -111,11 +119,12 @@ class GanStep:
 
         with gx_tape:
             loss, gx_terms = objectives.g_x(x, painted.x_rec, y, painted.y_cor, twin)
-        self._update('g_x', gx_tape, loss)
+        if self._trains_gcm:
+            self._update('g_x', gx_tape, loss)
 
-        y_cor = model.correct(y)
+        y_cor = model.correct(y) if self._trains_gcm else painted.y_cor
         with gy_tape:
-            y_hat = model.animate(painted.canvas, like=y_cor)
+            y_hat = model.animate(painted.canvas, like=y_cor, corrected=y_cor)
             loss, gy_terms = objectives.g_y(y, painted.y_rec, y_cor, y_hat)
         self._update('g_y', gy_tape, loss)
 
@@ -132,8 +141,8 @@ class GanStep:
             y_cor = self.model.correct(y)
         with gy_tape:
             canvas = self.model.canvas(y)
-            y_rec = self.model.animate(canvas, like=y)
-        return Painted(x_rec, y_cor, canvas, y_rec, y_hat=self.model.animate(canvas, like=y_cor))
+            y_rec = self.model.animate(canvas, like=y, corrected=y_cor)
+        return Painted(x_rec, y_cor, canvas, y_rec, y_hat=self.model.animate(canvas, like=y_cor, corrected=y_cor))
 
     def _look(self, batch: Batch) -> Faces:
         """The Faces of a Batch."""
@@ -195,5 +204,5 @@ class GanStep:
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of G_x."""
-        return float(self.optimizers['g_x'].learning_rate.numpy())
+        """The learning rate of the generators."""
+        return float(self.optimizers['g_y'].learning_rate.numpy())

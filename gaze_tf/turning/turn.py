@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gaze_tf.editing.editor import Edited, open_photo, report_faces
+from gaze_tf.editing.editor import Edited, open_photo
+from gaze_tf.editing.face_reports import report_faces
 from gaze_tf.inference import faces as faces_lib
 from gaze_tf.inference.covered import with_seen
 from gaze_tf.inference.detectors import make_detector

@@ -29,6 +29,7 @@ RECIPES += [
     ('train', (f'{name}.flags', f'{name}_train.flags', f'{name}_finetune.flags'))
     for name in ('benchmark_cpu', 'people')
 ]
+RECIPES += [('train', ('people.flags', 'people_train.flags', 'people_animate.flags'))]
 
 
 def run(capsys, *args):
@@ -95,7 +96,7 @@ def test_defaults_in_the_help_are_the_configurations(capsys):
     'args, message',
     [
         (['frobnicate'], "no command 'frobnicate'"),
-        (['frobnicate'], 'prepare, pretrain, train, export, lite'),
+        (['frobnicate'], 'prepare, pretrain, train, calibrate, export, lite'),
         (['train', '--frobnicate=1'], "Unknown command line flag 'frobnicate'"),
         (['train', 'something'], "'something' is not a flag"),
         (['train', '--loss_type=mse'], 'softplus'),

@@ -8,7 +8,8 @@ from PIL import Image, ImageFilter
 
 from gaze_tf.datasets import from_photos as dataset
 from gaze_tf.editing import source_files, video
-from gaze_tf.editing.editor import GazeEditor, report_faces
+from gaze_tf.editing.editor import GazeEditor
+from gaze_tf.editing.face_reports import report_faces
 from gaze_tf.editing.options import VideoOptions
 from gaze_tf.editing.tracking import Found, Tracker
 from gaze_tf.inference.faces import Face, Limits, why_not

@@ -287,7 +287,7 @@ tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU'
 strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])
 with strategy.scope():
     stage = GanStep(tiny.MODEL, GanConfig(loss_type='wgan', lam_p=0.))
-    averages = Averages(stage.model, 0.75)
+    averages = Averages(stage.model, 0.75, ['g_x', 'g_y', 'angle_encoder'])
     step = tf.Variable(0, dtype=tf.int64)
 update = tf.function(lambda: strategy.run(averages.update, [step]))
 followed = averages._pairs[0][1]

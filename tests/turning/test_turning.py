@@ -13,7 +13,7 @@ from gaze_tf.data import celebagaze
 from gaze_tf.datasets import directions, people
 from gaze_tf.datasets import turned as dataset
 from gaze_tf.datasets.turned_options import TurnedOptions
-from gaze_tf.editing.editor import report_faces
+from gaze_tf.editing.face_reports import report_faces
 from gaze_tf.errors import GazeError
 from gaze_tf.evaluation.samples import Samples
 from gaze_tf.inference.faces import iris_offset

@@ -21,8 +21,8 @@ from absl import app, flags
 
 from gaze_tf.errors import GazeError
 from gaze_tf.evaluation.samples import Samples
+from gaze_tf.export import painting
 from gaze_tf.export.export import load_model
-from gaze_tf.export.painting import corrected
 
 PUPIL, IRIS = 0.5, (0.55, 0.85)  # of the iris' radius
 
@@ -54,7 +54,7 @@ def measure(model, samples):
     """(specks, correlation moved by 1, by 2) of what a GazeModel makes of Samples that have twins."""
     images, eyes = np.stack([sample.image for sample in samples]), np.stack([sample.eyes for sample in samples])
     still, *moved = (
-        np.roll(corrected(model, np.roll(images, by, axis=2), eyes + np.float32([by, 0, by, 0])), -by, axis=2)
+        np.roll(painting.correct(model, np.roll(images, by, axis=2), eyes + np.float32([by, 0, by, 0])), -by, axis=2)
         for by in (0, 1, 2)
     )
     off, *others = (

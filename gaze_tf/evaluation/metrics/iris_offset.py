@@ -55,7 +55,7 @@ def offset(detector: Any, image: np.ndarray, eyes: Any = None) -> np.ndarray:
     eyes: (left_x, left_y, right_x, right_y) in pixels of the face that is meant; without them the largest is taken. A
     face counts as that one if the middle of its eyes is nearer to theirs than half the distance between both eyes.
     """
-    return _offset(_face_at(detector, image, eyes))
+    return _offset(face_at(detector, image, eyes))
 
 
 def sightings(samples: list[Sample], corrected: np.ndarray, boxes: np.ndarray, steps: Any, detector: Any) -> list:
@@ -68,7 +68,7 @@ def sightings(samples: list[Sample], corrected: np.ndarray, boxes: np.ndarray, s
     for n, sample in enumerate(samples):
         eyes = sample.eyes_in_photo
         pictures = sample.whole, sample.in_photo(corrected[n], boxes[n])
-        before, after = (_face_at(detector, picture, eyes) for picture in pictures)
+        before, after = (face_at(detector, picture, eyes) for picture in pictures)
         faces = (before, after) if _tells(before) and _tells(after) else (None, None)
         twin = track = None
         whole_twin = sample.whole_twin
@@ -162,7 +162,7 @@ def _progress(track, start, end):
     return (track - start) @ (end - start) / square if square > _MOVED**2 else np.full(len(track), np.nan)
 
 
-def _face_at(detector, image, eyes=None):
+def face_at(detector, image, eyes=None):
     """The largest Face, or the nearest one to given eyes; None where it is not found."""
     faces = detector(image)
     if eyes is not None:
