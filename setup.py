@@ -28,7 +28,7 @@ EXTRAS = {
     'live': ['pyvirtualcam>=0.11,<0.16'],
     'serving': [
         f'tensorflow-serving-api>=2.15.1,<2.16{OLD}',
-        f'tensorflow-serving-api>=2.19,<2.20{NEW}',
+        f'tensorflow-serving-api>=2.19,<2.22{NEW}',
         'werkzeug>=3,<4',
         'waitress>=3,<4',
     ],

@@ -1,4 +1,4 @@
-"""The one module that knows versions: which Keras, and which instance normalization, the networks use.
+"""The one module that knows versions: which Keras, which instance normalization, and which protobuf.
 
 gaze_tf is written for Keras 2. Up to TensorFlow 2.15 that is part of TensorFlow; from 2.16 on it is the package
 tf-keras, which TensorFlow uses if TF_USE_LEGACY_KERAS is set before it is imported.
@@ -45,6 +45,12 @@ def instance_normalization() -> type:
         __init__ = functools.partialmethod(group_normalization.__init__, -1)
 
     return ChannelNormalization
+
+
+def with_defaults() -> dict[str, bool]:
+    """The option of protobuf's json_format for fields at their defaults, which it else leaves out."""
+    major = int(importlib.metadata.version('protobuf').partition('.')[0])
+    return {'including_default_value_fields' if major < 5 else 'always_print_fields_with_no_presence': True}
 
 
 def _is_installed(package: str) -> bool:

@@ -1,8 +1,10 @@
 """A tiny data set and a tiny trained run, made once by the real commands."""
 
 import fcntl
+import importlib.util
 import os
 import pathlib
+import sys
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # XLA's optimisations of machine code take most of the time that compiling takes, and change no result
@@ -54,6 +56,23 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if TRAINED.intersection(item.fixturenames):
             item.add_marker('trains')
+
+
+def why_no_face_models(version, find_spec):
+    """Why tests that find faces with the models inside mediapipe are skipped under a version of Python.
+
+    Only where no release with models can be installed; elsewhere it is '', so that those tests fail without them.
+    """
+    if version < (3, 13) or (find_spec('mediapipe') and find_spec('mediapipe.python')):
+        return ''
+    return 'mediapipe comes without models that find faces, as its releases for Python 3.13 do'
+
+
+@pytest.fixture(scope='session')
+def face_models():
+    """What tests use that find faces with the models inside mediapipe."""
+    if reason := why_no_face_models(sys.version_info, importlib.util.find_spec):
+        pytest.skip(reason)
 
 
 @pytest.fixture

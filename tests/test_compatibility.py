@@ -8,6 +8,7 @@ from PIL import Image
 from gaze_tf.cli.main import main
 from gaze_tf.export import export
 from tests import archives, tiny
+from tests.conftest import why_no_face_models
 from tests.paths import DATA
 
 # one archive for each version that changed what is written; none is ever changed or removed
@@ -77,3 +78,18 @@ def test_training_goes_on(earlier, run, request):
     for name, value in found.items():
         # changes are differences of weights, which are rounded
         np.testing.assert_allclose(value, expected[name], rtol=2e-3, atol=3e-7, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    'version, installed, skipped',
+    [
+        ((3, 13, 0), {'mediapipe'}, True),
+        ((3, 13, 0), set(), True),
+        ((3, 13, 0), {'mediapipe', 'mediapipe.python'}, False),
+        # without it, tests fail
+        ((3, 12, 9), {'mediapipe'}, False),
+        ((3, 11, 7), set(), False),
+    ],
+)
+def test_only_where_mediapipe_has_no_models_tests_of_faces_are_skipped(version, installed, skipped):
+    assert bool(why_no_face_models(version, lambda name: name in installed)) == skipped

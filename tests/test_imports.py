@@ -63,7 +63,7 @@ ALLOWED = {
     'turning': FLOOR | {'editing', 'inference', 'media', 'compositing'},
     'datasets': FLOOR | {'turning', 'inference', 'media', 'compositing', 'data'},
     'evaluation': FLOOR | {'inference', 'compositing', 'data', 'models.degrees'},
-    'server': {'errors', 'options'},
+    'server': {'errors', 'options', 'versions'},
     'client': FLOOR | {'editing', 'inference', 'media', 'export.checks'},
     'cli': FLOOR
     | {

@@ -260,7 +260,7 @@ def test_functions_named_beside_a_module_are_in_it(page):
 
 
 @pytest.fixture(scope='module')
-def place(tmp_path_factory):
+def place(tmp_path_factory, face_models):
     """A folder in which what the commands name is there: photos and a video."""
     folder = tmp_path_factory.mktemp('readme')
     (folder / 'tests').symlink_to(ROOT / 'tests')

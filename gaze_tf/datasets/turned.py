@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import concurrent.futures.process
+import functools
 import json
 import multiprocessing
 import os
@@ -77,7 +78,8 @@ def make(
       workers: number of processes (one for each core by default); results do not depend on it.
 
     Raises:
-      GazeError: no photos, bad patterns, no photo that is fit, or an output that exists or cannot be written.
+      GazeError: no photos, bad patterns, no photo that is fit, no detector, or an output that exists or cannot be
+        written.
     """
     photos = list_photos(folders, options.identity, options.test_people)
     with new_folder(output) as folder:
@@ -131,23 +133,28 @@ def _turn_all(
         pool.shutdown(cancel_futures=True)
 
 
-_worker: '_Worker | None' = None
+_options: tuple[pathlib.Path, TurnedOptions]
 
 
 def _start_worker(folder: pathlib.Path, options: TurnedOptions) -> None:
     """Called once in each process."""
-    global _worker
+    global _options
     # Ctrl-C is for the first process alone, and the processes share the cores already
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.set_visible_devices([], 'GPU')
     cv2.setNumThreads(1)
-    _worker = _Worker(folder, options)
+    _options = folder, options
+
+
+@functools.cache
+def _worker() -> '_Worker':
+    """The one of this process; with the first photo, as errors of `_start_worker` would not reach the first process."""
+    return _Worker(*_options)
 
 
 def _turn_in_worker(photo: PersonPhoto) -> _Done:
-    assert _worker
-    return _worker.turn(photo)
+    return _worker().turn(photo)
 
 
 class _Worker:

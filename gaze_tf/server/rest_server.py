@@ -20,6 +20,7 @@ from gaze_tf.server.errors import as_request_error, not_found
 from gaze_tf.server.turns import Turns
 from gaze_tf.server.version import DEFAULT_SIGNATURE
 from gaze_tf.server.versions import Versions
+from gaze_tf.versions import with_defaults
 
 CONNECTIONS = 500  # at the same time
 SENDING = 60  # seconds that a request may take to arrive
@@ -73,14 +74,14 @@ def _answer(versions, turns, request):
     if found['method'] == '/metadata':
         return _metadata(versions, spec)
     response = get_model_status_pb2.GetModelStatusResponse(model_version_status=versions.status(spec))
-    return json_format.MessageToJson(response, including_default_value_fields=True)
+    return json_format.MessageToJson(response, **with_defaults())
 
 
 def _metadata(versions, spec):
     response = versions.metadata(spec)
     signatures = get_model_metadata_pb2.SignatureDefMap.FromString(response.metadata['signature_def'].value)
     model_spec, signature_def = (
-        json_format.MessageToDict(message, including_default_value_fields=True, preserving_proto_field_name=True)
+        json_format.MessageToDict(message, preserving_proto_field_name=True, **with_defaults())
         for message in (response.model_spec, signatures)
     )
     return json.dumps({'model_spec': model_spec, 'metadata': {'signature_def': signature_def}}, indent=1)

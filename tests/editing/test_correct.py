@@ -100,6 +100,7 @@ def test_bad_rows_of_a_folder_are_told(saved_model, tmp_path, capsys):
     assert len(list((tmp_path / 'out').glob('*.jpg'))) == 2
 
 
+@pytest.mark.usefixtures('face_models')
 def test_the_way_of_a_newcomer(photo_model, tmp_path, capsys):
     model, config = photo_model
     assert (
@@ -127,12 +128,14 @@ def test_the_way_of_a_newcomer(photo_model, tmp_path, capsys):
     assert near.all() and len(rows) > 400
 
 
+@pytest.mark.usefixtures('face_models')
 def test_limits_are_flags(photo_model, tmp_path, capsys):
     options = tiny.arguments(model=photo_model[0], input=PORTRAIT, output=tmp_path / 'out.png', min_eye_px=25)
     assert main(['correct', *options]) == 1
     assert 'pixels wide (at least 25)' in capsys.readouterr().err and not (tmp_path / 'out.png').exists()
 
 
+@pytest.mark.usefixtures('face_models')
 @pytest.mark.parametrize('name, suffix', [('correct', 'png'), ('animate', 'gif')])
 def test_a_photo_without_a_face(photo_model, tmp_path, capsys, name, suffix):
     Image.fromarray(SCENE).save(tmp_path / 'scene.png')
@@ -149,6 +152,7 @@ def test_a_photo_without_a_face(photo_model, tmp_path, capsys, name, suffix):
     assert [path.name for path in tmp_path.iterdir()] == ['scene.png']
 
 
+@pytest.mark.usefixtures('face_models')
 def test_a_face_that_is_too_small(photo_model, tmp_path, capsys):
     with Image.open(PORTRAIT) as image:
         small = Image.new('RGB', (300, 200))

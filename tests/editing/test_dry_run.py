@@ -129,6 +129,7 @@ def test_photos_of_a_folder(tmp_path, capsys, without_models):
     assert [row['file'][-5:] for row in json.loads(capsys.readouterr().out)['photos']] == ['a.png', 'b.png']
 
 
+@pytest.mark.usefixtures('face_models')
 def test_a_photo_by_mediapipe(capsys, monkeypatch):
     monkeypatch.setattr(editor_lib, 'Network', None)
     assert run(input=photos.PORTRAIT, min_seen=0.5) == 0

@@ -153,6 +153,7 @@ def swaying(count):
         yield np.clip(noisy, 0, 255).astype(np.uint8), a, b
 
 
+@pytest.mark.usefixtures('face_models')
 def test_mediapipe_marks_as_well_as_it_finds():
     detector = MediapipeDetector(0.06)
     follower = Follower(detector, detector.mark, 30)
@@ -169,6 +170,7 @@ def test_mediapipe_marks_as_well_as_it_finds():
     assert jitter(followed) < 0.9 * jitter(found) and followed.std(axis=0).max() < 0.3
 
 
+@pytest.mark.usefixtures('face_models')
 def test_mediapipe_marks_no_face_where_none_is():
     detector = MediapipeDetector(0.06)
     frame = next(swaying(1))[0]

@@ -78,7 +78,7 @@ def test_any_fade_and_smoothing(options):
 
 
 @pytest.fixture(scope='module')
-def portrait():
+def portrait(face_models):
     """(what corrects with the model that comes with gaze_tf, what turns the eyes of the test portrait)"""
     from gaze_tf.inference.mediapipe_detector import MediapipeDetector
 

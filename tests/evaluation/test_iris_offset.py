@@ -22,7 +22,7 @@ def portrait():
 
 
 @pytest.fixture(scope='module')
-def detector():
+def detector(face_models):
     return MediapipeDetector(smallest=0.06)
 
 

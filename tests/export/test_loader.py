@@ -37,6 +37,8 @@ def loader(tmp_path_factory):
         '-o',
         program,
         f'-L{folder}',
+        # operations register themselves: in TensorFlow 2.21, nothing else refers to their library
+        '-Wl,--no-as-needed',
         '-l:libtensorflow_cc.so.2',
         '-l:libtensorflow_framework.so.2',
         f'-Wl,-rpath,{folder}',

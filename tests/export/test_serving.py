@@ -13,6 +13,7 @@ from gaze_tf.cli.main import main
 from gaze_tf.export import export
 from gaze_tf.models import encoders, inpainting
 from tests import tiny
+from tests.paths import DATA
 
 ALPHAS = np.array([0, 0.5, 1, 1.4], np.float32)
 
@@ -109,16 +110,29 @@ def test_codes_are_the_models_and_are_painted_with(loaded, gan_dir):
     assert not np.array_equal(own, to_uint8(expected))
 
 
+def nodes(graph_def):
+    return [*graph_def.node, *(node for function in graph_def.library.function for node in function.node_def)]
+
+
 def test_nothing_special_in_the_graph(graph_def):
     functions = graph_def.library.function
-    operations = {node.op for function in functions for node in function.node_def} | {
-        node.op for node in graph_def.node
-    }
+    operations = {node.op for node in nodes(graph_def)}
     assert 'Conv2D' in operations
     assert operations.isdisjoint({'PyFunc', 'EagerPyFunc', 'PyFuncStateless', 'CropAndResize', 'XlaLaunch'})
     assert not any('Addons>' in operation for operation in operations)
     # one that must be compiled would not run where XLA is missing
     assert not any(function.attr['_XlaMustCompile'].b for function in functions if '_XlaMustCompile' in function.attr)
+
+
+def test_the_oldest_server_knows_every_operation(graph_def):
+    """It would refuse a model with another one, or with an attribute that is new and not left out as the default."""
+    lines = (DATA / 'operations_tf2.15.txt').read_text().splitlines()
+    known = {name: set(attributes) for name, *attributes in map(str.split, lines)}
+    used = {(node.op, name) for node in nodes(graph_def) for name in node.attr if not name.startswith('_')}
+    assert {node.op for node in nodes(graph_def)} <= set(known)
+    assert {(operation, name) for operation, name in used if name not in known[operation]} == set()
+    # tf.version.GRAPH_DEF_VERSION of TensorFlow 2.15
+    assert graph_def.versions.min_consumer <= 1645
 
 
 def test_only_what_serving_needs_is_stored(saved_model):

@@ -26,7 +26,7 @@ FACE = Face(
 
 
 @pytest.fixture(scope='module')
-def detector():
+def detector(face_models):
     return MediapipeDetector()
 
 
@@ -157,6 +157,7 @@ def test_no_face(detector, pixels):
     assert detector(pixels) == []
 
 
+@pytest.mark.usefixtures('face_models')
 def test_fewer_squares_for_large_faces_only(portrait):
     picture = scene((1280, 720))
     picture.paste(portrait.resize((110, 110), Image.LANCZOS), (1000, 500))
@@ -209,6 +210,7 @@ def test_eyelids(detector, portrait):
     assert 'an eye is open by' in why_not(face)
 
 
+@pytest.mark.usefixtures('face_models')
 def test_nothing_is_written(portrait, tmp_path):
     code = (
         'import sys, numpy, PIL.Image\n'

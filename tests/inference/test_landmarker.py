@@ -1,11 +1,9 @@
 """Faces with mediapipe's FaceLandmarker and a file.
 
 Google's file, face_landmarker.task, is in no package and was not run. `task_file.py` makes a file of the same layout of
-the models inside mediapipe up to 0.10.21; where those are missing (Python 3.13), tests with it are skipped. The others
-use a function in place of FaceLandmarker.
+the models inside mediapipe up to 0.10.21. The other tests use a function in place of FaceLandmarker.
 """
 
-import importlib.util
 import subprocess
 import sys
 
@@ -21,15 +19,9 @@ from gaze_tf.inference.landmarker_detector import LandmarkerDetector
 from tests.inference.test_faces import EYES, IRISES, SIDE, assert_at, scene
 from tests.paths import DATA, ROOT
 
-pytest.importorskip('cv2')
-with_models = pytest.mark.skipif(
-    not importlib.util.find_spec('mediapipe') or not importlib.util.find_spec('mediapipe.python'),
-    reason='this mediapipe comes without models',
-)
-
 
 @pytest.fixture(scope='module')
-def task(tmp_path_factory):
+def task(tmp_path_factory, face_models):
     from tests.inference import task_file
 
     path = tmp_path_factory.mktemp('models') / 'face_landmarker.task'
@@ -46,7 +38,6 @@ def points(numbers):
     return np.reshape(numbers, (2, 2))
 
 
-@with_models
 def test_both_find_the_same_face(detector, portrait):
     (ours,), (built_in,) = (find(np.array(portrait)) for find in (detector, make_detector()))
     assert_at(points(ours.eyes), EYES, 2)
@@ -59,7 +50,6 @@ def test_both_find_the_same_face(detector, portrait):
     assert ours.box == pytest.approx(built_in.box, abs=8)
 
 
-@with_models
 def test_two_faces_in_a_large_scene(detector, portrait):
     picture = scene((3000, 2000))
     picture.paste(portrait.resize((120, 120), Image.LANCZOS), (2501, 1703))
@@ -69,7 +59,6 @@ def test_two_faces_in_a_large_scene(detector, portrait):
     assert_at(points(little.eyes), EYES * 0.4 + (2501, 1703), 0.8)
 
 
-@with_models
 def test_lying(detector, portrait):
     (clockwise,), (counter,) = (detector(np.array(portrait.rotate(degrees))) for degrees in (-90, 90))
     assert (clockwise.roll, counter.roll) == pytest.approx((93, -87), abs=2)
@@ -77,7 +66,6 @@ def test_lying(detector, portrait):
     assert_at(points(counter.eyes), np.stack([EYES[:, 1], SIDE - EYES[:, 0]], -1), 2)
 
 
-@with_models
 def test_marked_again_in_the_next_frame(detector, portrait):
     pixels = np.array(portrait)
     (face,) = detector(pixels)
@@ -86,12 +74,10 @@ def test_marked_again_in_the_next_frame(detector, portrait):
     assert detector.mark(np.full_like(pixels, 128), face) is None
 
 
-@with_models
 def test_no_face(detector):
     assert detector(np.array(scene((900, 600)))) == []
 
 
-@with_models
 def test_nothing_is_written_even_at_the_end(task):
     code = (
         'import sys, numpy, PIL.Image\n'
@@ -184,7 +170,6 @@ def test_the_environment_names_the_file(monkeypatch, tmp_path):
         make_detector('other.task')
 
 
-@pytest.mark.skipif(not importlib.util.find_spec('mediapipe'), reason='needs mediapipe')
 @pytest.mark.parametrize('content', [b'', b'no model', b'PK\5\6' + 18 * b'\0'])
 def test_another_file(tmp_path, content):
     (tmp_path / 'a.task').write_bytes(content)
@@ -208,19 +193,19 @@ def test_another_file(tmp_path, content):
 )
 def test_a_system_library_is_missing(monkeypatch, tmp_path, error, remedy):
     """As in slim containers: importing OpenCV fails, or, with mediapipe 1, loading its library."""
-    mediapipe = pytest.importorskip('mediapipe.tasks.python.vision')
+    from mediapipe.tasks.python import vision
+
     (tmp_path / 'a.task').write_bytes(b'')
 
     def fail(options):
         raise error
 
-    monkeypatch.setattr(mediapipe.FaceLandmarker, 'create_from_options', fail)
+    monkeypatch.setattr(vision.FaceLandmarker, 'create_from_options', fail)
     with pytest.raises(GazeError) as caught:
         landmarker_detector.load_landmarker(tmp_path / 'a.task', 'face_model=a.task')
     assert remedy in str(caught.value) and 'Fetch' not in str(caught.value)
 
 
-@pytest.mark.skipif(not importlib.util.find_spec('mediapipe'), reason='needs mediapipe')
 def test_mediapipe_without_models(monkeypatch):
     """Releases after 0.10.21: the package is there, but no longer what has the models."""
     monkeypatch.delenv('GAZE_TF_FACE_MODEL', raising=False)

@@ -4,13 +4,12 @@ import io
 import struct
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageOps
 
 from gaze_tf.media.photo import Photo
 from tests.photos import SRGB, portrait
-
-pillow_heif = pytest.importorskip('pillow_heif', reason="HEIC is read by an extra: pip install 'gaze_tf[heif]'")
 
 
 def heic(orientation, size=(160, 120)):

@@ -36,7 +36,7 @@ def rgb():
 
 
 @pytest.fixture(scope='module')
-def detector():
+def detector(face_models):
     return MediapipeDetector()
 
 
@@ -177,6 +177,7 @@ def test_turn_command(rgb, detector, tmp_path, capsys):
         )
 
 
+@pytest.mark.usefixtures('face_models')
 def test_turn_command_on_a_folder(rgb, tmp_path, capsys):
     (tmp_path / 'in').mkdir()
     Image.fromarray(rgb).save(tmp_path / 'in' / 'good.png')
@@ -223,7 +224,7 @@ def people_dir(rgb, tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def turned_dir(people_dir, tmp_path_factory):
+def turned_dir(people_dir, tmp_path_factory, face_models):
     output = tmp_path_factory.mktemp('turned') / 'set'
     dataset.make([people_dir / 'a', people_dir / 'b'], output, OPTIONS, workers=1)
     return output
@@ -267,6 +268,7 @@ def test_dataset_does_not_depend_on_processes(people_dir, turned_dir, tmp_path):
         assert (tmp_path / 'two' / file).read_bytes() == (turned_dir / file).read_bytes(), file
 
 
+@pytest.mark.usefixtures('face_models')
 @pytest.mark.slow
 def test_turn_dataset_command(people_dir, tmp_path, capsys):
     output = tmp_path / 'set'
@@ -284,6 +286,15 @@ def test_turn_dataset_command(people_dir, tmp_path, capsys):
     out = capsys.readouterr().out
     assert '2 people, 2 faces in domain X' in out and '--test_x=1 --test_y=1' in out
     assert (output / '0' / 'anna_1.jpg').is_file()
+
+
+@pytest.mark.slow
+def test_dataset_without_a_detector(people_dir, tmp_path, capsys):
+    """The processes that turn eyes say what they lack."""
+    options = tiny.arguments(input=people_dir / 'b', output_dir=tmp_path / 'set', face_model='absent.task')
+    assert main(['turn-dataset', *options]) == 1
+    assert '--face_model=absent.task cannot be read: No such file' in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
