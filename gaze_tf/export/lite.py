@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from gaze_tf.data.pipeline import to_float, to_uint8
 from gaze_tf.export.painting import serving_variables
+from gaze_tf.export.signatures import signature
 from gaze_tf.files import new_folder
 from gaze_tf.models.gaze_model import GazeModel
 
@@ -54,11 +55,11 @@ def _lite_module(model):
     alphas = tf.TensorSpec([1, None], tf.float32, name='alphas')
 
     # All pixels are converted to floats and back, because TFLite cannot multiply uint8; gray levels do not change.
-    @tf.function(input_signature=[images, eyes])
+    @signature(images, eyes)
     def correct(images, eyes):
         return {'images': to_uint8(model.correct(model.look(to_float(images), eyes)).image)}
 
-    @tf.function(input_signature=[images, eyes, alphas])
+    @signature(images, eyes, alphas)
     def animate(images, eyes, alphas):
         faces = model.look(to_float(images), eyes)
         corrected, canvas = model.correct(faces), model.canvas(faces)
