@@ -28,22 +28,26 @@ FILES = {'gaze_float32.tflite': tf.float32, 'gaze_float16.tflite': tf.float16}
 def export(model: GazeModel, output_dir: pathlib.Path | str) -> None:
     """Writes FILES of a model into a new folder; raises GazeError."""
     with new_folder(output_dir) as folder:
-        for name, weights in FILES.items():
-            (folder / name).write_bytes(convert(model, weights))
+        for name, content in convert(model).items():
+            (folder / name).write_bytes(content)
 
 
-def convert(model: GazeModel, weights: tf.DType = tf.float32) -> bytes:
-    """A TFLite file of a model, with weights stored as tf.float32 or tf.float16."""
+def convert(model: GazeModel) -> dict[str, bytes]:
+    """{name: content} of FILES of a model."""
     module = _lite_module(model)
     signatures = {'correct': module.correct, 'animate': module.animate}
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures=signatures)
-        # both signatures at once, so that they share their weights
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures))
-        if weights == tf.float16:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.target_spec.supported_types = [tf.float16]
-        return converter.convert()
+        return {name: _converted(folder, list(signatures), weights) for name, weights in FILES.items()}
+
+
+def _converted(folder, names, weights):
+    # both signatures at once, so that they share their weights
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=names)
+    if weights == tf.float16:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+    return converter.convert()
 
 
 def _lite_module(model):
