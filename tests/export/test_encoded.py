@@ -16,10 +16,9 @@ from gaze_tf.cli.main import main
 from gaze_tf.compositing.align import align_face
 from gaze_tf.config import ModelConfig
 from gaze_tf.editing.editor import GazeEditor
-from gaze_tf.export import signatures
 from gaze_tf.export.examples import examples
 from gaze_tf.models.gaze_model import GazeModel
-from tests import tiny
+from tests import served, tiny
 from tests.paths import DATA
 
 PORTRAIT = np.asarray(Image.open(DATA / 'portrait.png').convert('RGB'))
@@ -143,10 +142,7 @@ def zoomed(tmp_path_factory):
     model = GazeModel(ZOOMED, native_crops=False, discriminators=False)
     tiny.randomize(model.trainable_variables, seed=4, scale=0.1)
     folder = tmp_path_factory.mktemp('zoomed')
-    module = signatures.serving_module(model)
-    # every model has an `animate`; nothing here calls it
-    functions = {'correct': module.correct, 'animate': module.correct, 'correct_encoded': module.correct_encoded}
-    tf.saved_model.save(module, str(folder), signatures=functions)
+    served.save(model, folder, 'correct', 'animate', 'correct_encoded')
     config.save(folder / config.CONFIG_NAME, model=ZOOMED)
     return folder
 
