@@ -232,6 +232,7 @@ def train_tool(*arguments):
     )
 
 
+@pytest.mark.trains
 def test_the_tool_trains_measures_and_writes(trained):
     path, run = trained
     estimator = GazeEstimator.load(path)
