@@ -175,7 +175,7 @@ def running(certificate=None):
         web.socket = context.wrap_socket(web.socket, server_side=True)
     web.daemon_threads, web.model = True, models[1]
     web.handle_error = lambda *_: None  # it would print that clients have gone
-    threading.Thread(target=web.serve_forever, daemon=True).start()
+    threading.Thread(target=web.serve_forever, args=[0.02], daemon=True).start()
     try:
         yield {False: (port, models[0]), True: (web.server_port, models[1])}
     finally:

@@ -23,6 +23,7 @@ from gaze_tf.inference.network import Network
 from gaze_tf.media.video_files import write_video
 from tests import photos
 from tests.paths import ROOT
+from tests.shipped import shipped_once  # noqa: F401
 from tools import training_demo
 
 # language and text of each block; those without a language are command lines

@@ -34,8 +34,7 @@ class Exported(NamedTuple):
 def load_model(checkpoint_dir: pathlib.Path | str, precision: str = 'float32') -> GazeModel:
     """The model of the newest checkpoint of a `gaze-tf train` run, with averaged weights if the run has them (`ema`).
 
-    Its discriminators, which a checkpoint need not have, keep their initial values. `precision`: what it computes in.
-    Raises GazeError.
+    It has no discriminators. `precision`: what it computes in. Raises GazeError.
     """
     return _restored(checkpoints.latest(checkpoint_dir), precision)
 
@@ -44,7 +43,7 @@ def _restored(path: str, precision: str) -> GazeModel:
     # TensorFlow warns at each start about the cost of native crops of unknown batch size
     with computing_in(precision):
         config = checkpoints.read_config(pathlib.Path(path).parent, 'model')
-        model = GazeModel(config, native_crops=False)
+        model = GazeModel(config, native_crops=False, discriminators=False)
     checkpoints.restore_serving(path, model)
     model.calibration = _calibration(path)
     return model

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from gaze_tf.data.pipeline import to_float, to_uint8
 from gaze_tf.export.painting import serving_variables
+from gaze_tf.export.signatures import signature
 from gaze_tf.files import new_folder
 from gaze_tf.models.gaze_model import GazeModel
 
@@ -27,22 +28,26 @@ FILES = {'gaze_float32.tflite': tf.float32, 'gaze_float16.tflite': tf.float16}
 def export(model: GazeModel, output_dir: pathlib.Path | str) -> None:
     """Writes FILES of a model into a new folder; raises GazeError."""
     with new_folder(output_dir) as folder:
-        for name, weights in FILES.items():
-            (folder / name).write_bytes(convert(model, weights))
+        for name, content in convert(model).items():
+            (folder / name).write_bytes(content)
 
 
-def convert(model: GazeModel, weights: tf.DType = tf.float32) -> bytes:
-    """A TFLite file of a model, with weights stored as tf.float32 or tf.float16."""
+def convert(model: GazeModel) -> dict[str, bytes]:
+    """{name: content} of FILES of a model."""
     module = _lite_module(model)
     signatures = {'correct': module.correct, 'animate': module.animate}
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures=signatures)
-        # both signatures at once, so that they share their weights
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures))
-        if weights == tf.float16:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.target_spec.supported_types = [tf.float16]
-        return converter.convert()
+        return {name: _converted(folder, list(signatures), weights) for name, weights in FILES.items()}
+
+
+def _converted(folder, names, weights):
+    # both signatures at once, so that they share their weights
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=names)
+    if weights == tf.float16:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+    return converter.convert()
 
 
 def _lite_module(model):
@@ -54,11 +59,11 @@ def _lite_module(model):
     alphas = tf.TensorSpec([1, None], tf.float32, name='alphas')
 
     # All pixels are converted to floats and back, because TFLite cannot multiply uint8; gray levels do not change.
-    @tf.function(input_signature=[images, eyes])
+    @signature(images, eyes)
     def correct(images, eyes):
         return {'images': to_uint8(model.correct(model.look(to_float(images), eyes)).image)}
 
-    @tf.function(input_signature=[images, eyes, alphas])
+    @signature(images, eyes, alphas)
     def animate(images, eyes, alphas):
         faces = model.look(to_float(images), eyes)
         corrected, canvas = model.correct(faces), model.canvas(faces)

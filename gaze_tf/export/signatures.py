@@ -22,6 +22,7 @@ raises InvalidArgumentError with a sentence. (REST interfaces write strings as b
 `_bytes`; hence `image_bytes`.)
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -34,6 +35,17 @@ from gaze_tf.models.gaze_model import GazeModel
 SIGNATURES = 'serving_default', 'correct_encoded', 'correct', 'animate', 'encode', 'paint', 'look', 'direction'
 
 
+def signature(*inputs: tf.TensorSpec) -> Callable[[Callable], Any]:
+    """A decorator: a tf.function of these inputs, whose graph is that of the operations that it calls.
+
+    `autograph=False` alone does not keep Keras and tf.map_fn from converting the control flow of everything that they
+    call, and there is none to convert: it would only take time.
+    """
+    return lambda function: tf.function(
+        tf.autograph.experimental.do_not_convert(function), input_signature=inputs, autograph=False
+    )
+
+
 def serving_module(model: GazeModel) -> tf.Module:
     """A tf.Module with the signatures of a GazeModel and the weights that they need, without those for training."""
     size = model.config.img_size
@@ -44,25 +56,25 @@ def serving_module(model: GazeModel) -> tf.Module:
     codes = [tf.TensorSpec([None, size], tf.float32, name=name) for name, size in sizes.items() if size]
     files = tf.TensorSpec([None], tf.string, name='image')
 
-    @tf.function(input_signature=[files, eyes], autograph=False)
+    @signature(files, eyes)
     def correct_encoded(image, eyes):
         return {'image_bytes': encoded.correct(model, image, eyes)}
 
-    @tf.function(input_signature=[images, eyes], autograph=False)
+    @signature(images, eyes)
     def correct(images, eyes):
         return {'images': painting.correct(model, *checked(size, images, eyes))}
 
-    @tf.function(input_signature=[images, eyes, alphas], autograph=False)
+    @signature(images, eyes, alphas)
     def animate(images, eyes, alphas):
         return {'frames': painting.animate(model, *checked(size, images, eyes, alphas=checked_frames(size, alphas)))}
 
-    @tf.function(input_signature=[images, eyes], autograph=False)
+    @signature(images, eyes)
     def encode(images, eyes):
         images, eyes = checked(size, images, eyes)
         faces = model.look(to_float(images), eyes)
         return {**{spec.name: getattr(faces, spec.name) for spec in codes}, 'angle': model.angle(faces)}
 
-    @tf.function(input_signature=[images, eyes, *codes], autograph=False)
+    @signature(images, eyes, *codes)
     def paint(images, eyes, content, palette=None):
         given = {spec.name: values for spec, values in zip(codes, (content, palette))}
         images, eyes, *values = checked(size, images, eyes, **given)

@@ -33,6 +33,8 @@ _MAKERS: dict[str, Callable[[ModelConfig], tf.Module]] = {
 }
 
 
+# without AutoGraph, which Keras would run over each layer's `call`: there is no control flow to convert
+@tf.autograph.experimental.do_not_convert
 def make_network(name: str, config: ModelConfig) -> Any:
     """A new network of the name that it has in GazeModel."""
     return _MAKERS[name](config)

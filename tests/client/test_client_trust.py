@@ -158,10 +158,10 @@ def dripping(start, byte):
 def test_an_answer_that_drips(start, byte):
     with (
         answering(dripping(start, byte)) as server,
-        GazeClient(server, ClientOptions(rest=True, timeout=0.5)) as client,
+        GazeClient(server, ClientOptions(rest=True, timeout=0.3)) as client,
     ):
         begin = time.monotonic()
-        with pytest.raises(GazeError, match='not answered within 0.5 seconds'):
+        with pytest.raises(GazeError, match='not answered within 0.3 seconds'):
             client.correct(np.array(photos.portrait()), EYES)
         assert time.monotonic() - begin < 5
 
@@ -171,7 +171,7 @@ def test_retries_keep_the_deadline(connect, model, monkeypatch):
     model.refusals = [BUSY] * 9
     begin = time.monotonic()
     with pytest.raises(GazeError):
-        connect(timeout=1, retries=4).correct(np.array(photos.portrait()), EYES)
+        connect(timeout=0.5, retries=4).correct(np.array(photos.portrait()), EYES)
     assert time.monotonic() - begin < 5
 
 

@@ -9,12 +9,12 @@ from gaze_tf.config import ModelConfig
 from gaze_tf.config import save as save_config
 from gaze_tf.editing import editor as editor_lib
 from gaze_tf.editing.editor import GazeEditor
-from gaze_tf.export import signatures
 from gaze_tf.inference import mediapipe_detector
 from gaze_tf.models.gaze_model import GazeModel
-from tests import tiny
+from tests import served, tiny
 from tests.editing.folders import detector
 from tests.editing.scenes import EYES, LARGE, SMALL, TURNED, eyes_flag
+from tests.shipped import shipped_once  # noqa: F401
 
 
 @pytest.fixture(scope='session')
@@ -25,18 +25,18 @@ def face(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
-def photo_model(tmp_path_factory):
+def photo_model(made_once):
     """A SavedModel for 128-pixel faces that was never trained; (path, configuration)."""
-    tf.keras.utils.set_random_seed(4)
     config = ModelConfig(img_size=128, crop_w=30, crop_h=20, crop_px=32, ngf=2, ndf=2, nef=2, code_size=4)
-    model = GazeModel(config, native_crops=False)
-    tiny.randomize(model.trainable_variables, seed=4, scale=0.1)
-    path = tmp_path_factory.mktemp('photo') / 'saved_model'
-    module = signatures.serving_module(model)
-    # as version 0.1 exported it
-    tf.saved_model.save(module, str(path), signatures={'correct': module.correct, 'animate': module.animate})
-    save_config(path / 'config.json', model=config)
-    return path, config
+
+    def make(path):
+        tf.keras.utils.set_random_seed(4)
+        model = GazeModel(config, native_crops=False, discriminators=False)
+        tiny.randomize(model.trainable_variables, seed=4, scale=0.1)
+        served.save(model, path, 'correct', 'animate')  # as version 0.1 exported it
+        save_config(path / 'config.json', model=config)
+
+    return made_once('photo_model', make), config
 
 
 @pytest.fixture

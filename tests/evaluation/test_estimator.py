@@ -1,5 +1,6 @@
 """The gaze estimator on drawings of people it never saw."""
 
+import functools
 import hashlib
 import io
 import json
@@ -29,6 +30,7 @@ def estimator():
     return GazeEstimator.load()
 
 
+@functools.cache
 def render(count, size, seed, direction=None):
     """Faces as JPEGs, one of each person, with the gazes [count, 2]: all over the disc, or the one given."""
     images, eyes, gazes = [], [], []
@@ -230,6 +232,7 @@ def train_tool(*arguments):
     )
 
 
+@pytest.mark.trains
 def test_the_tool_trains_measures_and_writes(trained):
     path, run = trained
     estimator = GazeEstimator.load(path)

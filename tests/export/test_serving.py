@@ -36,14 +36,18 @@ def loaded(saved_model):
 
 
 @pytest.fixture(scope='module')
+def model(gan_dir):
+    return export.load_model(gan_dir)
+
+
+@pytest.fixture(scope='module')
 def graph_def(saved_model):
     proto = saved_model_pb2.SavedModel.FromString((saved_model / 'saved_model.pb').read_bytes())
     return proto.meta_graphs[0].graph_def
 
 
 @pytest.mark.parametrize('count', [1, 3])
-def test_the_saved_model_is_the_checkpoint(loaded, gan_dir, count):
-    model = export.load_model(gan_dir)
+def test_the_saved_model_is_the_checkpoint(loaded, model, count):
     images, eyes = faces(count)
     looked = model.look(tf.constant(images / np.float32(127.5) - 1), tf.constant(eyes))
     corrected, canvas = model.correct(looked), model.canvas(looked)
@@ -94,8 +98,7 @@ def test_signatures(loaded):
             assert {key: (spec.shape.as_list(), spec.dtype) for key, spec in found.items()} == wanted
 
 
-def test_codes_are_the_models_and_are_painted_with(loaded, gan_dir):
-    model = export.load_model(gan_dir)
+def test_codes_are_the_models_and_are_painted_with(loaded, model):
     images, eyes = (tf.constant(values) for values in faces(2))
     looked = model.look(tf.cast(images, tf.float32) / 127.5 - 1, eyes)
     codes = loaded.signatures['encode'](images=images, eyes=eyes)

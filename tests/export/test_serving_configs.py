@@ -131,7 +131,7 @@ def test_the_health_check_asks_for_the_state_of_the_model(model, state, healthy)
     kind, *command = json.loads(re.search(r'    test: (\[.*\])', COMPOSE).group(1))
     assert kind == 'CMD'
     with http.server.HTTPServer(('127.0.0.1', 0), Server) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
         command = [part.replace('8501', str(server.server_port)) for part in command]
         assert (subprocess.run(command, timeout=20).returncode == 0) == healthy
         server.shutdown()
@@ -140,7 +140,7 @@ def test_the_health_check_asks_for_the_state_of_the_model(model, state, healthy)
 
 def test_the_page_on_serving_names_what_is_served():
     page = (FOLDER.parent / 'docs/serving.md').read_text(encoding='utf-8')
-    functions = signatures_of(serving_module(GazeModel(tiny.MODEL, native_crops=False)))
+    functions = signatures_of(serving_module(GazeModel(tiny.MODEL, discriminators=False)))
     assert all(f'`{name}`' in page for name in functions)
     request = json.loads(re.search(r"printf '(.*)'", page)[1] % 'AA==')
     inputs = functions[request['signature_name']].input_signature

@@ -1,11 +1,11 @@
 """The model that comes with gaze_tf: its files, and every way to use it."""
 
 import dataclasses
-import functools
 import json
 import shutil
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -19,29 +19,22 @@ from gaze_tf.editing.editor import GazeEditor
 from gaze_tf.errors import GazeError
 from gaze_tf.evaluation.report import provenance
 from gaze_tf.export.examples import ALPHAS, examples
-from gaze_tf.inference import network as network_lib
 from gaze_tf.inference.network import Network
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.pretrained import weights
 from gaze_tf.training import checkpoints
 from tests import photos, tiny
 from tests.paths import ROOT
+from tests.shipped import shipped_once  # noqa: F401
+from tools import pack_pretrained
 
 FOLDER = ROOT / 'gaze_tf' / 'pretrained'
 FILES = 'people.npz', 'people.json', 'MODEL_CARD.md'
 PORTRAIT_EYES = 128, 100.5, 172, 103  # by hand: tests/data/README.md
 
 
-@pytest.fixture(scope='module', autouse=True)
-def shipped_once():
-    """The model that comes with gaze_tf, whose functions take seconds to trace, is the same one in all tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(network_lib, '_shipped', functools.cache(network_lib._shipped))
-        yield
-
-
 @pytest.fixture(scope='module')
-def network(shipped_once):
+def network(shipped_once):  # noqa: F811
     return Network()
 
 
@@ -55,15 +48,21 @@ def exported(tmp_path_factory):
 
 def made(seed=1, **changes):
     """A tiny GazeModel with weights of its own."""
-    model = GazeModel(dataclasses.replace(tiny.MODEL, **changes), native_crops=False)
+    model = GazeModel(dataclasses.replace(tiny.MODEL, **changes), native_crops=False, discriminators=False)
     tiny.randomize([variable for each in model.serving_networks.values() for variable in each.variables], seed)
     return model
 
 
 @pytest.fixture(scope='module')
-def packed_once(tmp_path_factory):
+def model():
+    """A model; tests put back what they change."""
+    return made()
+
+
+@pytest.fixture(scope='module')
+def packed_once(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp('packed') / 'packed'
-    weights.pack(made(), folder)
+    weights.pack(model, folder)
     return folder
 
 
@@ -84,8 +83,8 @@ def assert_rounded(after, before):
 
 
 @pytest.mark.parametrize('palette', [0, 2])
-def test_packed_weights_are_the_models_rounded(tmp_path, palette):
-    model = made(palette=palette)
+def test_packed_weights_are_the_models_rounded(model, tmp_path, palette):
+    model = made(palette=palette) if palette else model
     size = weights.pack(model, tmp_path)
     assert size == (tmp_path / 'people.npz').stat().st_size
     loaded = weights.load_model(tmp_path)
@@ -104,7 +103,7 @@ def test_the_same_weights_give_the_same_files(packed, tmp_path):
         assert (tmp_path / name).read_bytes() == (packed / name).read_bytes()
 
 
-def test_names_stay_what_they_are(packed):
+def test_names_stay_what_they_are(model, packed):
     """Files of earlier versions have these."""
     with np.load(packed / 'people.npz') as arrays:
         found = {name: arrays[name].shape for name in arrays.files}
@@ -119,7 +118,7 @@ def test_names_stay_what_they_are(packed):
     }
     assert {name: found[name] for name in expected} == expected
     variables = [name for name in found if not name.endswith('.scale')]
-    assert len(variables) == len([variable for each in made().serving_networks.values() for variable in each.variables])
+    assert len(variables) == len([variable for each in model.serving_networks.values() for variable in each.variables])
     assert found['g_y/decoder/00/kernel.scale'] == (16384,) and 'g_x/encoder/00/kernel.scale' not in found
 
 
@@ -131,13 +130,16 @@ def test_names_stay_what_they_are(packed):
         (1, 0.1, 'may carry 0.1 MB at most'),
     ],
 )
-def test_what_may_not_be_packed(tmp_path, monkeypatch, value, limit, message):
-    model = made()
+def test_what_may_not_be_packed(model, tmp_path, monkeypatch, value, limit, message):
     kernel = model.g_x.encoder.variables[0]
+    before = kernel.numpy()
     kernel.assign(np.full(kernel.shape, value))
     monkeypatch.setattr(weights, 'MAX_MB', limit)
-    with pytest.raises(GazeError, match=message):
-        weights.pack(model, tmp_path / 'packed')
+    try:
+        with pytest.raises(GazeError, match=message):
+            weights.pack(model, tmp_path / 'packed')
+    finally:
+        kernel.assign(before)
     assert not (tmp_path / 'packed').exists()
 
 
@@ -188,25 +190,28 @@ def test_files_that_cannot_be_used(packed, how, message):
     assert '\n' not in str(error.value)
 
 
-def test_the_tool_packs_a_checkpoint(gan_dir, tmp_path):
-    def pack(*args):
-        return subprocess.run(
-            [sys.executable, '-m', 'tools.pack_pretrained', *args],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env={'PYTHONPATH': str(ROOT), 'PATH': ''},
-        )
-
-    done = pack(f'--checkpoint={gan_dir}', f'--output={tmp_path}/packed')
-    assert done.returncode == 0, done.stderr
-    own = GazeModel(load_config(gan_dir / 'config.json')['model'])
+def test_the_tool_packs_a_checkpoint(gan_dir, tmp_path, monkeypatch, capsys):
+    values = types.SimpleNamespace(checkpoint=str(gan_dir), output=f'{tmp_path}/packed')
+    monkeypatch.setattr(pack_pretrained, 'flags', types.SimpleNamespace(FLAGS=values))
+    pack_pretrained.main(['pack_pretrained'])
+    assert capsys.readouterr().out.startswith(f'{tmp_path}/packed/people.npz: ')
+    own = GazeModel(load_config(gan_dir / 'config.json')['model'], discriminators=False)
     checkpoints.restore_serving(checkpoints.latest(gan_dir), own)
     found = weights.load_model(tmp_path / 'packed')
     for before, after in zip(own.g_y.variables, found.g_y.variables):
         assert_rounded(after.numpy(), before.numpy())
-    done = pack(f'--checkpoint={tmp_path}', f'--output={tmp_path}/none')
+
+
+def test_the_tool_refuses_what_is_no_checkpoint(tmp_path):
+    done = subprocess.run(
+        [sys.executable, '-m', 'tools.pack_pretrained', f'--checkpoint={tmp_path}', f'--output={tmp_path}/none'],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={'PYTHONPATH': str(ROOT), 'PATH': ''},
+    )
     assert done.returncode == 1 and 'There is no checkpoint' in done.stderr and 'Traceback' not in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_package_carries_it(tmp_path):

@@ -148,8 +148,7 @@ def lite(batch, repeats):
     module = serving_module(model)
     runners = {'SavedModel': (module.correct, module.animate)}
     sizes = {}
-    for name, weights in lite_files.FILES.items():
-        content = lite_files.convert(model, weights)
+    for name, content in lite_files.convert(model).items():
         interpreter = tf.lite.Interpreter(model_content=content, num_threads=os.cpu_count())
         runners[name] = [interpreter.get_signature_runner(signature) for signature in ('correct', 'animate')]
         sizes[f'{name}, MB'] = len(content) / 1e6
