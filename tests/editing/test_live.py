@@ -109,6 +109,7 @@ def test_frames_are_dropped_rather_than_queued(clip, tmp_path, capsys, monkeypat
     assert numbers == sorted(numbers) and len(set(numbers)) == shown and numbers[-1] == COUNT - 1
 
 
+@pytest.mark.usefixtures('face_models')
 @pytest.mark.slow
 def test_eyes_are_corrected(tmp_path):
     looking = MediapipeDetector(0.06)
