@@ -214,12 +214,10 @@ def extended_dir(made_once, extended_command):
 
 @pytest.fixture(scope='session')
 def extended_model(made_once, extended_dir):
-    """It, exported without the checks that an export makes; a folder with version 1."""
+    """It, exported without the signatures that take files; a folder with version 1."""
 
     def write(folder):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(export, 'check', lambda *args: None)
-            patch.setattr(export.warmup, 'available', lambda: False)
+        with tiny.bare_exports('correct', 'animate', 'encode', 'paint'):
             assert export.export(extended_dir, folder).averaged
 
     return made_once('extended_model', write)

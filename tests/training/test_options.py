@@ -16,6 +16,7 @@ from gaze_tf.models.encoders import content_encoder
 from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.training import checkpoints, schedule
 from gaze_tf.training.gan_step import GanStep
+from gaze_tf.training.objectives import Objectives
 from gaze_tf.training.pam_step import PamStep
 from tests import tiny
 
@@ -110,14 +111,26 @@ def finite_differences(discriminator, views, epsilon=0.05):
     return total
 
 
-def test_r1_of_both_discriminators(eagerly):
-    step = gan_step(lam_r1=3.0)
-    model = step.model
+@pytest.fixture(scope='module')
+def still():
+    """{updates whose learning rate was 0: (step after one step, values before)}."""
+    found = {}
+    tf.config.run_functions_eagerly(True)
+    for names, rates in ((('d_x', 'd_y'), {'lr_d': 0.0}), (('g_x', 'g_y'), {'lr_g': 0.0})):
+        step = gan_step(**rates)
+        before = {name: values_of(variables) for name, variables in step.variables.items()}
+        assert not {'d_x/r1', 'd_y/r1'} & set(one_step(step))
+        found[names] = step, before
+    tf.config.run_functions_eagerly(False)
+    return found
+
+
+@pytest.mark.trains
+def test_r1_of_both_discriminators(eagerly, still):
+    model = still['d_x', 'd_y'][0].model
+    objectives = Objectives(model, dataclasses.replace(GAN, lam_r1=3.0), None)
     x, y = (model.look(*tiny.batch(seed, count=1)[:2]) for seed in range(2))
-    for name, real, total, terms in (
-        ('d_x', x, *step.objectives.d_x(x, x, y, 0)),
-        ('d_y', y, *step.objectives.d_y(y, y, 0)),
-    ):
+    for name, real, total, terms in (('d_x', x, *objectives.d_x(x, x, y, 0)), ('d_y', y, *objectives.d_y(y, y, 0))):
         views = [real.image.numpy(), real.left.numpy(), real.right.numpy()]
         expected = finite_differences(getattr(model, name), views).mean()
         assert expected > 1e-4
@@ -149,20 +162,6 @@ def first_moments(optimizer):
     """Adam's first moments after one step, all in a row: (1 − beta1) · what was applied."""
     slots = [variable for variable in optimizer.variables if variable.name.startswith('m/')]
     return np.concatenate([np.ravel(slot) for slot in slots])
-
-
-@pytest.fixture(scope='module')
-def still():
-    """{updates whose learning rate was 0: (step after one step, values before)}."""
-    found = {}
-    tf.config.run_functions_eagerly(True)
-    for names, rates in ((('d_x', 'd_y'), {'lr_d': 0.0}), (('g_x', 'g_y'), {'lr_g': 0.0})):
-        step = gan_step(**rates)
-        before = {name: values_of(variables) for name, variables in step.variables.items()}
-        assert not {'d_x/r1', 'd_y/r1'} & set(one_step(step))
-        found[names] = step, before
-    tf.config.run_functions_eagerly(False)
-    return found
 
 
 @pytest.mark.trains
