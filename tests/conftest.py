@@ -15,8 +15,11 @@ import pytest
 from gaze_tf.cli.main import main  # before TensorFlow, as gaze_tf says how that is to start
 
 # isort: split
+import numpy as np
 import tensorflow as tf
+from PIL import Image
 
+from gaze_tf.export import export
 from tests import tiny
 
 TRAIN = {
@@ -33,6 +36,8 @@ TRAIN = {
     'image_every': 3,
     'xla': 'off',
 }
+# what the paper does not have: palettes, twins, averages of all that learns, altered faces
+EXTENDED = {'palette': 2, 'lam_twin': 3, 'tune_content': True, 'ema': 0.5, 'aug_noise': 1}
 PRETRAIN = {'steps': 4, 'batch_size': 2, 'save_every': 2, 'keep': 2, 'log_every': 2, 'image_every': 2, 'xla': 'off'}
 
 
@@ -46,7 +51,7 @@ FIRST = (
     'test_training.py',
 )
 # Fixtures that train. A test that uses one, or trains by itself, has the mark `trains`.
-TRAINED = {'train_command', 'pretrain_command', 'pam_dir', 'gan_dir', 'trained'}
+TRAINED = {'train_command', 'pretrain_command', 'pam_dir', 'gan_dir', 'extended_dir', 'trained'}
 # SavedModels that stay loaded
 KEPT = 4
 
@@ -188,6 +193,53 @@ def gan_dir(made_once, train_command):
             assert main(train_command(folder)) == 0
 
     return made_once('gan', train)
+
+
+@pytest.fixture(scope='session')
+def twin_records(made_once, tmp_path_factory):
+    """Records of 6 and 5 faces, of which 2 and 2 to test; the twin of each Y is its negative."""
+
+    def prepare(folder):
+        raw = tiny.write_faces(tmp_path_factory.mktemp('twins') / 'faces', {'1': 6, '0': 5})
+        (raw / 'twins').mkdir()
+        for path in (raw / '0').iterdir():
+            Image.fromarray(255 - np.array(Image.open(path))).save(raw / 'twins' / path.name, quality=95)
+        options = tiny.arguments(data_dir=raw, output_dir=folder, img_size=tiny.SIZE, test_x=2, test_y=2)
+        assert main(['prepare', '--twins', *options]) == 0
+
+    return made_once('twin_records', prepare)
+
+
+@pytest.fixture(scope='session')
+def extended_command(train_command, twin_records):
+    """`train_command` with EXTENDED."""
+    return lambda output_dir, **changes: train_command(
+        output_dir, **{'data_dir': twin_records, **EXTENDED, 'keep': 9, **changes}
+    )
+
+
+@pytest.fixture(scope='session')
+def extended_dir(made_once, extended_command):
+    """A run of 4 steps, resumed after 2, with all of them kept."""
+
+    def train(folder):
+        with tiny.eagerly():
+            for steps in (2, 4):
+                command = extended_command(folder, steps=steps, save_every=1, log_every=1, image_every=2)
+                assert main(command) == 0
+
+    return made_once('extended', train)
+
+
+@pytest.fixture(scope='session')
+def extended_model(made_once, extended_dir):
+    """It, exported without the signatures that take files; a folder with version 1."""
+
+    def write(folder):
+        with tiny.bare_exports('correct', 'animate', 'encode', 'paint'):
+            assert export.export(extended_dir, folder).averaged
+
+    return made_once('extended_model', write)
 
 
 @pytest.fixture(scope='session')

@@ -4,12 +4,14 @@ import contextlib
 import dataclasses
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from PIL import Image
 
 from gaze_tf.compositing.align import MEAN_EYES
 from gaze_tf.config import EncoderConfig, ModelConfig
 from gaze_tf.data.pipeline import Batch
+from gaze_tf.export import export, signatures
 
 SIZE = 32
 # Shallow, because instance normalisation makes a constant of a map of one pixel, and nothing before it
@@ -39,6 +41,24 @@ def eagerly():
         yield
     finally:
         tf.config.run_functions_eagerly(False)
+
+
+@contextlib.contextmanager
+def bare_exports(*names):
+    """Exports have these signatures only, and lack what they check and add, which test_export.py is about."""
+
+    def bare_module(model):
+        whole, module = signatures.serving_module(model), tf.Module()
+        for name in ('weights', *names):
+            setattr(module, name, getattr(whole, name))
+        return module
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, 'serving_module', bare_module)
+        patch.setattr(export, 'signatures_of', lambda module: {name: getattr(module, name) for name in names})
+        patch.setattr(export, 'check', lambda *args: None)
+        patch.setattr(export.warmup, 'available', lambda: False)
+        yield
 
 
 def arguments(**options):

@@ -1,6 +1,7 @@
 """Random alterations of training faces."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -261,14 +262,6 @@ def test_off_reads_what_is_stored(records_dir):
     assert augment((face,), tf.constant(EYES), tf.constant([1, 2]), AugmentConfig())[0] is face
 
 
-def test_held_out_faces_stay_as_they_are(pretrain_command, tmp_path, monkeypatch):
-    seen = []
-    monkeypatch.setattr(PamStep, 'pictures', lambda self, x, y: seen.append(x.image.numpy()) or {})
-    assert main(pretrain_command(tmp_path, steps=2, aug_blur=1)) == 0
-    records_dir = config.load(tmp_path / 'config.json')['data'].data_dir
-    np.testing.assert_array_equal(seen[0], pipeline.fixed_batch(records_dir, 'x', 'test', 32, 2).image)
-
-
 @pytest.mark.parametrize('start_step', [1, 5, 11])
 def test_resumed_is_uninterrupted(records_dir, start_step):
     whole = stream(records_dir, PEOPLE)
@@ -284,25 +277,28 @@ def test_parts_are_the_batches(records_dir):
     assert_same([np.concatenate(values, axis=1) for values in zip(*parts)], whole)
 
 
-def test_training_with_it(pretrain_command, pam_dir, tmp_path, capsys):
-    folder = tmp_path / 'run'
-    assert main(pretrain_command(folder, steps=2, aug_blur=1, aug_shift=0.5)) == 0
-    assert config.load(folder / 'config.json')['augment'] == AugmentConfig(aug_blur=1, aug_shift=0.5)
-    assert main(pretrain_command(tmp_path / 'plain', steps=2)) == 0
+def test_training_with_it(pretrain_command, pam_dir, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(PamStep, 'pictures', lambda self, x, y: seen.append(x.image.numpy()) or {})
+    assert main(pretrain_command(tmp_path, steps=2, aug_blur=1, aug_shift=0.5)) == 0
+    written = config.load(tmp_path / 'config.json')
+    assert written['augment'] == AugmentConfig(aug_blur=1, aug_shift=0.5)
     blurred, plain = (
         tf.train.load_variable(str(path), 'stage/autoencoder/layer_with_weights-0/kernel/.ATTRIBUTES/VARIABLE_VALUE')
-        for path in (folder, tmp_path / 'plain')
+        for path in (tmp_path / 'step-2', pam_dir / 'step-2')
     )
     assert np.any(blurred != plain)
+    # held-out faces stay as they are
+    held_out = pipeline.fixed_batch(written['data'].data_dir, 'x', 'test', 32, 2).image
+    np.testing.assert_array_equal(seen[0], held_out)
 
 
-def test_runs_from_before_it_go_on(pretrain_command, tmp_path, capsys):
-    folder = tmp_path / 'run'
-    assert main(pretrain_command(folder, steps=2)) == 0
+def test_runs_from_before_it_go_on(pretrain_command, pam_dir, tmp_path, capsys):
+    folder = shutil.copytree(pam_dir, tmp_path / 'run')
     groups = json.loads((folder / 'config.json').read_text())
     assert set(groups.pop('augment').values()) == {0}
     (folder / 'config.json').write_text(json.dumps(groups))
-    assert main(pretrain_command(folder, steps=4)) == 0
+    assert main(pretrain_command(folder, steps=5)) == 0
     assert 'changed options' not in capsys.readouterr().out
     (folder / 'config.json').write_text(json.dumps(groups))
     assert main(pretrain_command(folder, steps=6, aug_blur=0.5)) == 0

@@ -99,18 +99,28 @@ def imported_dir(of_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp('official')
     write(folder / 'log', with_slots(of_model))
     command = ['import-official', *tiny.arguments(checkpoint=folder / 'log', output_dir=folder / 'out', **BOX)]
-    with pytest.MonkeyPatch.context() as patch:
-        # the SavedModel is compared below
-        patch.setattr(export, 'check', lambda *args: None)
-        patch.setattr(export.warmup, 'available', lambda: False)
+    # the SavedModel is compared below
+    with tiny.bare_exports('correct'):
         assert main(command) == 0
     return folder / 'out'
 
 
 @functools.cache
+def any_step():
+    """A step whose model is filled with values and never trained."""
+    return GanStep(tiny.MODEL, config.GanConfig(lam_p=0))
+
+
 def any_model():
-    """A model to fill with values."""
-    return GazeModel(tiny.MODEL)
+    return any_step().model
+
+
+@pytest.fixture(autouse=True)
+def built_once(monkeypatch):
+    """Imports fill `any_model`, as building networks takes longest; that of `imported_dir` builds its own."""
+    monkeypatch.setattr(
+        convert, 'GanStep', lambda model, gan: any_step() if model == tiny.MODEL else GanStep(model, gan)
+    )
 
 
 def corrected(values, images, eyes):
@@ -159,7 +169,7 @@ def test_every_variable_is_accounted_for(imported_dir, of_model):
 
 def test_training_can_go_on_from_it(imported_dir):
     # nothing missing and nothing left over, as `gaze-tf train` demands of what it resumes
-    step = GanStep(tiny.MODEL, config.GanConfig(lam_p=0))
+    step = any_step()
     manager = checkpoints.manager(imported_dir / 'gaze', tf.Variable(1, dtype=tf.int64), step.checkpoint, keep=1)
     checkpoints.restore_all(manager.checkpoint, manager.latest_checkpoint)
     assert manager.latest_checkpoint.endswith('step-0') and int(step.optimizers['g_y'].iterations) == 0

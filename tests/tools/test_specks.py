@@ -1,12 +1,11 @@
 """The measure of colored specks."""
 
-import subprocess
-import sys
+import types
 
 import numpy as np
 import pytest
 
-from tests import rendered, tiny
+from tests import rendered
 from tools.studies import specks
 
 CENTRES, RADIUS = np.array([[12.0, 16.0], [36.0, 16.0]]), 5.0
@@ -60,14 +59,13 @@ def test_moved_faces_tell_specks_of_the_grid(monkeypatch, rendered_dir, belongs_
     assert by_one > 0.99 if belongs_to == 'eye' else by_one < 0
 
 
-def test_the_command(rendered_dir, gan_dir, tmp_path):
+def test_the_command(rendered_dir, gan_dir, tmp_path, monkeypatch, capsys):
     def run(**options):
-        return subprocess.run(
-            [sys.executable, '-m', 'tools.studies.specks', *tiny.arguments(**options)], capture_output=True, text=True
-        )
+        monkeypatch.setattr(specks.flags, 'FLAGS', types.SimpleNamespace(data=rendered_dir, test_y=8, **options))
+        specks.main(['specks.py'])
 
-    result = run(checkpoint=gan_dir, data=rendered_dir, test_y=8)
-    assert result.returncode == 0, result.stderr
-    assert [line[:24].strip() for line in result.stdout.splitlines()] == ['', 'rendered at the camera', 'corrected']
-    result = run(checkpoint=tmp_path, data=rendered_dir)
-    assert result.returncode == 1 and str(tmp_path) in result.stderr and 'Traceback' not in result.stderr
+    run(checkpoint=gan_dir)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:24].strip() for line in lines] == ['', 'rendered at the camera', 'corrected']
+    with pytest.raises(SystemExit, match=str(tmp_path)):
+        run(checkpoint=tmp_path)

@@ -8,8 +8,8 @@ import tensorflow as tf
 from gaze_tf import config
 from gaze_tf.cli.main import main
 from gaze_tf.data.pipeline import for_networks
-from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.training.gan_step import GanStep
+from gaze_tf.training.objectives import Objectives
 from tests import tiny
 
 GAN = config.GanConfig(steps=10, batch_size=2, lr_d=1e-3, lr_g=1e-3, lam_p=0.0, lam_r=3.0)
@@ -20,11 +20,20 @@ def look(model, seed=0):
     return model.look(faces.image, faces.eyes)
 
 
-def test_without_pam_codes_the_masked_eyes_leave_no_trace_in_a_correction():
-    faces = {}
+@pytest.fixture(scope='module')
+def steps():
+    """use_pam → a step, whose networks take seconds to build."""
+    found = {}
     for use_pam in (True, False):
         tf.keras.utils.set_random_seed(3)
-        model = GazeModel(dataclasses.replace(tiny.MODEL, use_pam=use_pam))
+        found[use_pam] = GanStep(dataclasses.replace(tiny.MODEL, use_pam=use_pam), GAN)
+    return found
+
+
+def test_without_pam_codes_the_masked_eyes_leave_no_trace_in_a_correction(steps):
+    faces = {}
+    for use_pam, step in steps.items():
+        model = step.model
         seen = look(model)
         other_eyes = model.look(
             seen.image + seen.mask * tf.random.stateless_normal(seen.image.shape, [1, 2]),
@@ -37,10 +46,9 @@ def test_without_pam_codes_the_masked_eyes_leave_no_trace_in_a_correction():
 
 
 @pytest.mark.parametrize('use_sat', [True, False])
-def test_synthesis_as_training_is_all_that_is_learnt_of_faces_moved_to_the_camera(use_sat):
-    tf.keras.utils.set_random_seed(3)
-    step = GanStep(tiny.MODEL, dataclasses.replace(GAN, use_sat=use_sat))
-    model, objectives = step.model, step.objectives
+def test_synthesis_as_training_is_all_that_is_learnt_of_faces_moved_to_the_camera(steps, use_sat):
+    model = steps[True].model
+    objectives = Objectives(model, dataclasses.replace(GAN, use_sat=use_sat), None)
     x, y = look(model), look(model, 1)
     x_rec, y_cor, canvas = model.correct(x), model.correct(y), model.canvas(y)
     y_rec, moved = model.animate(canvas, like=y), tf.Variable(model.animate(canvas, like=y_cor).image)
@@ -70,8 +78,8 @@ def test_parts_can_be_left_out_on_the_command_line(train_command, tmp_path):
     assert main(train_command(tmp_path / 'run', **without, steps=2, log_every=1)) == 0
 
 
-def test_without_pam_codes_there_are_no_terms_of_them():
-    step = GanStep(dataclasses.replace(tiny.MODEL, use_pam=False), GAN)
-    terms = step.evaluate(tiny.batch(0), tiny.batch(1))
+@pytest.mark.usefixtures('eagerly')
+def test_without_pam_codes_there_are_no_terms_of_them(steps):
+    terms = steps[False].evaluate(tiny.batch(0), tiny.batch(1))
     assert terms and not {'g_y/content', 'g_y/content_hat'} & set(terms)
     assert all(float(value) != 0 for value in terms.values())

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,16 +21,18 @@ from gaze_tf.training import distribution, trainer
 from tests import tiny
 
 # every step is kept, to compare what the later ones change
-PRETRAIN = {'batch_size': 4, 'steps': 3, 'save_every': 1, 'keep': 9, 'log_every': 3, 'image_every': 3}
-TRAIN = {**PRETRAIN, 'loss_type': 'wgan'}
+PRETRAIN = {'batch_size': 4, 'steps': 6, 'save_every': 1, 'keep': 9, 'log_every': 3, 'image_every': 3}
+# with all that replicas draw or keep: points of gradient penalties, averages
+TRAIN = {**PRETRAIN, 'steps': 3, 'loss_type': 'wgan', 'ema': 0.75}
 RATE = 1e-3
 
-# what `python -c` runs: devices, then a command
+# what `python -c` runs: devices, then a command (its graph is not optimized, which takes longer than its steps)
 MIRRORED = """
 import sys
 import tensorflow as tf
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0],
                                            [tf.config.LogicalDeviceConfiguration()] * 2)
+tf.config.optimizer.set_experimental_options({'disable_meta_optimizer': True})
 from gaze_tf.cli.main import main
 sys.exit(main([*sys.argv[1:], '--strategy=mirrored']))
 """
@@ -66,7 +69,7 @@ def assert_same_training(folder, other, first, last):
 
 @pytest.fixture(scope='module')
 def pretrained(pretrain_command, tmp_path_factory):
-    """PAM's folder after three steps of four faces on one device."""
+    """PAM's folder after six steps of four faces on one device."""
     folder = tmp_path_factory.mktemp('one') / 'pam'
     assert main(pretrain_command(folder, **PRETRAIN)) == 0
     return folder
@@ -132,48 +135,40 @@ def test_two_devices_are_one(train_command, tmp_path):
     assert_same_training(tmp_path / 'gaze', tmp_path / 'one', 1, 3)
 
 
-def test_two_workers_are_one_and_stop_together(pretrain_command, pretrained, tmp_path):
-    shared = tmp_path / 'pam'
-    with started(*workers(*[pretrain_command(shared, **PRETRAIN)] * 2)) as processes:
-        for process in processes:
-            _, errors = process.communicate(timeout=100)
-            assert process.returncode == 0, errors
-    assert_same_training(shared, pretrained, 1, 3)
-    assert (shared / 'config.json').is_file() and len(list((shared / 'tensorboard').iterdir())) == 1
+def wait_for(found, process):
+    """Waits until a file is there or the process has ended."""
+    limit = time.monotonic() + 100
+    while not found() and process.poll() is None and time.monotonic() < limit:
+        time.sleep(0.1)
 
-    # they go on from there until one of them, not the chief, is told to stop
-    endless = pretrain_command(shared, **{**PRETRAIN, 'steps': 10**6, 'save_every': 10**6, 'log_every': 2})
+
+def test_two_workers_are_one_stop_together_and_go_on(pretrain_command, pretrained, tmp_path):
+    shared = tmp_path / 'pam'
+    endless = pretrain_command(shared, **{**PRETRAIN, 'steps': 10**6, 'keep': 10**6})
     with started(*workers(endless, endless)) as processes:
-        limit = time.monotonic() + 60
-        while len(list((shared / 'tensorboard').iterdir())) == 1 and time.monotonic() < limit:
-            time.sleep(0.1)
-        # the bar of the chief shows a step
-        next(line for line in processes[0].stderr if 'self=' in line)
+        wait_for((shared / 'step-3.index').exists, processes[0])
+        # one of them, not the chief
         processes[1].send_signal(signal.SIGTERM)
         for process in processes:
             _, errors = process.communicate(timeout=60)
             assert process.returncode == 128 + signal.SIGTERM, errors
-    assert max(int(path.stem.split('-')[1]) for path in shared.glob('step-*.index')) > 3
+    assert_same_training(shared, pretrained, 1, 3)
+    assert (shared / 'config.json').is_file() and len(list((shared / 'tensorboard').iterdir())) == 1
 
-
-def test_workers_at_different_steps_are_refused(pretrain_command, pretrained, tmp_path):
-    options = {**PRETRAIN, 'steps': 6}
-    commands = pretrain_command(pretrained, **options), pretrain_command(tmp_path / 'apart', **options)
-    with started(*workers(*commands)) as processes:
-        for process in processes:
-            _, errors = process.communicate(timeout=100)
-            assert process.returncode == 1 and 'different steps (3, 0)' in errors, errors
-
-
-def test_a_worker_that_is_lost(pretrain_command, tmp_path):
-    endless = pretrain_command(tmp_path, **{**PRETRAIN, 'steps': 10**6})
+    last = max(int(path.stem.split('-')[1]) for path in shared.glob('step-*.index'))
     with started(*workers(endless, endless)) as (chief, other):
-        limit = time.monotonic() + 100
-        while not (tmp_path / 'step-2.index').exists() and other.poll() is None and time.monotonic() < limit:
-            time.sleep(0.1)
+        wait_for((shared / f'step-{last + 1}.index').exists, other)
         chief.kill()
         _, errors = other.communicate(timeout=60)
         assert other.returncode == 1 and 'Another worker was lost' in errors and 'Traceback' not in errors, errors
+        assert f'Resuming from {shared / f"step-{last}"}' in chief.communicate()[0]
+
+
+def test_workers_at_different_steps_are_refused(pretrain_command, tmp_path, monkeypatch, capsys):
+    # as two workers tell each other whose folders are not the same one
+    monkeypatch.setattr(distribution.Workers, 'gather', lambda self, number: [3, number])
+    assert main(pretrain_command(tmp_path / 'run')) == 1
+    assert 'different steps (3, 0)' in capsys.readouterr().err and not (tmp_path / 'run').exists()
 
 
 def test_a_worker_that_never_comes(pretrain_command, tmp_path):
@@ -268,15 +263,13 @@ def test_parts_of_batches_are_the_batches(records_dir, ranges):
 
 
 def test_several_steps_per_call(pretrain_command, pretrained, tmp_path):
-    # alone two steps, then a call of one up to the next multiple, then whole calls
-    options = {**PRETRAIN, 'save_every': 3}
-    assert main(pretrain_command(tmp_path / 'a', **{**PRETRAIN, 'steps': 9})) == 0
-    assert main(pretrain_command(tmp_path / 'b', **{**PRETRAIN, 'steps': 2, 'save_every': 2})) == 0
-    assert main(pretrain_command(tmp_path / 'b', **{**options, 'steps': 9}, steps_per_call=3)) == 0
-    assert [path.name for path in sorted(tmp_path.glob('b/step-*.index'))] == [
-        f'step-{step}.index' for step in (2, 3, 6, 9)
+    # after two steps alone a call of one up to the next multiple, then a whole call
+    folder = shutil.copytree(pretrained, tmp_path / 'run', ignore=shutil.ignore_patterns('step-[3-6]*'))
+    assert main(pretrain_command(folder, **{**PRETRAIN, 'save_every': 3}, steps_per_call=3)) == 0
+    assert [path.name for path in sorted(folder.glob('step-*.index'))] == [
+        f'step-{step}.index' for step in (1, 2, 3, 6)
     ]
-    assert_same(tmp_path / 'b', tmp_path / 'a', 9)
+    assert_same(folder, pretrained, 6)
 
 
 @pytest.mark.parametrize('name', ['steps', 'save_every', 'log_every', 'image_every'])

@@ -2,8 +2,6 @@
 
 import dataclasses
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,15 +10,15 @@ import tensorflow as tf
 from gaze_tf import config
 from gaze_tf.cli.main import main
 from gaze_tf.errors import GazeError
-from gaze_tf.export import export
 from gaze_tf.export.export import load_model
 from gaze_tf.losses import adversarial
 from gaze_tf.models.encoders import content_encoder
+from gaze_tf.models.gaze_model import GazeModel
 from gaze_tf.training import checkpoints, schedule
 from gaze_tf.training.gan_step import GanStep
+from gaze_tf.training.objectives import Objectives
 from gaze_tf.training.pam_step import PamStep
 from tests import tiny
-from tests.paths import ROOT
 
 RNG = np.random.default_rng(5)
 GAN = config.GanConfig(steps=10, batch_size=2, lr_d=1e-3, lr_g=1e-3, lam_p=0.0)
@@ -113,14 +111,26 @@ def finite_differences(discriminator, views, epsilon=0.05):
     return total
 
 
-def test_r1_of_both_discriminators(eagerly):
-    step = gan_step(lam_r1=3.0)
-    model = step.model
+@pytest.fixture(scope='module')
+def still():
+    """{updates whose learning rate was 0: (step after one step, values before)}."""
+    found = {}
+    tf.config.run_functions_eagerly(True)
+    for names, rates in ((('d_x', 'd_y'), {'lr_d': 0.0}), (('g_x', 'g_y'), {'lr_g': 0.0})):
+        step = gan_step(**rates)
+        before = {name: values_of(variables) for name, variables in step.variables.items()}
+        assert not {'d_x/r1', 'd_y/r1'} & set(one_step(step))
+        found[names] = step, before
+    tf.config.run_functions_eagerly(False)
+    return found
+
+
+@pytest.mark.trains
+def test_r1_of_both_discriminators(eagerly, still):
+    model = still['d_x', 'd_y'][0].model
+    objectives = Objectives(model, dataclasses.replace(GAN, lam_r1=3.0), None)
     x, y = (model.look(*tiny.batch(seed, count=1)[:2]) for seed in range(2))
-    for name, real, total, terms in (
-        ('d_x', x, *step.objectives.d_x(x, x, y, 0)),
-        ('d_y', y, *step.objectives.d_y(y, y, 0)),
-    ):
+    for name, real, total, terms in (('d_x', x, *objectives.d_x(x, x, y, 0)), ('d_y', y, *objectives.d_y(y, y, 0))):
         views = [real.image.numpy(), real.left.numpy(), real.right.numpy()]
         expected = finite_differences(getattr(model, name), views).mean()
         assert expected > 1e-4
@@ -152,20 +162,6 @@ def first_moments(optimizer):
     """Adam's first moments after one step, all in a row: (1 − beta1) · what was applied."""
     slots = [variable for variable in optimizer.variables if variable.name.startswith('m/')]
     return np.concatenate([np.ravel(slot) for slot in slots])
-
-
-@pytest.fixture(scope='module')
-def still():
-    """{updates whose learning rate was 0: (step after one step, values before)}."""
-    found = {}
-    tf.config.run_functions_eagerly(True)
-    for names, rates in ((('d_x', 'd_y'), {'lr_d': 0.0}), (('g_x', 'g_y'), {'lr_g': 0.0})):
-        step = gan_step(**rates)
-        before = {name: values_of(variables) for name, variables in step.variables.items()}
-        assert not {'d_x/r1', 'd_y/r1'} & set(one_step(step))
-        found[names] = step, before
-    tf.config.run_functions_eagerly(False)
-    return found
 
 
 @pytest.mark.trains
@@ -208,112 +204,80 @@ def no_training(monkeypatch):
 
 # --- averages ------------------------------------------------------------------------------------------
 
-AVERAGED = ('angle_encoder', 'g_x', 'g_y')
+AVERAGED = ('angle_encoder', 'content_encoder', 'g_x', 'g_y', 'palette_encoder')
 
 
 @pytest.fixture(scope='module')
-def averaged_dir(tmp_path_factory, train_command):
-    """The run of `gan_dir` with averages, and every step kept."""
-    folder = tmp_path_factory.mktemp('runs') / 'averaged'
+def averaged():
+    """A step as the first of `still`, with averages, after one step."""
     with tiny.eagerly():
-        assert main(train_command(folder, ema=0.75, save_every=1, keep=9)) == 0
-    return folder
+        step = gan_step(ema=0.75, lr_d=0.0)
+        one_step(step)
+    return step
 
 
-def test_averages_change_nothing_in_training(averaged_dir, gan_dir):
-    found, expected = stored(averaged_dir), stored(gan_dir)
-    for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
-    assert all(name.startswith('stage/averages/') for name in found.keys() - expected.keys())
+@pytest.mark.trains
+def test_averages_change_nothing_in_training(averaged, still):
+    plain = still['d_x', 'd_y'][0]
+    for found, expected in (
+        (averaged.model, plain.model),
+        *((averaged.optimizers[name], optimizer) for name, optimizer in plain.optimizers.items()),
+    ):
+        assert len(found.variables) == len(expected.variables)
+        for ours, others in zip(found.variables, expected.variables):
+            np.testing.assert_array_equal(ours, others, err_msg=others.name)
 
 
-def test_averages_follow_the_weights(averaged_dir):
+def test_averages_follow_the_weights(extended_dir):
+    # over the interruption after step 2, too
     expected = None
-    for step in range(1, 7):
+    for step in range(1, 5):
         weights = {
             name: value
             for network in AVERAGED
-            for name, value in stored(averaged_dir, f'model/{network}/', step).items()
+            for name, value in stored(extended_dir, f'model/{network}/', step).items()
         }
         expected = expected or weights
-        expected = {name: expected[name] + 0.25 * (value - expected[name]) for name, value in weights.items()}
-        found = stored(averaged_dir, 'averages/', step)
+        expected = {name: expected[name] + 0.5 * (value - expected[name]) for name, value in weights.items()}
+        found = stored(extended_dir, 'averages/', step)
         assert {name.replace('averages', 'model') for name in found} == set(weights)
         for name, value in found.items():
             np.testing.assert_allclose(value, expected[name.replace('averages', 'model')], rtol=1e-5, atol=1e-6)
-    assert any(np.abs(expected[name] - value).max() > 1e-4 for name, value in weights.items())
+    for network in AVERAGED:
+        own = [name for name in weights if f'/{network}/' in name]
+        assert any(np.abs(expected[name] - weights[name]).max() > 1e-4 for name in own)
 
 
-def test_averages_are_exported(averaged_dir, tmp_path, monkeypatch, capsys):
-    # what is computed with weights does not depend on where they come from
-    monkeypatch.setattr(export, 'check', lambda *args: None)
-    assert main(['export', *tiny.arguments(checkpoint=averaged_dir, output_dir=tmp_path / 'saved')]) == 0
-    assert 'averaged weights' in capsys.readouterr().out
-    path = str(tmp_path / 'saved/1/variables/variables')
+def test_averages_are_exported(extended_dir, extended_model):
+    path = str(extended_model / '1/variables/variables')
     reader = tf.train.load_checkpoint(path)
     exported = [reader.get_tensor(name) for name, _ in tf.train.list_variables(path) if 'GRAPH' not in name]
-    expected = {**stored(averaged_dir, 'averages/'), **stored(averaged_dir, 'model/content_encoder/')}
+    expected = stored(extended_dir, 'averages/')
     assert len(exported) == len(expected) > 30
     for name, value in expected.items():
         assert any(np.array_equal(value, other) for other in exported), name
 
 
-def test_averages_survive_a_restart(averaged_dir, gan_dir, train_command, tmp_path, no_training, capsys):
-    folder = shutil.copytree(averaged_dir, tmp_path / 'run')
-    assert main(train_command(folder, steps=7, ema=0.75)) == 0
-    before = stored(averaged_dir, 'averages/')
-    for name, value in stored(folder, 'averages/', 7).items():
-        np.testing.assert_array_equal(value, before[name])
-    message = failure(capsys, train_command(folder, steps=8))
+@pytest.mark.trains
+def test_what_has_no_average_is_used_as_it_is(averaged, tmp_path):
+    averages = averaged.averages.checkpoint
+    tiny.randomize(averages.g_x.trainable_variables, seed=6)
+    checkpoints.write_first(tmp_path / 'run', averaged.checkpoint, model=tiny.MODEL)
+    model = GazeModel(tiny.MODEL, discriminators=False)
+    checkpoints.restore_serving(checkpoints.latest(tmp_path / 'run'), model)
+    for found, expected in ((model.g_x, averages.g_x), (model.content_encoder, averaged.model.content_encoder)):
+        for ours, others in zip(found.variables, expected.variables, strict=True):
+            np.testing.assert_array_equal(ours, others)
+
+
+def test_runs_with_and_without_averages(extended_dir, gan_dir, extended_command, tmp_path, capsys):
+    folder = shutil.copytree(extended_dir, tmp_path / 'run', ignore=shutil.ignore_patterns('step-[123]*'))
+    message = failure(capsys, extended_command(folder, steps=8, ema=0))
     assert str(folder) in message and 'with --ema' in message
     stage = tf.train.Checkpoint(averages=tf.train.Checkpoint())
     manager = checkpoints.manager(gan_dir, tf.Variable(0, dtype=tf.int64), stage, keep=9)
     with pytest.raises(GazeError, match=f'{gan_dir} holds a run without `ema`'):
         checkpoints.restore_all(manager.checkpoint, manager.latest_checkpoint)
-
-
-@pytest.mark.trains
-def test_averages_and_gradient_penalties_on_two_devices():
-    # in replica context, as the training step of several devices is
-    code = """
-import numpy as np
-import tensorflow as tf
-from tests import tiny
-from gaze_tf.config import GanConfig
-from gaze_tf.training.averages import Averages
-from gaze_tf.training.gan_step import GanStep
-tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0],
-                                           [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])
-with strategy.scope():
-    stage = GanStep(tiny.MODEL, GanConfig(loss_type='wgan', lam_p=0.))
-    averages = Averages(stage.model, 0.75, ['g_x', 'g_y', 'angle_encoder'])
-    step = tf.Variable(0, dtype=tf.int64)
-update = tf.function(lambda: strategy.run(averages.update, [step]))
-followed = averages._pairs[0][1]
-values = []
-for number in (1, 2):
-    step.assign(number)
-    followed.assign_add(tf.ones(followed.shape))
-    values.append(followed.numpy())
-    update()
-for copy in strategy.experimental_local_results(averages._pairs[0][0]):
-    np.testing.assert_allclose(copy, 0.75 * values[0] + 0.25 * values[1], atol=1e-6)
-
-def part(batch):
-    first = 2 * tf.distribute.get_replica_context().replica_id_in_sync_group
-    return type(batch)(batch.image[first:first + 2], batch.eyes[first:first + 2])
-
-tf.config.run_functions_eagerly(True)
-x, y = tiny.batch(0, count=4), tiny.batch(1, count=4)
-whole, parts = stage.evaluate(x, y), strategy.run(lambda: stage.evaluate(part(x), part(y)))
-for name in ('d_x/penalty', 'd_y/penalty'):
-    # each face is mixed with its painting as it is where one device has all faces
-    found = [float(value) for value in strategy.experimental_local_results(parts[name])]
-    assert found[0] != found[1]
-    np.testing.assert_allclose(np.mean(found), whole[name], rtol=1e-5)
-"""
-    subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)
 
 
 # --- warm start ----------------------------------------------------------------------------------------
@@ -327,12 +291,12 @@ def without(command, *names):
 MODEL_FLAGS = [field.name for field in dataclasses.fields(config.ModelConfig)]
 
 
-def test_warm_start(train_command, averaged_dir, gan_dir, tmp_path, no_training, capsys):
+def test_warm_start(extended_command, extended_dir, tmp_path, no_training, capsys):
     folder = tmp_path / 'run'
-    command = without(train_command(folder, warm_start=averaged_dir, steps=1, seed=8), 'pam_checkpoint', *MODEL_FLAGS)
-    assert main(command) == 0
-    found, source = stored(folder), stored(averaged_dir)
-    assert set(found) == set(stored(gan_dir))
+    command = extended_command(folder, warm_start=extended_dir, steps=1, seed=8, ema=0)
+    assert main(without(command, 'pam_checkpoint', *MODEL_FLAGS)) == 0
+    found, source = stored(folder), stored(extended_dir)
+    assert set(found) == {name for name in source if not name.startswith('stage/averages/')}
     for name, value in found.items():
         if name.startswith('stage/model/'):
             # the live weights, no averages
@@ -340,13 +304,14 @@ def test_warm_start(train_command, averaged_dir, gan_dir, tmp_path, no_training,
         elif 'learning_rate' not in name:
             assert not np.any(value), name
     written = config.load(folder / 'config.json')
-    assert written['model'] == tiny.MODEL and written['gan'].warm_start == str(averaged_dir)
+    assert written['model'] == dataclasses.replace(tiny.MODEL, palette=2)
+    assert written['gan'].warm_start == str(extended_dir)
 
-    # from here on another source (its first 5 steps), of which a resumed run may see nothing
-    other = shutil.copytree(averaged_dir, tmp_path / 'other', ignore=shutil.ignore_patterns('step-6*'))
-    (other / 'checkpoint').write_text('model_checkpoint_path: "step-5"\n')
+    # from here on another source (its first 3 steps), of which a resumed run may see nothing
+    other = shutil.copytree(extended_dir, tmp_path / 'other', ignore=shutil.ignore_patterns('step-4*'))
+    (other / 'checkpoint').write_text('model_checkpoint_path: "step-3"\n')
     capsys.readouterr()
-    assert main(without(train_command(folder, warm_start=other, steps=2), 'pam_checkpoint')) == 0
+    assert main(without(extended_command(folder, warm_start=other, steps=2, ema=0), 'pam_checkpoint')) == 0
     assert 'Resuming from' in capsys.readouterr().out
     for name, value in stored(folder, 'model/', 2).items():
         np.testing.assert_array_equal(value, source[name], err_msg=name)

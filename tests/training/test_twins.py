@@ -5,10 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from gaze_tf import config
-from gaze_tf.cli.main import main
 from gaze_tf.data import pipeline
 from gaze_tf.errors import GazeError
 from gaze_tf.models.gaze_model import GazeModel
@@ -22,27 +20,6 @@ pytestmark = [pytest.mark.trains, pytest.mark.usefixtures('eagerly')]
 GAN = config.GanConfig(steps=10, batch_size=2, lr_d=1e-3, lr_g=1e-3, lam_p=0.0, lam_twin=3.0)
 
 
-@pytest.fixture(scope='module')
-def twin_records(tmp_path_factory):
-    """Records of 6 and 5 faces; the twin of each Y is its negative."""
-    folder = tmp_path_factory.mktemp('twins')
-    data = tiny.write_faces(folder / 'faces', {'1': 6, '0': 5})
-    (data / 'twins').mkdir()
-    for path in (data / '0').iterdir():
-        Image.fromarray(255 - np.array(Image.open(path))).save(data / 'twins' / path.name, quality=95)
-    assert (
-        main(
-            [
-                'prepare',
-                '--twins',
-                *tiny.arguments(data_dir=data, output_dir=folder / 'records', img_size=tiny.SIZE, test_x=2, test_y=2),
-            ]
-        )
-        == 0
-    )
-    return folder / 'records'
-
-
 def with_twins(seed=1, twin_seed=2):
     batch, twin = tiny.batch(seed), tiny.batch(twin_seed)
     return batch._replace(image=tf.concat([batch.image, twin.image], axis=-1))
@@ -53,8 +30,20 @@ def gan_step(**options):
     return GanStep(options.pop('model', tiny.MODEL), dataclasses.replace(GAN, **options))
 
 
+@pytest.fixture(scope='module')
+def plain():
+    """A step, whose networks take seconds to build, for tests that do not depend on its weights."""
+    return gan_step()
+
+
+@pytest.fixture(scope='module')
+def tuned():
+    """Such a step whose content encoder learns."""
+    return gan_step(tune_content=True)
+
+
 def weighted(step, **options):
-    """The step, whose networks take seconds to build, with other weights of its losses."""
+    """The step with other weights of its losses."""
     step.objectives = Objectives(step.model, dataclasses.replace(GAN, **options), None)
     return step
 
@@ -76,8 +65,8 @@ def test_records_without_twins_are_refused(records_dir):
         pipeline.train_stream(records_dir, 'y', tiny.SIZE, 2, seed=4, twins=True)
 
 
-def test_g_x_learns_what_the_twin_looks_like():
-    step = gan_step()
+def test_g_x_learns_what_the_twin_looks_like(plain):
+    step = weighted(plain)
     x, y = tiny.batch(0), with_twins()
     own, twin = y.twins()
     model = step.model
@@ -95,54 +84,48 @@ def test_g_x_learns_what_the_twin_looks_like():
     np.testing.assert_allclose(totals[1] - totals[0], 2 * expected, rtol=1e-3)
 
 
-def test_pixels_that_turning_changed_weigh_more():
+def test_pixels_that_turning_changed_weigh_more(plain):
     own, twin = with_twins().twins()
     moved = np.abs(own.image - twin.image).mean(axis=-1, keepdims=True)
     assert 0.01 < moved.mean() < 1
-    step = gan_step(twin_focus=3.0)
+    step = weighted(plain, twin_focus=3.0)
     found = step.model.correct(step.model.look(own.image, own.eyes))
     difference = (np.abs(found.image - twin.image) * (1 + 3 * moved)).sum(axis=(1, 2, 3))
     expected = (difference / (tiny.MODEL.crop_w * tiny.MODEL.crop_h * 3)).mean()
     np.testing.assert_allclose(step.evaluate(tiny.batch(0), with_twins())['g_x/twin'], expected, rtol=1e-4)
 
 
-def test_hues_weigh_in_every_reconstruction():
+def test_hues_weigh_in_every_reconstruction(plain):
     x, y = tiny.batch(0), with_twins()
-    step = gan_step()
-    plain, hued = (weighted(step, lam_hue=weight).evaluate(x, y) for weight in (0.0, 2.0))
-    more = {name for name in plain if not np.isclose(plain[name], hued[name], rtol=1e-5)}
+    without, hued = (weighted(plain, lam_hue=weight).evaluate(x, y) for weight in (0.0, 2.0))
+    more = {name for name in without if not np.isclose(without[name], hued[name], rtol=1e-5)}
     assert more == {'g_x/reconstruction', 'g_x/twin', 'g_y/reconstruction', 'g_y/reconstruction_hat'}
-    model = step.model
+    model = plain.model
     faces = model.look(x.image, x.eyes)
     difference = (model.correct(faces).image - faces.image).numpy()
     difference -= difference.mean(axis=-1, keepdims=True)
     expected = np.abs(difference).sum(axis=(1, 2, 3)).mean() / (tiny.MODEL.crop_w * tiny.MODEL.crop_h * 3)
-    np.testing.assert_allclose(hued['g_x/reconstruction'] - plain['g_x/reconstruction'], 2 * expected, rtol=1e-3)
+    np.testing.assert_allclose(hued['g_x/reconstruction'] - without['g_x/reconstruction'], 2 * expected, rtol=1e-3)
 
 
-def test_d_x_judges_corrected_y_only_with_twins():
-    assert {'d_x/cor', 'g_x/adversarial_cor'} <= set(gan_step().train_step(tiny.batch(0), with_twins()))
-    terms = gan_step(lam_twin=0.0).train_step(tiny.batch(0), tiny.batch(1))
-    assert not {'d_x/cor', 'g_x/adversarial_cor', 'g_x/twin'} & set(terms)
-
-
-@pytest.mark.parametrize('tune_content', [False, True])
-def test_the_content_encoder_learns_only_where_it_is_told_to(tune_content):
-    step = gan_step(tune_content=tune_content)
+@pytest.mark.parametrize('which', ['plain', 'tuned'])
+def test_the_content_encoder_learns_only_where_it_is_told_to(request, which):
+    step = weighted(request.getfixturevalue(which), tune_content=which == 'tuned')
     encoder = step.model.content_encoder
     before = [variable.numpy() for variable in encoder.variables]
-    step.train_step(tiny.batch(0), with_twins())
+    # D_x judges corrected y, too; that it does not without twins is seen in test_training.py's test_tensorboard
+    assert {'d_x/cor', 'g_x/adversarial_cor'} <= set(step.train_step(tiny.batch(0), with_twins()))
     moved = [not np.array_equal(value, variable) for value, variable in zip(before, encoder.variables)]
-    assert all(moved) if tune_content else not any(moved)
+    assert all(moved) if which == 'tuned' else not any(moved)
     own = {id(variable) for variable in encoder.trainable_variables}
     assert {name for name, variables in step.variables.items() if own & {id(variable) for variable in variables}} == (
-        {'g_x'} if tune_content else set()
+        {'g_x'} if which == 'tuned' else set()
     )
 
 
-def test_an_eye_and_its_twin_get_one_code():
+def test_an_eye_and_its_twin_get_one_code(tuned):
     x, y = tiny.batch(0), with_twins()
-    step = gan_step(tune_content=True, lam_code=5.0)
+    step = weighted(tuned, tune_content=True, lam_code=5.0)
     faces = [step.model.look(part.image, part.eyes) for part in y.twins()]
     apart = np.abs(faces[0].content - faces[1].content).mean()
     found = step.model.correct(faces[0])
@@ -177,22 +160,9 @@ def test_palettes_have_a_weight_of_their_own():
     np.testing.assert_allclose([totals[1.0] - totals[0.0], totals[3.0] - totals[0.0]], [2 * kept, 6 * kept], rtol=1e-3)
 
 
-def test_trained_resumed_and_exported_with_the_averaged_encoder(train_command, twin_records, tmp_path):
-    run = tmp_path / 'run'
-    for steps in (2, 4):
-        assert (
-            main(
-                [
-                    *train_command(run, lam_twin=3, ema=0.5, steps=steps, save_every=1, log_every=1, image_every=2),
-                    f'--data_dir={twin_records}',
-                    '--tune_content',
-                    '--aug_noise=1',
-                ]
-            )
-            == 0
-        )
-    newest = checkpoints.latest(run)
-    model = GazeModel(tiny.MODEL)
+def test_the_averaged_encoder_is_used(extended_dir):
+    newest = checkpoints.latest(extended_dir)
+    model = GazeModel(dataclasses.replace(tiny.MODEL, palette=2), discriminators=False)
     checkpoints.restore_serving(newest, model)
     reader = tf.train.load_checkpoint(str(newest))
     stored = {

@@ -115,7 +115,7 @@ def _serving(batch):
 
     image, eyes = _batch(batch)[:2]
     with computing_in(flags.FLAGS.precision):
-        model = GazeModel(ModelConfig(), native_crops=False)
+        model = GazeModel(ModelConfig(), native_crops=False, discriminators=False)
     return serving_module(model), to_uint8(image), eyes
 
 
@@ -144,7 +144,7 @@ def lite(batch, repeats):
     image, eyes = _batch(batch)[:2]
     inputs = {'images': tf.cast(127.5 * (image + 1), tf.uint8).numpy(), 'eyes': eyes.numpy()}
     frames = {**inputs, 'alphas': np.linspace(0, 1, FRAMES, dtype=np.float32)[None]}
-    model = GazeModel(ModelConfig(), native_crops=False)
+    model = GazeModel(ModelConfig(), native_crops=False, discriminators=False)
     module = serving_module(model)
     runners = {'SavedModel': (module.correct, module.animate)}
     sizes = {}
