@@ -190,7 +190,7 @@ MEMORY = """
 import resource, sys
 import tensorflow as tf
 model = tf.saved_model.load(sys.argv[1])
-photo = tf.io.encode_png(tf.fill([2000, 2000, 3], tf.constant(100, tf.uint8)), compression=1)
+photo = tf.io.encode_png(tf.fill([3000, 3000, 3], tf.constant(100, tf.uint8)), compression=1)
 for count in (6, 18):
     eyes = tf.tile([[1000., 1000, 1500, 1000]], [count, 1])
     model.signatures['serving_default'](image=tf.fill([count], photo), eyes=eyes)
@@ -209,8 +209,8 @@ def test_memory_does_not_grow_with_the_batch(saved_model):
     # TensorFlow logs what it cannot optimize, and then leaves more than that as it is
     assert 'optimizer' not in result.stderr
     few, many = map(int, result.stdout.split())
-    # the 12 photos more have 137 MB of pixels
-    assert many - few < 88
+    # the 12 photos more have 309 MB of pixels
+    assert many - few < 200
 
 
 def png_header(width, height):
