@@ -95,13 +95,14 @@ def load_once():
     def load_once(path, *args, **kwargs):
         if args or kwargs:
             return load(path, *args, **kwargs)
-        files = sorted((file, file.stat()) for file in pathlib.Path(path).rglob('*'))
-        state = [(file, stat.st_ino, stat.st_size, stat.st_mtime_ns) for file, stat in files]
-        if path not in kept or kept[path][0] != state:
-            kept[path] = state, load(path)
+        # not by its path: an export is loaded once to be checked, and then renamed
+        files = sorted((file.relative_to(path), file.stat()) for file in pathlib.Path(path).rglob('*'))
+        state = tuple((file, stat.st_ino, stat.st_size, stat.st_mtime_ns) for file, stat in files)
+        if state not in kept:
+            kept[state] = load(path)
             for oldest in list(kept)[:-KEPT]:
                 del kept[oldest]
-        return kept[path][1]
+        return kept[state]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tf.saved_model, 'load', load_once)

@@ -133,7 +133,7 @@ class GazeModel(tf.Module):
     def look_at(self, canvas: Canvas, corrected: Faces, directions: tf.Tensor) -> Faces:
         """G_y: the canvas with eyes that look in directions [B, 2] (see `models.degrees`). Needs a calibration."""
         angle = self.angle(corrected) + degrees.to_offset(self.calibration, directions)
-        return self._animate(canvas, angle, corrected.content, corrected.palette)
+        return self._animate(canvas, angle, corrected.content, canvas.faces.palette)
 
     def direction(self, faces: Faces, corrected: Faces) -> tf.Tensor:
         """Where the eyes look, [B, 2] (see `models.degrees`), by E_r. Needs a calibration."""
