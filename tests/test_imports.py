@@ -1,7 +1,7 @@
 """Imports go one way, from each floor to those below it:
 
 cli
-client, server, datasets, evaluation, turning
+client, server, datasets, evaluation, turning, page
 editing
 inference
 export, original
@@ -63,6 +63,7 @@ ALLOWED = {
     'evaluation': FLOOR | {'inference', 'compositing', 'data'},
     'server': {'errors', 'options'},
     'client': FLOOR | {'editing', 'inference', 'media', 'export.checks'},
+    'page': FLOOR | {'editing', 'inference', 'media'},
     'cli': FLOOR
     | {
         'client',
@@ -70,6 +71,7 @@ ALLOWED = {
         'datasets',
         'synthetic',
         'evaluation',
+        'page',
         'turning',
         'editing',
         'media',
@@ -146,6 +148,7 @@ def test_nothing_imports_tools_or_tests():
         ('gaze_tf.cli.lite', ['tensorflow']),
         ('gaze_tf.cli.correct', ['tensorflow']),
         ('gaze_tf.cli.live', ['tensorflow', 'cv2']),
+        ('gaze_tf.cli.page', ['tensorflow', 'gradio']),
         ('gaze_tf.cli.animate', ['tensorflow']),
         ('gaze_tf.cli.import_official', ['tensorflow']),
         ('gaze_tf.cli.evaluate', ['tensorflow', 'matplotlib', 'skimage']),
