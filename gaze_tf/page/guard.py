@@ -7,9 +7,9 @@ import urllib.parse
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
-# no script, font or picture from elsewhere, and no frame of another site around the page
+# No script, font or picture from elsewhere, and no frame of another site around the page. Gradio's scripts need eval.
 _POLICY = (
-    b"default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' blob:; "
+    b"default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     b"style-src 'self' 'unsafe-inline'; form-action 'self'; frame-ancestors 'self'"
 )
 # what Gradio would fetch from other servers

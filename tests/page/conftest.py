@@ -101,7 +101,7 @@ def open_page(browser, server):
         contexts.append(context)
         context.on('request', lambda request: browser.asked.append(request.url))
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(30_000)
         page.goto(server.url)
         page.get_by_role('tab', name=tab).click()
         return page
