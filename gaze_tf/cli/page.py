@@ -1,4 +1,4 @@
-"""gaze-tf page
+"""gaze-tf page --port=7860
 
 Opens a page in the browser: photos, animations, videos and the camera, without any other command. Only this computer
 can open it, unless --host says otherwise. What is dropped there is deleted when its tab is closed. Ctrl-C ends it.

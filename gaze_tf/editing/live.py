@@ -74,13 +74,13 @@ def run(editor: GazeEditor, source: Any, output: Any, options: LiveOptions = Liv
     """
     warm_up(editor, source.size, source.fps, options.blend)
     corrector = Corrector(editor, source.size, source.fps, options)
-    counts, correcting = _Counts(), True
+    counts, correcting = Counts(), True
     with _noted_signals() as noted, _Newest(source) as newest, tqdm(bar_format=_BAR) as bar:
         for arrival in newest.frames(noted):
             tracked, after = corrector.correct(arrival.frame, arrival.number)
             text = f'{counts.now()}{"" if correcting else " (not corrected)"}'
             key = output.show(after if correcting else arrival.frame, arrival.number, text)
-            counts.add(arrival, tracked)
+            counts.add(arrival.came, tracked)
             bar.set_postfix_str(text, refresh=False)
             bar.update()
             correcting ^= key == ' '
@@ -208,8 +208,16 @@ class _Newest:
                 self._changed.notify()
 
 
-class _Counts:
-    """Counts what a Summary tells."""
+def left_alone(tracked: list[Tracked]) -> str:
+    """Why no face of a frame was repainted, in a few words; '' if one was."""
+    if any(each.strength for each in tracked):
+        return ''
+    chosen = [each.reason for each in tracked if each.chosen]
+    return chosen[0] if chosen else faces_lib.NOT_CHOSEN if tracked else 'no face was found'
+
+
+class Counts:
+    """Counts what a Summary tells, and the rate and latency of the last second."""
 
     def __init__(self):
         self.shown = self.repainted = 0
@@ -217,26 +225,21 @@ class _Counts:
         self._latencies, self._first, self._last = array.array('d'), None, None
         self._recent, self._reasons = collections.deque(), collections.Counter()
 
-    def add(self, arrival, tracked):
-        """Counts an _Arrival that was shown just now, with its list of Tracked."""
+    def add(self, came: float, tracked: list[Tracked]) -> None:
+        """Counts a frame that came then (time.monotonic) and was shown just now, with its list of Tracked."""
         now = time.monotonic()
         self._first, self._last = now if self._first is None else self._first, now
-        self._latencies.append(now - arrival.came)
-        self._recent.append((now, now - arrival.came))
+        self._latencies.append(now - came)
+        self._recent.append((now, now - came))
         while now - self._recent[0][0] > _RATE_S:
             self._recent.popleft()
-        repainted = any(each.strength for each in tracked)
-        self.repainted += repainted
+        self.repainted += any(each.strength for each in tracked)
         self.shown += 1
-        if not repainted:
-            reason = next(
-                (each.reason for each in tracked if each.chosen),
-                faces_lib.NOT_CHOSEN if tracked else 'no face was found',
-            )
-            # figures differ from frame to frame
-            self._reasons[reason.partition(' by ')[0]] += bool(reason)
+        reason = left_alone(tracked)
+        # figures differ from frame to frame
+        self._reasons[reason.partition(' by ')[0]] += bool(reason)
 
-    def now(self):
+    def now(self) -> str:
         """The rate and latency of the last second, in words."""
         if not self._recent:
             return ''

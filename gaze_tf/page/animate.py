@@ -22,6 +22,7 @@ def make_tab(editor: GazeEditor, sessions: Sessions) -> Picker:
         with gr.Column():
             picker = Picker.make('animate')
         with gr.Column():
+            make = gr.Button('Animate', variant='primary', elem_id='animate-make')
             still = gr.Image(label='Animation', interactive=False, buttons=['fullscreen'], elem_id='animate-gif')
             moving = gr.Video(label='Animation', visible=False, autoplay=True, loop=True, elem_id='animate-mp4')
             file = gr.DownloadButton('Download', interactive=False, elem_id='animate-file')
@@ -31,7 +32,6 @@ def make_tab(editor: GazeEditor, sessions: Sessions) -> Picker:
             easing = gr.Radio(_EASINGS, value='smooth', label='Movement')
             kind = gr.Radio(_FORMATS, value='gif', label='File')
             mark = make_mark()
-            make = gr.Button('Animate', variant='primary', elem_id='animate-make')
 
     def animate(request: gr.Request, faces, first, last, easing, kind, mark):
         session = sessions.of(request)

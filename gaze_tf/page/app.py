@@ -21,9 +21,7 @@ _STYLE = pathlib.Path(__file__).with_name('style.css')
 _SCRIPT = pathlib.Path(__file__).with_name('paste.js')
 
 
-def launch(
-    editors: tuple[GazeEditor, GazeEditor, GazeEditor], options: PageOptions, folder: pathlib.Path
-) -> tuple[gr.Blocks, str]:
+def launch(editors: list[GazeEditor], options: PageOptions, folder: pathlib.Path) -> tuple[gr.Blocks, str]:
     """Starts the server; returns (the page, which is to be closed, and its address). For options see `serve`.
 
     Args:
@@ -36,7 +34,8 @@ def launch(
     # served as they are: Gradio would copy each, and keep it
     gr.set_static_paths(folder)
     local = options.host in LOOPBACK
-    page = _build(*editors, Sessions(folder), local)
+    quick, on_video, on_camera = editors
+    page = _build(quick, on_video, on_camera, Sessions(folder), local)
     guard = Middleware(Guard, names=LOOPBACK if local else None)
     _, url, _ = page.launch(
         server_name=options.host,

@@ -97,9 +97,10 @@ def mark(work: Work, chosen: Collection[int]) -> Image.Image:
         x0, y0, x1, y1 = (value * scale for value in report.face.box or report.face.eyes)
         color = _CHOSEN if report.index in chosen else _OTHER if report.done else _LEFT_ALONE
         draw.rectangle((x0, y0, x1, y1), outline=color, width=line)
-        number = str(report.index + 1)
-        draw.rectangle((x0, y0, x0 + 4 * line + font.getlength(number), y0 + 9 * line), color)
-        draw.text((x0 + 2 * line, y0 + 4.5 * line), number, 'black', font, anchor='lm')
+        # the number stands on the frame, so that it hides no face
+        number, top = str(report.index + 1), max(y0 - 9 * line, 0)
+        draw.rectangle((x0, top, x0 + 4 * line + font.getlength(number), top + 9 * line), color)
+        draw.text((x0 + 2 * line, top + 4.5 * line), number, 'black', font, anchor='lm')
     return image
 
 

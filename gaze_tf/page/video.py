@@ -53,7 +53,7 @@ def make_tab(quick: GazeEditor, editor: GazeEditor, sessions: Sessions) -> None:
                 stop = gr.Button('Cancel', variant='stop', visible=False, elem_id='video-stop')
             status = gr.HTML(elem_id='video-status')
             preview = gr.Image(
-                label='Above: as filmed. Below: corrected',
+                label='Before and after',
                 visible=False,
                 interactive=False,
                 buttons=['fullscreen'],
@@ -109,13 +109,13 @@ def make_tab(quick: GazeEditor, editor: GazeEditor, sessions: Sessions) -> None:
         hidden = gr.update(visible=False)
         yield work.status(), gr.update(interactive=False), gr.update(visible=True), hidden, hidden
         while not work.ended(_LOOK_S):
-            yield work.status(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            yield work.status(), *[gr.skip()] * 4
         with words.told(path.name):
             text = work.result()
         done = output.exists()
         # two, as Gradio changes what it gets
         shown, saved = (gr.update(value=str(output) if done else None, visible=done) for _ in range(2))
-        yield text, gr.update(interactive=True), hidden, shown, saved
+        yield text, gr.skip(), gr.skip(), shown, saved
 
     def cancel(request: gr.Request):
         sessions.of(request).stop.set()
@@ -127,9 +127,9 @@ def make_tab(quick: GazeEditor, editor: GazeEditor, sessions: Sessions) -> None:
     try_it.click(show_some, settings, preview, **LANE)
     outputs = [status, start, stop, result, file]
     begun = start.click(correct, settings, outputs, show_progress_on=status, show_progress='minimal', **_LANE)
-    begun.failure(
-        lambda: ('', gr.update(interactive=True), *[gr.update(visible=False)] * 3), None, outputs, queue=False
-    )
+    begun.failure(lambda: '', None, status, queue=False)
+    # only now would Gradio heed another click
+    begun.then(lambda: (gr.update(interactive=True), gr.update(visible=False)), None, [start, stop], queue=False)
     stop.click(cancel, queue=False)
 
 

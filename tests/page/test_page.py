@@ -205,7 +205,7 @@ def test_the_camera(open_page):
     page.wait_for_timeout(3000)
     words = page.inner_text('#camera-status')
     print(f'camera: {words}')
-    assert float(re.search(r'(\d+) frames/s, \d+ ms each', words)[1]) >= 1
+    assert float(re.search(r'(\d+) frames/s, \d+ ms', words)[1]) >= 1
     page.wait_for_function("() => document.querySelector('#camera-out img').naturalWidth === 640")
 
 
@@ -225,9 +225,8 @@ def test_a_report(open_page, tmp_path):
     assert page.frame_locator('#report iframe').locator('body').inner_text() == 'Secret'
 
 
-@pytest.mark.parametrize('scheme', ['light', 'dark'])
-def test_phones(open_page, files, scheme):
-    page = open_page(color_scheme=scheme)
+def test_phones(open_page, files):
+    page = open_page(color_scheme='dark')
     page.set_viewport_size({'width': 390, 'height': 844})
     opened(page, files / 'portrait.jpg')
     assert page.evaluate('document.documentElement.scrollWidth') == 390
