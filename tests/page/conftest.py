@@ -26,9 +26,10 @@ def files(tmp_path_factory):
         portrait = image.convert('RGB').resize((1024, 1024), Image.Resampling.BICUBIC)
     portrait.save(folder / 'portrait.jpg', quality=95, exif=b'Exif\0\0' + photos.block((0x10F, 2, 5, b'Lens\0')))
     portrait.save(folder / 'portrait.png', dpi=(96, 96))
-    two = Image.new('RGB', (1600, 800))
-    two.paste(portrait.resize((800, 800)), (0, 0))
-    two.paste(portrait.resize((700, 700)), (850, 50))
+    portrait.resize((1200, 1200)).save(folder / 'large.jpg')
+    two = Image.new('RGB', (1024, 1024))
+    two.paste(portrait.resize((520, 520)), (0, 0))
+    two.paste(portrait.resize((480, 480)), (540, 500))
     two.save(folder / 'two.png')
     wide = Image.new('RGB', (12000, 1000), 'gray')
     wide.paste(portrait.resize((1000, 1000)), (5000, 0))
@@ -74,7 +75,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def browser(server, files):
-    """A browser whose camera shows the video, and the addresses that pages have asked for."""
+    """A browser window whose camera shows the video. `asked`: the addresses that its pages have asked for."""
     playwright = pytest.importorskip('playwright.sync_api', reason="needs pip install '.[dev]'")
     chromium = shutil.which('chromium')
     if not chromium:
@@ -86,26 +87,26 @@ def browser(server, files):
     ]
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=['--no-sandbox', *camera])
-        browser.asked = []
-        yield browser
+        window = browser.new_context(viewport={'width': 1280, 'height': 800})
+        window.set_default_timeout(30_000)
+        window.asked = []
+        window.on('request', lambda request: window.asked.append(request.url))
+        yield window
         browser.close()
 
 
 @pytest.fixture
 def open_page(browser, server):
-    """Opens the page in a browser window of its own, at a tab."""
-    contexts = []
+    """Opens the page in a browser tab of its own, at one of its tabs."""
+    pages = []
 
-    def open_page(tab='Photo', **options):
-        context = browser.new_context(viewport={'width': 1280, 'height': 800}, **options)
-        contexts.append(context)
-        context.on('request', lambda request: browser.asked.append(request.url))
-        page = context.new_page()
-        page.set_default_timeout(30_000)
+    def open_page(tab='Photo'):
+        page = browser.new_page()
+        pages.append(page)
         page.goto(server.url)
         page.get_by_role('tab', name=tab).click()
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
