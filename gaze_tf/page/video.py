@@ -70,42 +70,64 @@ def make_tab(quick: GazeEditor, editor: GazeEditor, sessions: Sessions) -> None:
                 info='Otherwise they are left as they are.',
             )
             mark = make_mark()
-    settings = [faces, strength, always, mark]
+    settings, answers = [faces, strength, always, mark], _Answers(quick, editor, sessions)
 
-    def take(request: gr.Request, path):
-        session = sessions.of(request)
-        session.video = session.take('video', path)
-        with words.told(session.video.name):
-            info = probe(session.video).info
+    taken = drop.upload(
+        answers.take, drop, [drop, about, try_it, start, status, preview, result, file], show_progress_on=about, **LANE
+    )
+    taken.failure(lambda: None, None, drop, queue=False)
+    try_it.click(answers.show_some, settings, preview, **LANE)
+    outputs = [status, start, stop, result, file]
+    begun = start.click(answers.correct, settings, outputs, show_progress_on=status, show_progress='minimal', **_LANE)
+    begun.failure(lambda: '', None, status, queue=False)
+    # only now would Gradio heed another click
+    begun.then(lambda: (gr.update(interactive=True), gr.update(visible=False)), None, [start, stop], queue=False)
+    stop.click(answers.cancel, queue=False)
+
+
+class _Answers:
+    """What happens on a click."""
+
+    def __init__(self, quick: GazeEditor, editor: GazeEditor, sessions: Sessions) -> None:
+        self._quick, self._editor, self._sessions = quick, editor, sessions
+
+    def take(self, request: gr.Request, path):
+        """Makes an uploaded video that of the tab."""
+        session = self._sessions.of(request)
+        taken = session.take('video', path)
+        with words.told(taken.name):
+            info = probe(taken).info
         seconds = _seconds(info)
         if seconds > MAX_SECONDS:
-            session.video = None
             raise words.error(
                 f'The video lasts {words.clock(seconds)}, and at most {words.clock(MAX_SECONDS)} is done '
                 'here: cut it, or use the command gaze-tf correct.'
             )
-        text = f'**{session.video.name}**, {words.clock(seconds)}, {info.size[0]} x {info.size[1]} pixels. {info.note}'
+        session.video = taken
+        text = f'**{taken.name}**, {words.clock(seconds)}, {info.size[0]} x {info.size[1]} pixels. {info.note}'
         ready = gr.update(interactive=True)
         hidden = gr.update(visible=False)
         return None, text, ready, ready, '', hidden, hidden, hidden
 
-    def show_some(request: gr.Request, faces, strength, always, mark):
-        session = sessions.of(request)
+    def show_some(self, request: gr.Request, faces, strength, always, mark):
+        """Shows some frames before and after."""
+        session = self._sessions.of(request)
         path = _path(session)
         with words.told(path.name):
             info = probe(path).info
             numbers = [int((info.frames or 1) * (k + 0.5) / _FRAMES) for k in range(_FRAMES)]
             frames = [read_frame(path, max(number - 0.5, 0) / float(info.fps)) for number in numbers]
-            pairs = [_pair(quick, frame, faces, strength) for frame in frames]
+            pairs = [_pair(self._quick, frame, faces, strength) for frame in frames]
         sheet = Image.fromarray(np.concatenate(pairs, axis=1))
         return gr.update(value=session.show('frames', sheet), visible=True)
 
-    def correct(request: gr.Request, faces, strength, always, mark):
-        session = sessions.of(request)
+    def correct(self, request: gr.Request, faces, strength, always, mark):
+        """Corrects the video, and tells how far it is."""
+        session = self._sessions.of(request)
         path = _path(session)
         options = VideoOptions(faces=faces, alpha=(strength / 100,), always=always, mark=mark)
         output = session.new_path('corrected', f'{path.stem}_corrected.mp4')
-        work = _Work(editor, session, Source(path, None, output), options)
+        work = _Work(self._editor, session, Source(path, None, output), options)
         hidden = gr.update(visible=False)
         yield work.status(), gr.update(interactive=False), gr.update(visible=True), hidden, hidden
         while not work.ended(_LOOK_S):
@@ -117,20 +139,9 @@ def make_tab(quick: GazeEditor, editor: GazeEditor, sessions: Sessions) -> None:
         shown, saved = (gr.update(value=str(output) if done else None, visible=done) for _ in range(2))
         yield text, gr.skip(), gr.skip(), shown, saved
 
-    def cancel(request: gr.Request):
-        sessions.of(request).stop.set()
-
-    taken = drop.upload(
-        take, drop, [drop, about, try_it, start, status, preview, result, file], show_progress_on=about, **LANE
-    )
-    taken.failure(lambda: None, None, drop, queue=False)
-    try_it.click(show_some, settings, preview, **LANE)
-    outputs = [status, start, stop, result, file]
-    begun = start.click(correct, settings, outputs, show_progress_on=status, show_progress='minimal', **_LANE)
-    begun.failure(lambda: '', None, status, queue=False)
-    # only now would Gradio heed another click
-    begun.then(lambda: (gr.update(interactive=True), gr.update(visible=False)), None, [start, stop], queue=False)
-    stop.click(cancel, queue=False)
+    def cancel(self, request: gr.Request):
+        """Ends that."""
+        self._sessions.of(request).stop.set()
 
 
 class _Work:
