@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 VERSION := $(patsubst python%,%,$(notdir $(PYTHON)))
 VENV := .venv$(if $(filter-out 3.11,$(VERSION)),-$(VERSION))
 BIN := $(VENV)/bin
-EXTRAS ?= dev,faces,video,heif,serving,evaluation
+EXTRAS ?= dev,faces,video,heif,serving,evaluation,page
 
 CONSTRAINTS := constraints/py$(subst .,,$(VERSION)).txt
 # tests at a time; each takes up to 4 GB of memory

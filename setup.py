@@ -36,8 +36,18 @@ EXTRAS = {
     'onnx': [f'{package}{OLD}' for package in ('tf2onnx>=1.17,<1.18', 'onnx>=1.16,<1.18', 'onnxruntime>=1.17,<2')],
     # the report of gaze-tf evaluate
     'evaluation': ['scikit-image>=0.22,<0.27', 'matplotlib>=3.8,<4'],
+    # gaze-tf page
+    'page': ['gradio>=6.31,<7'],
     'gpu': [f'tensorflow[and-cuda]>=2.15.1,<2.16{OLD}', f'tensorflow[and-cuda]>=2.19,<2.22{NEW}'],
-    'dev': ['pytest>=7.4,<10', 'pytest-cov>=5,<8', 'pytest-xdist>=3.7,<4', 'ruff>=0.17,<0.18', 'mypy>=2,<3'],
+    # playwright drives the system's chromium, and downloads nothing
+    'dev': [
+        'pytest>=7.4,<10',
+        'pytest-cov>=5,<8',
+        'pytest-xdist>=3.7,<4',
+        'playwright>=1.60,<2',
+        'ruff>=0.17,<0.18',
+        'mypy>=2,<3',
+    ],
 }
 
 setup(
@@ -51,6 +61,7 @@ setup(
         'gaze_tf.evaluation': ['gaze_estimator.npz'],
         'gaze_tf.evaluation.report': ['templates/*'],
         'gaze_tf.export': ['face.png'],
+        'gaze_tf.page': ['paste.js', 'style.css'],
         'gaze_tf.pretrained': ['people.npz', 'people.json', 'MODEL_CARD.md'],
     },
     python_requires='>=3.11,<3.14',

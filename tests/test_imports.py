@@ -1,7 +1,7 @@
 """Imports go one way, from each floor to those below it:
 
 cli
-client, server, datasets, evaluation, turning
+client, server, datasets, evaluation, turning, page
 editing
 inference
 export, original
@@ -65,6 +65,7 @@ ALLOWED = {
     'evaluation': FLOOR | {'inference', 'compositing', 'data', 'models.degrees'},
     'server': {'errors', 'options', 'versions'},
     'client': FLOOR | {'editing', 'inference', 'media', 'export.checks'},
+    'page': FLOOR | {'editing', 'inference', 'media'},
     'cli': FLOOR
     | {
         'client',
@@ -72,6 +73,7 @@ ALLOWED = {
         'datasets',
         'synthetic',
         'evaluation',
+        'page',
         'turning',
         'editing',
         'media',
@@ -151,6 +153,7 @@ WITHOUT_TENSORFLOW = [
     ('gaze_tf.cli.lite', ['tensorflow']),
     ('gaze_tf.cli.correct', ['tensorflow']),
     ('gaze_tf.cli.live', ['tensorflow', 'cv2']),
+    ('gaze_tf.cli.page', ['tensorflow', 'gradio']),
     ('gaze_tf.cli.animate', ['tensorflow']),
     ('gaze_tf.cli.import_official', ['tensorflow']),
     ('gaze_tf.cli.evaluate', ['tensorflow', 'matplotlib', 'skimage']),

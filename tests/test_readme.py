@@ -71,6 +71,7 @@ RUN_BY = {
     'client': 'client/test_client_and_server.py',
     'lite': 'export/test_lite.py',
     'live': 'editing/test_live.py',
+    'page': 'page/conftest.py',
     'turn-dataset': 'turning/test_turning.py',
     'draw-dataset': 'synthetic/test_synthetic_faces.py',
 }

@@ -31,6 +31,7 @@ COMMANDS = {
     'correct': 'repaint the eyes of photos and videos so that they look at the camera',
     'live': 'repaint the eyes of a camera while it runs, in a window or as a virtual camera',
     'animate': 'move the eyes of photos between where they look and the camera, as GIF or video',
+    'page': 'open a page in the browser that does all this without commands',
     'evaluate': 'measure a model on held-out faces: a report with numbers, pictures and plots',
     'make-dataset': 'make a training set of your own photos',
     'draw-dataset': 'draw a training set of synthetic faces',

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from gaze_tf.editing.editor import GazeEditor
 from gaze_tf.editing.options import LiveOptions
 from gaze_tf.editing.strength import share_of
-from gaze_tf.editing.tracking import Tracker
+from gaze_tf.editing.tracking import Tracked, Tracker
 from gaze_tf.editing.video import repaint, track
 from gaze_tf.errors import GazeError
 from gaze_tf.inference import faces as faces_lib
@@ -72,28 +72,15 @@ def run(editor: GazeEditor, source: Any, output: Any, options: LiveOptions = Liv
     Raises:
       GazeError: no frame came, or none could be shown.
     """
-    _warm_up(editor, source, options)
-    tracker = Tracker(
-        source.fps,
-        options.smoothing,
-        options.fade,
-        lambda face: faces_lib.why_not(face, editor.limits, source.size),
-        True,
-        options.faces,
-        lambda face: share_of(face, editor.limits),
-        options.look_away,
-        causal=True,
-    )
-    counts, correcting = _Counts(), True
+    warm_up(editor, source.size, source.fps, options)
+    corrector = Corrector(editor, source.size, source.fps, options)
+    counts, correcting = Counts(), True
     with _noted_signals() as noted, _Newest(source) as newest, tqdm(bar_format=_BAR) as bar:
-        arrivals: collections.deque[_Arrival] = collections.deque()
-        chunks = _found(editor, source, newest.frames(noted), tracker, arrivals)
-        for complete in track(editor, chunks, tracker, _FULL):
-            arrival = arrivals.popleft()
-            ((frame, tracked, after),) = repaint(editor, complete, _FULL, options, arrival.number)
+        for arrival in newest.frames(noted):
+            tracked, after = corrector.correct(arrival.frame, arrival.number)
             text = f'{counts.now()}{"" if correcting else " (not corrected)"}'
-            key = output.show(after if correcting else frame, arrival.number, text)
-            counts.add(arrival, tracked)
+            key = output.show(after if correcting else arrival.frame, arrival.number, text)
+            counts.add(arrival.came, tracked)
             bar.set_postfix_str(text, refresh=False)
             bar.update()
             correcting ^= key == ' '
@@ -104,9 +91,54 @@ def run(editor: GazeEditor, source: Any, output: Any, options: LiveOptions = Liv
     return counts.summary(newest)
 
 
-def _warm_up(editor, source, options):
-    """Computes once everything that a frame needs, as the first time takes seconds."""
-    width, height = source.size
+class Corrector:
+    """Repaints the frames of one camera, one by one, without looking ahead.
+
+    Args:
+      editor: the editor.
+      size: (width, height) of the frames.
+      fps: the rate by which frames are numbered.
+      options: see LiveOptions; of `smoothing` only the half before a frame counts.
+    """
+
+    def __init__(
+        self, editor: GazeEditor, size: tuple[int, int], fps: float, options: LiveOptions = LiveOptions()
+    ) -> None:
+        self._editor, self._options, self._find = editor, options, editor.finder(fps)
+        self._tracker = Tracker(
+            fps,
+            options.smoothing,
+            options.fade,
+            lambda face: faces_lib.why_not(face, editor.limits, size),
+            True,
+            options.faces,
+            lambda face: share_of(face, editor.limits),
+            options.look_away,
+            causal=True,
+        )
+        self._last: int | None = None
+        self._chunk: list[tuple] = []
+        self._tracked = track(editor, self._chunks(), self._tracker, _FULL)
+
+    def correct(self, frame: np.ndarray, number: int) -> tuple[list[Tracked], np.ndarray]:
+        """(the Tracked of each face, the frame with repainted eyes) of a frame, uint8 [H, W, 3].
+
+        number: of the frame in its source, greater than that of the frame before; those left out were dropped.
+        """
+        self._tracker.skip(0 if self._last is None else number - self._last - 1)
+        self._last = number
+        self._chunk = [(frame, self._find(frame))]
+        ((_, tracked, after),) = repaint(self._editor, next(self._tracked), _FULL, self._options, number)
+        return tracked, after
+
+    def _chunks(self):
+        while True:
+            yield self._chunk
+
+
+def warm_up(editor: GazeEditor, size: tuple[int, int], fps: float, options: LiveOptions = LiveOptions()) -> None:
+    """Computes once everything that a frame of this (width, height) needs, as the first time takes seconds."""
+    width, height = size
     frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     side = min(width, height) / 2
     corner = (width - side) / 2, (height - side) / 2
@@ -117,18 +149,8 @@ def _warm_up(editor, source, options):
         editor.detector.mark(frame, face)
     # correcting in full, and in part
     for alphas in (_FULL, _FULL / 2):
-        for complete in track(editor, [[(frame, [face])]], Tracker(source.fps, fade_s=0, causal=True), alphas):
+        for complete in track(editor, [[(frame, [face])]], Tracker(fps, fade_s=0, causal=True), alphas):
             repaint(editor, complete, alphas, options, 0)
-
-
-def _found(editor, source, frames, tracker, arrivals):
-    """Yields chunks of one (frame, its Faces), appends their _Arrivals, and tells the Tracker about dropped frames."""
-    find, last = editor.finder(source.fps), None
-    for arrival in frames:
-        tracker.skip(0 if last is None else arrival.number - last - 1)
-        last = arrival.number
-        arrivals.append(arrival)
-        yield [(arrival.frame, find(arrival.frame))]
 
 
 class _Arrival(NamedTuple):
@@ -186,8 +208,16 @@ class _Newest:
                 self._changed.notify()
 
 
-class _Counts:
-    """Counts what a Summary tells."""
+def left_alone(tracked: list[Tracked]) -> str:
+    """Why no face of a frame was repainted, in a few words; '' if one was."""
+    if any(each.strength for each in tracked):
+        return ''
+    chosen = [each.reason for each in tracked if each.chosen]
+    return chosen[0] if chosen else faces_lib.NOT_CHOSEN if tracked else 'no face was found'
+
+
+class Counts:
+    """Counts what a Summary tells, and the rate and latency of the last second."""
 
     def __init__(self):
         self.shown = self.repainted = 0
@@ -195,26 +225,21 @@ class _Counts:
         self._latencies, self._first, self._last = array.array('d'), None, None
         self._recent, self._reasons = collections.deque(), collections.Counter()
 
-    def add(self, arrival, tracked):
-        """Counts an _Arrival that was shown just now, with its list of Tracked."""
+    def add(self, came: float, tracked: list[Tracked]) -> None:
+        """Counts a frame that came then (time.monotonic) and was shown just now, with its list of Tracked."""
         now = time.monotonic()
         self._first, self._last = now if self._first is None else self._first, now
-        self._latencies.append(now - arrival.came)
-        self._recent.append((now, now - arrival.came))
+        self._latencies.append(now - came)
+        self._recent.append((now, now - came))
         while now - self._recent[0][0] > _RATE_S:
             self._recent.popleft()
-        repainted = any(each.strength for each in tracked)
-        self.repainted += repainted
+        self.repainted += any(each.strength for each in tracked)
         self.shown += 1
-        if not repainted:
-            reason = next(
-                (each.reason for each in tracked if each.chosen),
-                faces_lib.NOT_CHOSEN if tracked else 'no face was found',
-            )
-            # figures differ from frame to frame
-            self._reasons[reason.partition(' by ')[0]] += bool(reason)
+        reason = left_alone(tracked)
+        # figures differ from frame to frame
+        self._reasons[reason.partition(' by ')[0]] += bool(reason)
 
-    def now(self):
+    def now(self) -> str:
         """The rate and latency of the last second, in words."""
         if not self._recent:
             return ''

@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import itertools
 import pathlib
+from collections.abc import Callable
 from typing import TextIO
 
 import numpy as np
@@ -36,6 +37,7 @@ def correct(
     source: Source,
     report: pathlib.Path | str | TextIO | None = None,
     options: VideoOptions = VideoOptions(),
+    watch: Callable[[int], None] = lambda done: None,
 ) -> Summary:
     """Corrects a video, with its sound.
 
@@ -45,6 +47,8 @@ def correct(
       report: path of a CSV, or an open text file, or None. It gets a row for each frame and face (COLUMNS), then one
         for each sentence on the video as a whole, in which only `reason` is filled.
       options: see VideoOptions.
+      watch: called with the number of frames done, after each; an exception that it raises ends the work, and nothing
+        is written.
 
     Returns:
       Summary.
@@ -79,6 +83,7 @@ def correct(
                     out.write(after)
                     tally.add(tracked)
                     bar.update()
+                    watch(tally.number)
             if not tally.edited and not tally.at_camera:
                 raise GazeError(
                     f'In none of the {tally.number} frames of {source.path} could a face be edited '

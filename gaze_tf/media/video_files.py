@@ -133,6 +133,32 @@ class VideoReader:
             ]
 
 
+def read_frame(path: pathlib.Path | str, seconds: float) -> np.ndarray:
+    """Returns the first frame, uint8 [H, W, 3], that is shown `seconds` after the start or later, without reading
+    those before. Raises GazeError."""
+    path, probed = pathlib.Path(path), probe(path)
+    width, height = probed.info.size
+    seek = ['-ss', f'{seconds:.3f}', *ffmpeg.source(path), '-map', '0:V:0', '-vf', ','.join(probed.filters)]
+    command = [
+        '-loglevel',
+        'error',
+        '-nostdin',
+        *seek,
+        '-frames:v',
+        '1',
+        '-pix_fmt',
+        'rgb24',
+        '-f',
+        'rawvideo',
+        'pipe:1',
+    ]
+    frame: Any = np.empty((height, width, 3), np.uint8)
+    with ffmpeg.running(command, stdout=subprocess.PIPE) as (process, _):
+        if process.stdout.readinto(memoryview(frame).cast('B')) < frame.nbytes:
+            raise GazeError(f'has no frame at second {seconds:.1f}.', path)
+    return frame
+
+
 @contextlib.contextmanager
 def _pipe() -> Iterator[tuple[Any, Any]]:
     """Yields the two ends of a pipe as files, for reading and for writing."""

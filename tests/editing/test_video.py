@@ -331,6 +331,20 @@ def test_a_video_may_replace_itself_when_told(tmp_path):
     assert info.has_audio and len(frames) == 10 and painted(frames[5], 64)
 
 
+def test_work_that_is_watched_can_be_ended(tmp_path):
+    path, output = make(tmp_path / 'a.mp4', [frame(60)] * 30), tmp_path / 'b.mp4'
+    editor, seen = GazeEditor(tiny.Painter(), detector=detector), []
+
+    def watch(done):
+        seen.append(done)
+        if done == 10:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        video.correct(editor, source_files.Source(path, None, output), watch=watch)
+    assert seen == [*range(1, 11)] and [*tmp_path.iterdir()] == [path]
+
+
 def test_the_summary_counts_the_trembling_of_all_tracks(tmp_path):
     make(tmp_path / 'in.mp4', [frame(60)] * 30)
     with open_video(tmp_path / 'in.mp4') as reader:

@@ -212,6 +212,15 @@ def test_reading_again_starts_again(tmp_path):
         assert len(list(video)) == 12
 
 
+def test_one_frame_is_read_without_those_before(tmp_path):
+    video = make(tmp_path / 'a.mkv', '-metadata:s:v:0', 'rotate=90', count=60)
+    frames = frames_of(video)
+    for number in (0, 33, 59):
+        np.testing.assert_array_equal(video_files.read_frame(video, max(number - 0.5, 0) / 25), frames[number])
+    with pytest.raises(GazeError, match='has no frame at second 3.0'):
+        video_files.read_frame(video, 3)
+
+
 def of_bytes(content):
     return lambda path: path.write_bytes(content)
 
