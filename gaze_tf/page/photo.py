@@ -43,7 +43,7 @@ def make_tab(editor: GazeEditor, sessions: Sessions) -> tuple[Picker, Shown]:
             save = gr.Button('Download', variant='primary', interactive=False, elem_id='photo-save')
             file = gr.DownloadButton('', visible='hidden', elem_id='photo-file')
         with gr.Column():
-            controls = make_controls()
+            controls = make_controls(editor.network.reach)
             mark = make_mark()
 
     def paint(session, faces, values):

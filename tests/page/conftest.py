@@ -1,5 +1,6 @@
 """One server, `gaze-tf page`, and one browser, Debian's chromium, for all tests of the page."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -16,6 +17,12 @@ from tests import photos, videos
 from tests.paths import ROOT
 
 CAMERA = 640, 480
+
+
+def need(found, what):
+    """Skips tests without what they need; on a CI machine they fail."""
+    if not found:
+        (pytest.fail if os.environ.get('CI') else pytest.skip)(f'needs {what}')
 
 
 @pytest.fixture(scope='session')
@@ -52,7 +59,7 @@ def server(tmp_path_factory):
 
     At the end it is told to stop, and must leave nothing.
     """
-    pytest.importorskip('gradio', reason="needs pip install '.[page]'")
+    need(importlib.util.find_spec('gradio'), "pip install '.[page]'")
     folder = tmp_path_factory.mktemp('temporary')
     command = [sys.executable, '-u', '-m', 'gaze_tf.cli.main', 'page', '--nobrowser']
     # other settings than XLA's of the tests, which make painting slow
@@ -76,16 +83,17 @@ def server(tmp_path_factory):
 @pytest.fixture(scope='session')
 def browser(server, files):
     """A browser window whose camera shows the video. `asked`: the addresses that its pages have asked for."""
-    playwright = pytest.importorskip('playwright.sync_api', reason="needs pip install '.[dev]'")
+    need(importlib.util.find_spec('playwright'), "pip install '.[dev]'")
+    from playwright import sync_api
+
     chromium = shutil.which('chromium')
-    if not chromium:
-        pytest.skip('needs a browser: apt-get install chromium')
+    need(chromium, 'a browser: apt-get install chromium')
     camera = [
         '--use-fake-device-for-media-stream',
         '--use-fake-ui-for-media-stream',
         f'--use-file-for-fake-video-capture={files / "camera.mjpeg"}',
     ]
-    with playwright.sync_playwright() as driver:
+    with sync_api.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=['--no-sandbox', *camera])
         window = browser.new_context(viewport={'width': 1280, 'height': 800})
         window.set_default_timeout(30_000)

@@ -84,6 +84,25 @@ def test_a_photo_is_corrected_while_the_slider_moves(open_page, files, tmp_path)
     assert saved(page, '#photo-save', tmp_path).read_bytes() == (files / 'portrait.png').read_bytes()
 
 
+def test_eyes_look_where_the_sliders_say(open_page, files):
+    page = open_page()
+    opened(page, files / 'portrait.png')
+    page.get_by_text('Face 1 is changed').wait_for()
+    at_camera = shown(page)[1]
+    for name, degrees, axis, moved in (('Horizontal', 18, 1, 1), ('Horizontal', -18, 1, -1), ('Vertical', 18, 0, -1)):
+        page.evaluate(MOVE, ['Horizontal', 1])
+        page.evaluate(MOVE, [name, degrees])
+        shift = middle_of_iris(shown(page)[1])[axis] - middle_of_iris(at_camera)[axis]
+        assert moved * shift > 2, (name, degrees, shift)
+
+
+def middle_of_iris(picture):
+    """(y, x) of the middle of the dark pixels of the left eye."""
+    eye = picture[320:366, 395:480].mean(-1)
+    dark = np.clip(90 - eye, 0, None)
+    return [(dark * at).sum() / dark.sum() for at in np.indices(eye.shape)]
+
+
 def test_each_eye_on_its_own_and_the_mark(open_page, files, tmp_path):
     page = open_page()
     opened(page, files / 'portrait.jpg')
