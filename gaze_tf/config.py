@@ -178,8 +178,8 @@ class _Training(Options):
     )
     warm_start: str = option(
         '',
-        'Folder of an earlier run of this command, or of an imported one: a new run starts from its weights and with '
-        'its model, at step 0.',
+        'Folder of an earlier run of this command, or of an imported one: a new run starts from its weights (their '
+        'averages, if it has them) and with its model, at step 0.',
         affects='files',
     )
     stop_patience: int = option(

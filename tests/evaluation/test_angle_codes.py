@@ -46,14 +46,15 @@ def test_directions_out_of_reach_are_drawn_in():
 
 def test_the_error_is_of_people_it_was_not_fitted_to():
     """A code that tells nothing but who it is can be fitted, but is of no use."""
-    few = [f'p{n % 10}' for n in range(300)]
-    own, looks = RNG.normal(size=(10, 2)), RNG.normal(0, 10, (10, 2))
-    which = np.arange(300) % 10
-    # nine terms fit ten people nearly exactly, if they may know all of them
+    few = [f'p{n % 8}' for n in range(300)]
+    rng = np.random.default_rng(1)
+    own, looks = rng.normal(size=(8, 2)), rng.normal(0, 10, (8, 2))
+    which = np.arange(300) % 8
+    # nine terms fit eight people exactly, as long as none of them is left out
     with pytest.raises(GazeError, match='does not tell both angles'):
         angle_codes.fit(own[which], looks[which], few)
     # each face as a person of its own: the others are the same faces
-    assert angle_codes.fit(own[which], looks[which], [f'{n}' for n in range(300)]).errors.max() < 5
+    assert angle_codes.fit(own[which], looks[which], [f'{n}' for n in range(300)]).errors.max() < 1e-3
 
 
 def test_a_code_that_tells_one_angle_only_is_refused():
@@ -103,7 +104,8 @@ def test_the_command_calibrates_a_run_and_its_exports(gan_dir, rendered_dir, tmp
     monkeypatch.setattr(angle_codes, 'measure', lambda *args: (codes(DIRECTIONS), DIRECTIONS, PEOPLE))
     assert main(command) == 0
     assert 'fitted to 300 faces' in capsys.readouterr().out
-    assert main(['export', *tiny.arguments(checkpoint=run, output_dir=tmp_path / 'model')]) == 0
+    with tiny.bare_exports('correct', 'animate', 'look', 'direction'):
+        assert main(['export', *tiny.arguments(checkpoint=run, output_dir=tmp_path / 'model')]) == 0
     found = config.load(tmp_path / 'model' / '1' / 'config.json')['calibration']
     assert found.step == 6 and found.reach > 20
     batch = tiny.batch(0)
@@ -112,7 +114,8 @@ def test_the_command_calibrates_a_run_and_its_exports(gan_dir, rendered_dir, tmp
     # weights that were trained further need another one
     text = (run / 'calibration.json').read_text()
     (run / 'calibration.json').write_text(text.replace('"step": 6', '"step": 4'))
-    assert main(['export', *tiny.arguments(checkpoint=run, output_dir=tmp_path / 'later')]) == 0
+    with tiny.bare_exports('correct'):
+        assert main(['export', *tiny.arguments(checkpoint=run, output_dir=tmp_path / 'later')]) == 0
     assert 'run `gaze-tf calibrate` again' in capsys.readouterr().err
     assert 'calibration' not in config.load(tmp_path / 'later' / '1' / 'config.json')
 

@@ -52,7 +52,7 @@ def test_moved_faces_tell_specks_of_the_grid(monkeypatch, rendered_dir, belongs_
         sign = 1 - 2 * ((np.arange(64) - int(start)) % 2)
         return np.clip(images + np.multiply.outer(sign, [0, 0, 60]), 0, 255).astype(np.uint8)
 
-    monkeypatch.setattr(specks, 'corrected', paint)
+    monkeypatch.setattr(specks.painting, 'correct', paint)
     samples = rendered.samples(rendered_dir).read('y', ['y000003', 'y000004'])
     strength, by_one, by_two = specks.measure(None, samples)
     assert strength > 20 and by_two > 0.99
