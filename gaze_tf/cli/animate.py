@@ -55,7 +55,7 @@ def run(values: flags.FlagValues) -> int | None:
         find_ffmpeg()  # a missing one should be known at once
 
     # TensorFlow takes seconds to import: after the flags are known to be good
-    from gaze_tf.editing.editor import GazeEditor
+    from gaze_tf.editing import gaze_path
     from gaze_tf.media import animation
 
     if gif and options.fps > animation.GIF_MAX_FPS:
@@ -64,7 +64,8 @@ def run(values: flags.FlagValues) -> int | None:
             f'browsers turn less than two of them into ten): --fps={options.fps:g} is shown that fast. '
             '.mp4 holds more.'
         )
-    editor = GazeEditor.load(values.model, photo_flags.limits(values), make_lazy_detector(values.face_model))
+    away = gaze_path.away(gaze_path.parse(options.path))
+    editor = photo_flags.load_editor(values, make_lazy_detector(values.face_model), away)
     if len(sources) > 1:
         return photo_flags.summary(_animate_several(editor, sources, options), photos.output)
     reports = _animate(editor, sources[0], options)

@@ -78,12 +78,11 @@ def _correct_photo(values: flags.FlagValues, photos: SourceOptions, report: Repo
     from gaze_tf.editing import source_files
 
     source = source_files.find_one(photos, source_files.OUTPUTS)
-    from gaze_tf.editing.editor import GazeEditor
     from gaze_tf.editing.folder import face_row
     from gaze_tf.media.photo import Photo
 
     options, photo = option_flags.read(values, CorrectOptions), Photo.open(source.path)
-    editor = GazeEditor.load(values.model, photo_flags.limits(values), make_lazy_detector(values.face_model))
+    editor = photo_flags.load_editor(values, make_lazy_detector(values.face_model), options.away)
     edited = editor.correct(photo, source.eyes, options.faces, options.alpha, options.blend, options)
     photo_flags.refuse_if_none(source.path, edited.faces)
     assert source.output is not None
@@ -103,10 +102,9 @@ def _correct_several(values: flags.FlagValues, photos: SourceOptions, report: Re
     for note in filter(None, [left_out, *photo_flags.mark_notes(values, sources)]):
         _log.warning(note)
     from gaze_tf.editing import folder
-    from gaze_tf.editing.editor import GazeEditor
 
     options, limits = option_flags.read(values, CorrectOptions), photo_flags.limits(values)
-    editor = GazeEditor.load(values.model, limits, make_lazy_detector(values.face_model))
+    editor = photo_flags.load_editor(values, make_lazy_detector(values.face_model), options.away)
     settings = {
         'model': _identify_model(values.model, editor.network),
         **options.affecting('results'),
@@ -132,10 +130,9 @@ def _correct_video(values: flags.FlagValues, photos: SourceOptions, options: Vid
 
     source = source_files.find_one(photos, SUFFIXES)
     from gaze_tf.editing import video
-    from gaze_tf.editing.editor import GazeEditor
 
     detector = None if photos.eyes else make_detector(values.face_model, video.SMALLEST)
-    editor = GazeEditor.load(values.model, photo_flags.limits(values), detector)
+    editor = photo_flags.load_editor(values, detector, options.away)
     summary = video.correct(editor, source, report or None, options)
     _log.info('\n'.join([f'Wrote {source.output}: {summary}', *photo_flags.mark_notes(values, [source])]))
     if summary.problem:

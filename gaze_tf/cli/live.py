@@ -61,7 +61,6 @@ def run(values: flags.FlagValues) -> None:
     devices, options = option_flags.read(values, DeviceOptions), option_flags.read(values, LiveOptions)
     # TensorFlow takes seconds to import: after the flags are known to be good
     from gaze_tf.editing import live, video
-    from gaze_tf.editing.editor import GazeEditor
     from gaze_tf.media import live_devices
 
     with contextlib.ExitStack() as stack:
@@ -70,7 +69,7 @@ def run(values: flags.FlagValues) -> None:
         )
         output: Any = stack.enter_context(_open_output(devices, source))
         detector = make_detector(values.face_model, video.SMALLEST)
-        editor = GazeEditor.load(values.model, photo_flags.limits(values), detector)
+        editor = photo_flags.load_editor(values, detector, options.away)
         _log.warning(output.note)
         summary = live.run(editor, source, output, options)
     _log.info(f'Wrote {devices.output}: {summary}' if devices.output else str(summary))

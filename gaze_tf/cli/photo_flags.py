@@ -39,6 +39,23 @@ def limits(values: flags.FlagValues) -> Limits:
     return Limits(**dataclasses.asdict(option_flags.read(values, HardLimits)))
 
 
+def load_editor(values: flags.FlagValues, detector: Any, away: float | None = None) -> Any:
+    """The GazeEditor of a command's flags.
+
+    away: the largest angle from the camera, in degrees, to which eyes are to look; None if they are to look at the
+    camera. Warns of one that the model cannot paint; raises GazeError if the model cannot be told at all.
+    """
+    from gaze_tf.editing.editor import GazeEditor
+
+    editor = GazeEditor.load(values.model, limits(values), detector)
+    if away is not None and away > editor.network.check_calibrated():
+        _log.warning(
+            f'{away:.0f} degrees from the camera are more than the {editor.network.reach:.0f} that the model has '
+            'learned: eyes look that far in the same direction.'
+        )
+    return editor
+
+
 def mark_notes(values: flags.FlagValues, sources: Sequence[Any]) -> list[str]:
     """Sentences on results that --mark cannot mark."""
     if not option_flags.read(values, MarkOptions).mark:

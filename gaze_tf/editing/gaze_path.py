@@ -42,6 +42,13 @@ def parse(text: str) -> float | list[Point]:
     return points
 
 
+def away(path: float | Sequence[Point]) -> float | None:
+    """The largest angle from the camera, in degrees, of a path that `parse` returned; None of an empty one."""
+    if isinstance(path, float):
+        return path
+    return max((math.hypot(point.yaw, point.pitch) for point in path), default=None)
+
+
 def directions(path: float | Sequence[Point], frames: int, fps: float, smooth: bool) -> list[tuple[float, float]]:
     """The (yaw, pitch) of each frame of a path that `parse` returned. Raises GazeError.
 

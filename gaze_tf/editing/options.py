@@ -5,6 +5,7 @@ their flags from them.
 """
 
 import dataclasses
+import math
 
 from gaze_tf.editing import gaze_path
 from gaze_tf.errors import GazeError
@@ -123,6 +124,11 @@ class LookOptions(Options):
                 raise GazeError(f'`{name}={as_text(value)}` must be two numbers.')
         if self.look and self.target:
             raise GazeError('`look` and `target` both say where eyes look: give one of the two.')
+
+    @property
+    def away(self) -> float | None:
+        """The angle of `look` from the camera in degrees; 0 for a `target`, None if eyes look at the camera."""
+        return math.hypot(*self.look) if self.look else 0.0 if self.target else None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -64,7 +64,8 @@ class Network:
         self._correct, self._animate = functions['correct'], functions['animate']
         # not in models that were exported by earlier versions
         self._encode, self._paint = functions.get('encode'), functions.get('paint')
-        self._look, self._direction = functions.get('look'), functions.get('direction')
+        self._look: Any = functions.get('look')
+        self._direction: Any = functions.get('direction')
         self._codes = _codes_of(self._paint)
 
     def correct(self, images: np.ndarray, eyes: np.ndarray) -> np.ndarray:
@@ -90,19 +91,22 @@ class Network:
         Yaw is positive towards larger x, pitch upwards; (0, 0) looks at the camera. Directions further away than
         `reach` are drawn in to it. Raises GazeError if the model has no calibration.
         """
-        return _in_parts(self._calibrated(self._look), images=images, eyes=eyes, directions=directions)['frames']
+        self.check_calibrated()
+        return _in_parts(self._look, images=images, eyes=eyes, directions=directions)['frames']
 
     def direction(self, images: np.ndarray, eyes: np.ndarray) -> np.ndarray:
         """Where faces look, [B, 2], as `look` takes it. Raises GazeError if the model has no calibration."""
-        return _in_parts(self._calibrated(self._direction), images=images, eyes=eyes)['direction']
+        self.check_calibrated()
+        return _in_parts(self._direction, images=images, eyes=eyes)['direction']
 
-    def _calibrated(self, function: Callable | None) -> Callable:
-        if not function:
+    def check_calibrated(self) -> float:
+        """`reach`; raises GazeError if the model has no calibration."""
+        if not self._look:
             raise GazeError(
                 f'The model {self.path} cannot be told where to look: its angle code was not calibrated '
                 '(`gaze-tf calibrate`).'
             )
-        return function
+        return self.reach
 
     def encode(self, images: np.ndarray, eyes: np.ndarray) -> dict[str, np.ndarray]:
         """The codes of both eyes, {name: [B, n]}: `content`, `angle`, and `palette` if the model has palettes.

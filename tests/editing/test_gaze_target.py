@@ -5,6 +5,7 @@ import pytest
 
 from gaze_tf.cli.main import main
 from gaze_tf.compositing.align import align_face
+from gaze_tf.editing import editor as editor_lib
 from gaze_tf.editing import gaze_path
 from gaze_tf.editing.editor import GazeEditor
 from gaze_tf.editing.gaze_target import directions
@@ -46,6 +47,11 @@ def test_a_point_is_seen_under_an_angle(target, expected):
 
 class Looking(tiny.Painter):
     """Paints gray 100 + yaw left of the middle of the eyes, and 100 + pitch right of it; own eyes look to (20, -10)."""
+
+    reach = 20.0
+
+    def check_calibrated(self):
+        return self.reach
 
     def direction(self, images, eyes):
         return np.tile([20.0, -10.0], [len(images), 1])
@@ -128,6 +134,21 @@ def test_a_path_of_too_many_frames():
 def test_bad_wishes_are_refused(command, capsys, flags, message):
     assert main([*command('correct'), *flags]) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'name, flag, told',
+    [
+        ('correct', '--look=24,-18', True),
+        ('correct', '--look=12,16', False),
+        ('animate', '--path=circle,30', True),
+        ('animate', '--path=0,0,0;0,19,0.5', False),
+    ],
+)
+def test_a_direction_out_of_reach_is_named(command, monkeypatch, capsys, name, flag, told):
+    monkeypatch.setattr(editor_lib, 'Network', lambda path: Looking())
+    assert main([*command(name), flag]) == 0
+    assert ('30 degrees from the camera are more than the 20' in capsys.readouterr().err) == told
 
 
 def test_a_model_without_calibration_says_so(command, capsys, tmp_path):

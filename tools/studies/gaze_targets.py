@@ -24,9 +24,12 @@ from gaze_tf.inference.network import Network
 
 RADII = -20, -10, 0, 10, 20
 LINES = 0, 45, 90, 135
-TARGETS = np.array(
-    [[radius * np.cos(np.radians(line)), radius * np.sin(np.radians(line))] for line in LINES for radius in RADII]
-).round(9) + 0.0
+TARGETS = (
+    np.array(
+        [[radius * np.cos(np.radians(line)), radius * np.sin(np.radians(line))] for line in LINES for radius in RADII]
+    ).round(9)
+    + 0.0
+)
 # the camera lies on all lines, and counts once
 ONCE = np.sort(np.unique(TARGETS, axis=0, return_index=True)[1])
 
