@@ -94,12 +94,12 @@ def _in_degrees(model: GazeModel, images: tf.TensorSpec, eyes: tf.TensorSpec) ->
     size = model.config.img_size
     directions = tf.TensorSpec([None, None, 2], tf.float32, name='directions')
 
-    @tf.function(input_signature=[images, eyes, directions], autograph=False)
+    @signature(images, eyes, directions)
     def look(images, eyes, directions):
         given = checked_frames(size, directions)
         return {'frames': painting.look(model, *checked(size, images, eyes, directions=given))}
 
-    @tf.function(input_signature=[images, eyes], autograph=False)
+    @signature(images, eyes)
     def direction(images, eyes):
         images, eyes = checked(size, images, eyes)
         faces = model.look(to_float(images), eyes)
