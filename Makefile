@@ -17,8 +17,8 @@ PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscop
 help:
 	@echo 'make demo           set up; turn the eyes of a portrait, correct and animate them: runs/demo/ (a minute)'
 	@echo 'make training-demo  set up, render faces, train, correct, animate, measure: runs/training-demo/ (about 20 minutes)'
-	@echo 'make test           set up and run the test suite (about 12 minutes on 2 cores)'
-	@echo 'make test-quick     set up and run the tests that train nothing (a few minutes)'
+	@echo 'make test           set up and run the test suite (about 10 minutes on 2 cores)'
+	@echo 'make test-quick     set up and run the tests that train nothing (about 3 minutes)'
 	@echo 'make coverage       make test, and tell which lines it runs'
 	@echo 'make lint           set up and check format, style and types'
 	@echo 'make venv           set up only: .venv with the package and its extras'
