@@ -50,11 +50,12 @@ def measure(network: Network, samples: Samples) -> tuple[np.ndarray, np.ndarray,
 
 def fit(offsets: np.ndarray, directions: np.ndarray, people: list[str], step: int = 0) -> Fitted:
     """The Fitted of `measure`'s results. Raises GazeError: too few faces, or codes that do not tell both angles."""
-    if len(offsets) < MIN_FACES:
-        raise GazeError(
-            f'A calibration takes at least {MIN_FACES} faces with known directions; there are {len(offsets)}.'
-        )
     names = np.array(sorted(set(people)))
+    if len(offsets) < MIN_FACES or len(names) < _FOLDS:
+        raise GazeError(
+            f'A calibration takes at least {MIN_FACES} faces of {_FOLDS} people with known directions; there are '
+            f'{len(offsets)} of {len(names)}.'
+        )
     fold = np.array([np.flatnonzero(names == name)[0] % _FOLDS for name in people])
     predicted = np.empty_like(directions)
     for k in range(_FOLDS):
@@ -82,6 +83,7 @@ def _coefficients(values, results):
     found = terms(values.astype(np.float64)).numpy()
     # of equal size, so that high powers of degrees lose no digits
     scale = np.abs(found).max(0)
+    scale[scale == 0] = 1
     return np.linalg.lstsq(found / scale, results, rcond=None)[0] / scale[:, None]
 
 

@@ -57,6 +57,16 @@ def test_the_error_is_of_people_it_was_not_fitted_to():
     assert angle_codes.fit(own[which], looks[which], [f'{n}' for n in range(300)]).errors.max() < 1e-3
 
 
+def test_a_code_that_tells_nothing_is_refused():
+    with pytest.raises(GazeError, match='does not tell both angles'):
+        angle_codes.fit(np.zeros([300, 2]), DIRECTIONS, PEOPLE)
+
+
+def test_faces_of_too_few_people_are_refused():
+    with pytest.raises(GazeError, match='50 faces of 5 people with known directions; there are 300 of 4'):
+        angle_codes.fit(codes(DIRECTIONS), DIRECTIONS, [f'p{n % 4}' for n in range(300)])
+
+
 def test_a_code_that_tells_one_angle_only_is_refused():
     offsets = codes(DIRECTIONS * (1, 0))
     with pytest.raises(
