@@ -166,8 +166,12 @@ class GazeEditor:
 
         def paint(index, some):
             frame = work.frames[index]
-            turned = in_frames(some, [frame] * len(some))
-            return self.network.look(work.cuts[index][None], frame.eyes[None], turned[None])[0]
+            cut, eyes, strength = work.cuts[index][None], frame.eyes[None], work.reports[index].strength
+            wanted = in_frames(some, [frame] * len(some))
+            if strength < 1:
+                own = self.network.direction(cut, eyes)
+                wanted = own + strength * (wanted - own)
+            return self.network.look(cut, eyes, wanted[None])[0]
 
         return self._frames(work, np.asarray(path), paint, blend), work.reports
 
@@ -290,6 +294,8 @@ class GazeEditor:
         if directions is not None:
             own = self.network.direction(cuts, eyes) if (alphas != 1).any() else 0 * directions
             between = own[:, None] + alphas[..., None] * (directions - own)[:, None]
+            if (alphas[:, 0] == alphas[:, 1]).all():
+                return self.network.look(cuts, eyes, between[:, :1])[:, 0]
             return self._each_eye(self.network.look(cuts, eyes, between), eyes)
         result, full = np.empty_like(cuts), (alphas == 1).all(axis=1)
         if full.any():

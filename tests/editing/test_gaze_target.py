@@ -93,6 +93,15 @@ def test_eyes_follow_a_path():
     np.testing.assert_allclose(found, [[100, 100], [112, 106], [100, 100]], atol=1)
 
 
+def test_eyes_of_a_half_turned_head_follow_half_way():
+    """Half way from where they look."""
+    editor = GazeEditor(Looking(), detector=lambda rgb: [LARGE._replace(yaw=25.0)])
+    frames, reports = editor.animate_along(SCENE, np.array([[0, 0], [10, 6]]), blend='hard')
+    assert reports[0].strength == 0.5
+    found = [[eye[0] for eye in at(frame, LARGE)] for frame in frames]
+    np.testing.assert_allclose(found, [[110, 95], [115, 98]], atol=1)
+
+
 def test_a_path_passes_its_points_in_time():
     path = gaze_path.parse('0,0,1; 10,-4,2; 10,8,4')
     found = gaze_path.directions(path, frames=11, fps=2, smooth=False)
