@@ -19,18 +19,23 @@ from gaze_tf.media import xmp
 pytestmark = pytest.mark.slow
 # around the eyes of the portrait, which are at 128, 100.5 and 172, 103 of 300 pixels
 BOX = slice(280, 420), slice(350, 680)
+# the addresses of the pictures before and after; nothing while the browser puts others in their place
+PICTURES = """() => {
+  const pictures = [...document.querySelectorAll('#photo-result img')];
+  const there = pictures.length > 1 && pictures.every((each) => each.complete && each.naturalWidth && each.currentSrc);
+  return there && pictures.map((each) => each.currentSrc).join();
+}"""
 # moves a slider; seconds until the new picture is there
 MOVE = """async ([label, value]) => {
-  const pictures = () => [...document.querySelectorAll('#photo-result img')];
-  const shown = () => pictures().map((each) => each.currentSrc).join();
+  const pictures = PICTURES;
   const slider = [...document.querySelectorAll('input[type=range]')].find(
     (each) => each.offsetParent && each.getAttribute('aria-label').includes(label));
-  const before = shown(), start = performance.now();
+  const before = pictures(), start = performance.now();
   slider.value = value;
   slider.dispatchEvent(new Event('input', { bubbles: true }));
-  while (shown() === before || !pictures().every((each) => each.complete)) await new Promise(requestAnimationFrame);
+  while (!pictures() || pictures() === before) await new Promise(requestAnimationFrame);
   return (performance.now() - start) / 1000;
-}"""
+}""".replace('PICTURES', PICTURES)
 
 
 def drop(page, path, name='photo'):
@@ -40,16 +45,17 @@ def drop(page, path, name='photo'):
 def opened(page, path, name='photo'):
     """Drops a photo, and waits for the result."""
     drop(page, path, name)
-    page.wait_for_function(
-        "() => { const all = [...document.querySelectorAll('#photo-result img')];"
-        ' return all.length > 1 && all.every((each) => each.complete && each.naturalWidth); }'
+    page.wait_for_function(PICTURES)
+
+
+def shown(page, other_than=''):
+    """The pictures before and after, as arrays, int, once they are there and not at the addresses `other_than`."""
+    addresses = page.wait_for_function(
+        f'(old) => {{ const now = ({PICTURES})(); return now !== old && now; }}', arg=other_than
     )
-
-
-def shown(page):
-    """The pictures before and after, as arrays, int."""
-    addresses = page.eval_on_selector_all('#photo-result img', 'all => all.map(each => each.currentSrc)')
-    pictures = {pathlib.Path(address).stem: page.request.get(address).body() for address in addresses}
+    pictures = {
+        pathlib.Path(address).stem: page.request.get(address).body() for address in addresses.json_value().split(',')
+    }
     return [np.array(Image.open(io.BytesIO(pictures[name]))).astype(int) for name in ('before', 'after')]
 
 
@@ -154,9 +160,10 @@ def test_two_tabs_at_once(open_page, files, server):
     (first,) = kept() - earlier
     opened(other, files / 'portrait.png')
     one.get_by_text('Face 2 was not chosen').wait_for()
+    of_one_face = one.evaluate(PICTURES)
     one.get_by_label('Face 2').locator('visible=true').check()
     one.get_by_text('Face 2 is changed').wait_for()
-    before, after = shown(one)
+    before, after = shown(one, of_one_face)
     assert abs(before - after)[:500].max() > 20 and abs(before - after)[520:].max() > 20
     other.evaluate(MOVE, ['Strength', 30])
     assert not other.get_by_text('Face 2').locator('visible=true').count()
