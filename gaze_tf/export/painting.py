@@ -1,4 +1,7 @@
-"""Corrects and animates aligned faces with a GazeModel: uint8 images in and out, input unchecked."""
+"""Corrects and animates aligned faces with a GazeModel: uint8 images in and out, input unchecked.
+
+Outside the eye boxes the images stay as they are: uint8 → float32 → uint8 is exact.
+"""
 
 import tensorflow as tf
 
@@ -18,7 +21,7 @@ def correct(model: GazeModel, images: tf.Tensor, eyes: tf.Tensor, **codes: tf.Te
     codes: `content` and `palette` to paint with instead of the faces' own, as fields of Faces.
     """
     faces = model.look(to_float(images), eyes)._replace(**codes)
-    return _only_eyes(images, faces.mask, model.correct(faces).image)
+    return to_uint8(model.correct(faces).image)
 
 
 def animate(model: GazeModel, images: tf.Tensor, eyes: tf.Tensor, alphas: tf.Tensor) -> tf.Tensor:
@@ -36,14 +39,9 @@ def _frames(model, images, eyes, values, paint):
     faces = model.look(to_float(images), eyes)
     corrected, canvas = model.correct(faces), model.canvas(faces)
 
-    def frame(own):
-        return _only_eyes(images, faces.mask, paint(canvas, corrected, own).image)
-
-    frames = tf.map_fn(frame, tf.transpose(values, [1, 0, 2]), fn_output_signature=tf.uint8)
+    frames = tf.map_fn(
+        lambda own: to_uint8(paint(canvas, corrected, own).image),
+        tf.transpose(values, [1, 0, 2]),
+        fn_output_signature=tf.uint8,
+    )
     return tf.transpose(frames, [1, 0, 2, 3, 4])
-
-
-def _only_eyes(images, mask, painted):
-    """uint8: painted pixels inside the mask, unchanged pixels of `images` elsewhere."""
-    mask = tf.cast(mask, tf.uint8)  # whole numbers: 10 times faster than tf.where
-    return images * (1 - mask) + to_uint8(painted) * mask

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -93,7 +94,17 @@ def perceptual(a: list[tf.Tensor], b: list[tf.Tensor], faces: tf.Tensor | float)
 
 def _gram(features: tf.Tensor) -> tf.Tensor:
     flat = tf.reshape(features, [tf.shape(features)[0], -1, features.shape[-1]])
-    return tf.matmul(flat, flat, transpose_a=True) / _per_crop(features)
+    return _own_product(flat) / _per_crop(features)
+
+
+@tf.custom_gradient
+def _own_product(matrices: tf.Tensor) -> Any:
+    """AᵀA of matrices A. Its gradient is one product; TensorFlow's own is two, as its factors could differ."""
+
+    def gradient(upstream):
+        return matrices @ (upstream + tf.linalg.matrix_transpose(upstream))
+
+    return tf.matmul(matrices, matrices, transpose_a=True), gradient
 
 
 def _per_crop(features: tf.Tensor) -> float:

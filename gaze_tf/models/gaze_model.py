@@ -45,6 +45,7 @@ class Faces(NamedTuple):
 
     image: tf.Tensor  # [B, S, S, 3] in [-1, 1]
     mask: tf.Tensor  # [B, S, S, 1], 1 inside the eye boxes
+    masked: tf.Tensor  # [B, S, S, 3], the image without its eyes: 0 inside the eye boxes
     boxes: tf.Tensor  # [B, 2, 4] left and right eye box (y0, x0, y1, x1), whole pixels
     left: tf.Tensor  # [B, c, c, 3] left eye crop
     right: tf.Tensor  # [B, c, c, 3] right eye crop
@@ -94,16 +95,16 @@ class GazeModel(tf.Module):
         """Faces of images [B, S, S, 3] in [-1, 1] with eyes at [B, 4] pixels."""
         boxes = eye_boxes(eyes, self.config)
         mask = geometry.eye_mask(boxes, self.config.img_size)
-        return self._describe(image, mask, boxes)
+        return self._describe(image, mask, geometry.masked(image, mask), boxes)
 
     def correct(self, faces: Faces) -> Faces:
         """G_x: the faces with eyes that look at the camera (x̃ from x, ỹˣ from y)."""
-        encoded = self.g_x.encode(faces.image * (1 - faces.mask), faces.mask)
+        encoded = self.g_x.encode(faces.masked, faces.mask)
         return self._repainted(faces, self.g_x.paint(encoded, faces.boxes, faces.content, palette=faces.palette))
 
     def canvas(self, faces: Faces) -> Canvas:
         """The faces as a canvas for G_y."""
-        return Canvas(faces, self.g_y.encode(faces.image * (1 - faces.mask), faces.mask))
+        return Canvas(faces, self.g_y.encode(faces.masked, faces.mask))
 
     def animate(self, canvas: Canvas, like: Faces, corrected: Faces | None = None) -> Faces:
         """G_y: the canvas with the gaze and the content of the eyes of `like` (ỹ from y, ŷ from ỹˣ).
@@ -148,14 +149,14 @@ class GazeModel(tf.Module):
         return self._repainted(canvas.faces, eyes)
 
     def _repainted(self, faces, eyes):
-        image = faces.image * (1 - faces.mask) + eyes
+        image = faces.masked + eyes
         if self.config.match_detail:
             image = detail.match(image, faces.image, faces.mask)
-        return self._describe(image, faces.mask, faces.boxes)
+        return self._describe(image, faces.mask, faces.masked, faces.boxes)
 
-    def _describe(self, image, mask, boxes):
+    def _describe(self, image, mask, masked, boxes):
         left, right = geometry.eye_crops(image, boxes, self.config.crop_px, self._native_crops)
-        return Faces(image, mask, boxes, left, right, *self._codes(left, right))
+        return Faces(image, mask, masked, boxes, left, right, *self._codes(left, right))
 
     def _codes(self, left, right):
         """(content, palette) of Faces."""

@@ -9,7 +9,6 @@ from gaze_tf.config import ModelConfig
 from gaze_tf.models.layers import (
     EyePainter,
     EyeWindows,
-    InstanceAffine,
     conv,
     deconv,
     dense,
@@ -76,8 +75,7 @@ def _decoder(config: ModelConfig, encoded: list, code_sizes: tuple[int, ...], na
         if i < len(skips) - 1:
             x = relu(instance_norm(x, f'IN_{i}'))
     # after the statistics of the last normalization, nothing outside the eye boxes matters
-    affine = InstanceAffine(f'IN_{len(skips) - 1}')(x)
-    windows = EyeWindows((config.crop_h, config.crop_w), halo=3)([x, *affine, boxes])
+    windows = EyeWindows((config.crop_h, config.crop_w), 3, f'IN_{len(skips) - 1}')([x, boxes])
     colors = [tf.reshape(palette, [-1, 2, config.palette, 3]) for palette in palettes]
     painted = EyePainter(7, config.img_size, config.palette, 'output_conv')([windows, boxes, *colors])
     return keras.Model([[bottleneck, skips], boxes, codes, palettes], painted, name=name)

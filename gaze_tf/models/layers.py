@@ -36,8 +36,8 @@ def computing_in(precision: str) -> Iterator[None]:
         mixed_precision.set_global_policy(outside)
 
 
-class InstanceAffine(_InstanceNormalization):
-    """Instance normalization of features [B, H, W, C] as (scale, offset), each [B, 1, 1, C] float32."""
+class InstanceNorm(_InstanceNormalization):
+    """Instance normalization with scale and offset, epsilon 1e-5; keeps the inputs' dtype."""
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(
@@ -48,18 +48,26 @@ class InstanceAffine(_InstanceNormalization):
             name=name,
         )
 
-    def call(self, inputs: tf.Tensor) -> Any:
-        mean, variance = tf.nn.moments(tf.cast(inputs, tf.float32), [1, 2], keepdims=True)
-        scale = self.gamma * tf.math.rsqrt(variance + self.epsilon)
-        return scale, self.beta - mean * scale
-
-
-class InstanceNorm(InstanceAffine):
-    """Instance normalization with scale and offset, epsilon 1e-5; keeps the inputs' dtype."""
-
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        scale, offset = super().call(inputs)
-        return tf.cast(tf.cast(inputs, tf.float32) * scale + offset, inputs.dtype)
+        return tf.transpose(self._pixels(inputs), [2, 0, 1, 3])
+
+    def _pixels(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The normalized inputs [B, H, W, C] as [H, W, B, C].
+
+        It is the batch normalization of one image that has the channels of all faces: a single operation, forward and
+        backward, whose statistics are float32 whatever the inputs are.
+        """
+        faces, (height, width, channels) = tf.shape(inputs)[0], inputs.shape[1:]
+        normalized = tf.raw_ops.FusedBatchNormV3(
+            x=tf.reshape(tf.transpose(inputs, [1, 2, 0, 3]), [1, height, width, faces * channels]),
+            scale=tf.tile(self.gamma, [faces]),
+            offset=tf.tile(self.beta, [faces]),
+            mean=[],
+            variance=[],
+            epsilon=self.epsilon,
+            is_training=True,
+        ).y
+        return tf.reshape(normalized, [height, width, faces, channels])
 
 
 def instance_norm(x: tf.Tensor, name: str | None = None) -> tf.Tensor:
@@ -67,9 +75,32 @@ def instance_norm(x: tf.Tensor, name: str | None = None) -> tf.Tensor:
     return InstanceNorm(name)(x)
 
 
+class LeakyRelu(tf.keras.layers.Layer):
+    """Leaky relu. Its gradient takes the outputs: so a convolution computes it in the same pass, and no input is kept."""
+
+    def __init__(self, slope: float):
+        super().__init__()
+        self.slope = slope
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return self._of(inputs)
+
+    @tf.custom_gradient
+    def _of(self, inputs):
+        outputs = tf.nn.leaky_relu(inputs, self.slope)
+
+        def gradient(upstream):
+            # in float32, as CPUs take 10 times longer for it in 16 bits
+            gradients, features = tf.cast(upstream, tf.float32), tf.cast(outputs, tf.float32)
+            gradients = tf.raw_ops.LeakyReluGrad(gradients=gradients, features=features, alpha=self.slope)
+            return tf.cast(gradients, upstream.dtype)
+
+        return outputs, gradient
+
+
 def lrelu(x: tf.Tensor) -> tf.Tensor:
     """Applies leaky relu with slope 0.2."""
-    return keras.layers.LeakyReLU(0.2)(x)
+    return LeakyRelu(0.2)(x)
 
 
 def relu(x: tf.Tensor) -> tf.Tensor:
@@ -91,8 +122,8 @@ def mask_conv(filters: int, size: int, name: str | None = None) -> tf.keras.laye
 
 
 def deconv(filters: int, spectral: bool = False, name: str | None = None) -> tf.keras.layers.Layer:
-    """A transposed convolution layer, 4x4 with stride 2, which doubles height and width."""
-    layer = SpectralConv2DTranspose if spectral else keras.layers.Conv2DTranspose
+    """A transposed convolution layer, 4x4 with stride 2, which doubles height and width; for instance_norm to follow."""
+    layer = SpectralConv2DTranspose if spectral else Upconvolution
     return layer(filters, 4, 2, name=name, **_INIT)
 
 
@@ -119,25 +150,46 @@ class MaskConv2D(tf.keras.layers.Conv2D):
         return super().convolution_op(inputs, tf.concat([kernel[:, :, :-3], mask], axis=2))
 
 
-class EyeWindows(tf.keras.layers.Layer):
-    """relu(instance_norm(features)) only around the eye boxes, as the output convolution reads nothing else.
+class Upconvolution(tf.keras.layers.Conv2DTranspose):
+    """Conv2DTranspose (SAME, stride s: the output is s times the input) without adding its bias.
 
-    (features [B, S, S, F], scale and offset [B, 1, 1, F] as from InstanceAffine, boxes [B, 2, 4] whole pixels (y0,
-    x0, y1, x1), at most box_hw large) → [B, 2, h + 2 halo, w + 2 halo, F], 0 outside the image.
+    The original has a bias here, so there is a weight for it; but instance normalization, which follows, removes it.
     """
 
-    def __init__(self, box_hw: tuple[int, int], halo: int):
-        super().__init__(dtype='float32', autocast=False)
+    def call(self, inputs: Any) -> tf.Tensor:
+        batch, height, width, _ = tf.unstack(tf.shape(inputs))
+        stride = self.strides[0]
+        output_shape = [batch, height * stride, width * stride, self.filters]
+        return tf.nn.conv2d_transpose(inputs, self.kernel_like(inputs), output_shape, stride)
+
+    def kernel_like(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The kernel [k, k, filters, channels] that is used, in the dtype of the inputs."""
+        return tf.cast(self.kernel, inputs.dtype)
+
+
+class EyeWindows(InstanceNorm):
+    """relu(instance_norm(features)) only around the eye boxes, as the output convolution reads nothing else.
+
+    (features [B, S, S, F], boxes [B, 2, 4] whole pixels (y0, x0, y1, x1), at most box_hw large) →
+    [B, 2, h + 2 halo, w + 2 halo, F], 0 outside the image.
+    """
+
+    def __init__(self, box_hw: tuple[int, int], halo: int, name: str | None = None):
+        super().__init__(name)
         self.box_hw, self.halo = box_hw, halo
 
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape[0])
+        self.input_spec = None
+
     def call(self, inputs: Any) -> tf.Tensor:
-        features, scale, offset, boxes = inputs
+        features, boxes = inputs
         size = features.shape[1]
-        pixels = _window(boxes, size, self.box_hw, self.halo)
-        inside = tf.reduce_all((pixels >= 0) & (pixels < size), axis=-1, keepdims=True)
-        windows = tf.gather_nd(features, tf.clip_by_value(pixels, 0, size - 1), batch_dims=1)
-        windows = tf.cast(windows, tf.float32) * scale[:, None] + offset[:, None]
-        return tf.nn.relu(windows) * tf.cast(inside, tf.float32)
+        rows, columns = _window(boxes, size, self.box_hw, self.halo)
+        inside = _inside(rows, columns, tf.constant([0, 0, size, size]))
+        face, y, x = _places(tf.clip_by_value(rows, 0, size - 1), tf.clip_by_value(columns, 0, size - 1))
+        windows = tf.gather_nd(self._pixels(features), tf.stack([y, x, face], axis=-1))
+        return tf.nn.relu(windows) * tf.cast(inside, windows.dtype)[..., None]
 
 
 class EyePainter(tf.keras.layers.Layer):
@@ -162,15 +214,15 @@ class EyePainter(tf.keras.layers.Layer):
         features = self.conv(tf.reshape(windows, [-1, *windows.shape[2:]]))
         painted = self._colors(tf.cast(features, tf.float32), *palettes)
         _, height, width, filters = painted.shape
-        pixels = _window(boxes, self.size, (height, width), 0)  # [B, 2, h, w, 2]
-        left, right = (_inside(pixels, box) for box in tf.split(tf.cast(boxes, tf.int32)[:, :, None, None], 2, axis=1))
+        rows, columns = _window(boxes, self.size, (height, width), 0)
+        own = _inside(rows, columns, boxes)
         # where boxes overlap, only the pixels of the left window count
-        counts = tf.stack([left[:, 0], right[:, 1] & ~left[:, 1]], axis=1)
+        in_left = _inside(rows[:, 1:], columns[:, 1:], boxes[:, :1])
+        counts = tf.concat([own[:, :1], own[:, 1:] & ~in_left], axis=1)
         painted = tf.reshape(painted, [-1, 2, height, width, filters])
         painted *= tf.cast(counts, painted.dtype)[..., None]
-        batch = tf.shape(boxes)[0]
-        face = tf.broadcast_to(tf.range(batch)[:, None, None, None, None], [batch, 2, height, width, 1])
-        return tf.scatter_nd(tf.concat([face, pixels], axis=-1), painted, [batch, self.size, self.size, filters])
+        places = tf.stack(_places(rows, columns), axis=-1)
+        return tf.scatter_nd(places, painted, [tf.shape(boxes)[0], self.size, self.size, filters])
 
     def _colors(self, features: tf.Tensor, palettes: tf.Tensor | None = None) -> tf.Tensor:
         """The colors [2B, h, w, 3] of windows, from their features after the convolution."""
@@ -183,20 +235,27 @@ class EyePainter(tf.keras.layers.Layer):
         return tf.reshape(shares @ tf.concat([palettes, black, -black], axis=1), [-1, height, width, 3])
 
 
-def _window(boxes: tf.Tensor, size: int, box_hw: tuple[int, int], halo: int) -> tf.Tensor:
-    """The (y, x) of each pixel in a window of box_hw plus a halo for each box: [B, 2, h, w, 2].
+def _window(boxes: tf.Tensor, size: int, box_hw: tuple[int, int], halo: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """(rows [B, 2, h], columns [B, 2, w]) of the pixels in a window of box_hw plus a halo for each box.
 
     A box that is smaller than box_hw was clipped: its window is moved so that it ends at the edge of the image.
     """
     corner = tf.minimum(tf.cast(boxes[..., :2], tf.int32), size - tf.constant(box_hw)) - halo
     height, width = (side + 2 * halo for side in box_hw)
-    grid = tf.stack(tf.meshgrid(tf.range(height), tf.range(width), indexing='ij'), axis=-1)
-    return corner[:, :, None, None] + grid
+    return corner[..., :1] + tf.range(height), corner[..., 1:] + tf.range(width)
 
 
-def _inside(pixels: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
-    """Whether each (y, x) lies in its half-open box (y0, x0, y1, x1)."""
-    return tf.reduce_all((pixels >= box[..., :2]) & (pixels < box[..., 2:]), axis=-1)
+def _places(rows: tf.Tensor, columns: tf.Tensor) -> list[tf.Tensor]:
+    """[face, y, x] of pixels in rows [B, 2, h] and columns [B, 2, w], each [B, 2, h, w]."""
+    shape = tf.concat([tf.shape(rows), tf.shape(columns)[-1:]], axis=0)
+    face = tf.range(shape[0])[:, None, None, None]
+    return [tf.broadcast_to(index, shape) for index in (face, rows[..., None], columns[..., None, :])]
+
+
+def _inside(rows: tf.Tensor, columns: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+    """Whether pixels lie in the half-open boxes [..., 4]: [..., h], [..., w] → [..., h, w]."""
+    y0, x0, y1, x1 = tf.split(tf.cast(boxes, tf.int32), 4, axis=-1)
+    return ((rows >= y0) & (rows < y1))[..., :, None] & ((columns >= x0) & (columns < x1))[..., None, :]
 
 
 class _Spectral:
@@ -232,10 +291,14 @@ class _Spectral:
         u = tf.math.l2_normalize(tf.linalg.matvec(matrix, v))
         return matrix, tf.stop_gradient(u), tf.stop_gradient(v)
 
-    def normalized_kernel(self) -> tf.Tensor:
-        """The kernel divided by its largest singular value, which is estimated from the stored u."""
+    def sigma(self) -> tf.Tensor:
+        """The largest singular value of the kernel, estimated from the stored u; a scalar."""
         matrix, u, v = self.power_iteration()
-        return self.kernel / tf.tensordot(u, tf.linalg.matvec(matrix, v), 1)
+        return tf.tensordot(u, tf.linalg.matvec(matrix, v), 1)
+
+    def normalized_kernel(self) -> tf.Tensor:
+        """The kernel divided by its largest singular value."""
+        return self.kernel / self.sigma()
 
     def advance(self) -> None:
         """Moves the stored u by one power iteration."""
@@ -253,18 +316,16 @@ class SpectralDense(_Spectral, tf.keras.layers.Dense):
     """Dense with spectral normalization."""
 
     def call(self, inputs: Any) -> tf.Tensor:
-        return inputs @ tf.cast(self.normalized_kernel(), inputs.dtype) + self.bias
+        # the outputs, which are fewer numbers than the kernel, are divided by sigma in its place
+        outputs = inputs @ tf.cast(self.kernel, inputs.dtype)
+        return outputs / tf.cast(self.sigma(), outputs.dtype) + self.bias
 
 
-class SpectralConv2DTranspose(_Spectral, tf.keras.layers.Conv2DTranspose):
-    """Conv2DTranspose (SAME, stride s: the output is s times the input) with spectral normalization."""
+class SpectralConv2DTranspose(_Spectral, Upconvolution):
+    """Upconvolution with spectral normalization."""
 
-    def call(self, inputs: Any) -> tf.Tensor:
-        batch, height, width, _ = tf.unstack(tf.shape(inputs))
-        stride = self.strides[0]
-        output_shape = [batch, height * stride, width * stride, self.filters]
-        kernel = tf.cast(self.normalized_kernel(), inputs.dtype)
-        return tf.nn.conv2d_transpose(inputs, kernel, output_shape, stride) + self.bias
+    def kernel_like(self, inputs: tf.Tensor) -> tf.Tensor:
+        return tf.cast(self.normalized_kernel(), inputs.dtype)
 
 
 def spectral_layers(model: tf.Module) -> list[_Spectral]:

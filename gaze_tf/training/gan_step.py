@@ -192,10 +192,10 @@ class GanStep:
         x, y = self._look(batch_x), self._look(batch_y)
         painted = self._paint(x, y)
         return {
-            'X: input, masked, GCM': [x.image, x.image * (1 - x.mask), painted.x_rec.image],
+            'X: input, masked, GCM': [x.image, x.masked, painted.x_rec.image],
             'Y: input, masked, corrected by GCM, repainted by GAM, animated to the camera by GAM': [
                 y.image,
-                y.image * (1 - y.mask),
+                y.masked,
                 painted.y_cor.image,
                 painted.y_rec.image,
                 painted.y_hat.image,

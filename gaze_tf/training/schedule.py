@@ -85,9 +85,10 @@ def minimize(
     loss: tf.Tensor, tape: tf.GradientTape, optimizer: tf.keras.optimizers.Optimizer, variables: list[tf.Variable]
 ) -> None:
     """One update of the variables with the gradients, averaged over replicas, of a loss that the tape recorded."""
-    if isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
-        scale = optimizer.get_scaled_loss(tf.ones([]))
-        gradients = optimizer.get_unscaled_gradients(tape.gradient(loss, variables, output_gradients=scale))
-    else:
-        gradients = tape.gradient(loss, variables)
+    # zero for biases that normalization removes: see layers.Upconvolution
+    scaled, zero = isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer), tf.UnconnectedGradients.ZERO
+    scale = optimizer.get_scaled_loss(tf.ones([])) if scaled else None
+    gradients = tape.gradient(loss, variables, output_gradients=scale, unconnected_gradients=zero)
+    if scaled:
+        gradients = optimizer.get_unscaled_gradients(gradients)
     optimizer.apply_gradients(zip(mean_over_replicas(gradients), variables), skip_gradients_aggregation=True)

@@ -169,18 +169,18 @@ def test_interpolation_of_each_face_by_itself(model, faces):
 def test_eyes_are_painted_as_if_by_a_convolution_of_the_whole_image(xla):
     rng = np.random.default_rng(4)
     windows = layers.EyeWindows((tiny.MODEL.crop_h, tiny.MODEL.crop_w), halo=3)
-    affine, normalize, painter = layers.InstanceAffine(), layers.InstanceNorm(), layers.EyePainter(7, 32)
+    normalize, painter = layers.InstanceNorm(), layers.EyePainter(7, 32)
     features = tf.constant(rng.normal(size=(len(EYES), 32, 32, 4)), tf.float32)
     weight = tf.constant(rng.normal(size=(len(EYES), 32, 32, 3)), tf.float32)
     boxes = eye_boxes(EYES, tiny.MODEL)
 
     def in_windows(features):
-        return painter([windows([features, *affine(features), boxes]), boxes])
+        return painter([windows([features, boxes]), boxes])
 
     in_windows(features), normalize(features)
     tiny.randomize(painter.trainable_variables, seed=3, scale=0.05)
-    tiny.randomize(affine.trainable_variables, seed=4, scale=0.5)
-    normalize.set_weights(affine.get_weights())
+    tiny.randomize(windows.trainable_variables, seed=4, scale=0.5)
+    normalize.set_weights(windows.get_weights())
     kernel, bias = painter.trainable_variables
     mask = np.stack([tiny.inside_boxes(eyes, tiny.MODEL) for eyes in EYES.numpy()])
     mask = mask[..., None].astype(np.float32)
@@ -213,7 +213,7 @@ def plain(layer, x, kernel):
     if isinstance(layer, keras.layers.Dense):
         return x @ kernel + layer.bias
     if isinstance(layer, keras.layers.Conv2DTranspose):
-        return tf.nn.conv2d_transpose(x, kernel, [len(x), 8, 8, 6], 2, 'SAME') + layer.bias
+        return tf.nn.conv2d_transpose(x, kernel, [len(x), 8, 8, 6], 2, 'SAME')  # normalization removes biases
     return tf.nn.conv2d(x, kernel, 2, 'SAME') + layer.bias
 
 
