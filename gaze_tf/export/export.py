@@ -12,6 +12,7 @@ from gaze_tf import config as config_lib
 from gaze_tf.calibration import Calibration
 from gaze_tf.errors import GazeError
 from gaze_tf.export import model_card, warmup
+from gaze_tf.export.painting import serving_variables
 from gaze_tf.export.self_check import check, check_finite
 from gaze_tf.export.signatures import serving_module, signatures_of
 from gaze_tf.files import new_folder, reason, versions
@@ -34,19 +35,30 @@ class Exported(NamedTuple):
 def load_model(checkpoint_dir: pathlib.Path | str, precision: str = 'float32') -> GazeModel:
     """The model of the newest checkpoint of a `gaze-tf train` run, with averaged weights if the run has them (`ema`).
 
-    It has no discriminators. `precision`: what it computes in. Raises GazeError.
+    It has no discriminators. `precision`: what it computes in, and keeps its weights in. Raises GazeError.
     """
-    return _restored(checkpoints.latest(checkpoint_dir), precision)
+    return _in(precision, _restored(checkpoints.latest(checkpoint_dir)))
 
 
-def _restored(path: str, precision: str) -> GazeModel:
+def _restored(path: str) -> GazeModel:
+    config = checkpoints.read_config(pathlib.Path(path).parent, 'model')
     # TensorFlow warns at each start about the cost of native crops of unknown batch size
-    with computing_in(precision):
-        config = checkpoints.read_config(pathlib.Path(path).parent, 'model')
-        model = GazeModel(config, native_crops=False, discriminators=False)
+    model = GazeModel(config, native_crops=False, discriminators=False)
     checkpoints.restore_serving(path, model)
     model.calibration = _calibration(path)
     return model
+
+
+def _in(precision: str, model: GazeModel) -> GazeModel:
+    """A model that computes what a float32 model does in another precision, in which it also keeps its weights."""
+    if precision == 'float32':
+        return model
+    with computing_in(precision, weights=precision):
+        rounded = GazeModel(model.config, native_crops=False, discriminators=False)
+    for ours, exact in zip(serving_variables(rounded), serving_variables(model), strict=True):
+        ours.assign(tf.cast(exact, ours.dtype))
+    rounded.calibration = model.calibration
+    return rounded
 
 
 def _calibration(path: str) -> Calibration | None:
@@ -69,19 +81,18 @@ def export(checkpoint_dir: pathlib.Path | str, output_dir: pathlib.Path | str, p
 
     Raises:
       GazeError: `output_dir` holds anything but versions or cannot be written, or the SavedModel, loaded again, does
-      not
-        compute what the checkpoint computes. Then `output_dir` stays as it was.
+        not compute what the checkpoint computes. Then `output_dir` stays as it was.
     """
     version = _next_version(pathlib.Path(output_dir))
     path = checkpoints.latest(checkpoint_dir)
-    _write(version, _restored(path, precision), precision, functools.partial(model_card.write, checkpoint=path))
+    _write(version, _in(precision, _restored(path)), precision, functools.partial(model_card.write, checkpoint=path))
     return Exported(version, checkpoints.holds(path, 'averages'))
 
 
 def export_pretrained(output_dir: pathlib.Path | str, precision: str = 'float32') -> pathlib.Path:
     """`export` of the model that comes with gaze_tf, with its own card. Returns the path of the new version."""
     version = _next_version(pathlib.Path(output_dir))
-    _write(version, weights.load_model(precision=precision), precision, model_card.write_pretrained)
+    _write(version, _in(precision, weights.load_model()), precision, model_card.write_pretrained)
     return version
 
 

@@ -174,8 +174,8 @@ def _weights(folder, model, precision, averages=''):
     size = sum(path.stat().st_size for path in (folder / 'variables').iterdir())
     networks = ', '.join(f'{name} {count:,}' for name, count in counts.items())
     return (
-        f'Weights: {sum(counts.values()):,} numbers ({networks}), {size / 1e6:.1f} MB as float32{averages}. Networks '
-        f'compute in {precision}.'
+        f'Weights: {sum(counts.values()):,} numbers ({networks}), {size / 1e6:.1f} MB{averages}. Networks '
+        f'compute in {precision}, which weights are stored in, too.'
     )
 
 

@@ -50,6 +50,8 @@ def _sample(images: tf.Tensor, axis: int, low: tf.Tensor, high: tf.Tensor, count
     upper = tf.clip_by_value(tf.floor(place), 0, last)
     lower = tf.clip_by_value(tf.math.ceil(place), 0, last)
     inside = tf.cast((place >= 0) & (place <= last), images.dtype)
-    weight, inside = (tf.reshape(x, [-1, *(count if i == axis else 1 for i in (1, 2, 3))]) for x in (place - upper, inside))
+    weight, inside = (
+        tf.reshape(x, [-1, *(count if i == axis else 1 for i in (1, 2, 3))]) for x in (place - upper, inside)
+    )
     above, below = (tf.gather(images, tf.cast(row, tf.int32), axis=axis, batch_dims=1) for row in (upper, lower))
     return (above + (below - above) * weight) * inside

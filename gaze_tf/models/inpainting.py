@@ -6,17 +6,7 @@ Each consists of two functional models, so that a face is encoded once and paint
 import tensorflow as tf
 
 from gaze_tf.config import ModelConfig
-from gaze_tf.models.layers import (
-    EyePainter,
-    EyeWindows,
-    conv,
-    deconv,
-    dense,
-    instance_norm,
-    lrelu,
-    mask_conv,
-    relu,
-)
+from gaze_tf.models.layers import EyePainter, EyeWindows, conv, deconv, dense, instance_norm, lrelu, mask_conv, relu
 
 keras = tf.keras
 

@@ -7,7 +7,7 @@ instance normalization.
 Layers with weights have the names that the original gives to their scopes (`gaze_tf.original` maps by them).
 
 In mixed precision, convolutions and dense layers compute in 16 bits; weights, instance statistics, spectral norms and
-the outputs of the networks are float32.
+the outputs of the networks are float32. (Models that are exported keep the weights of these layers in 16 bits, too.)
 """
 
 import contextlib
@@ -25,11 +25,14 @@ _INIT: dict[str, Any] = {'kernel_initializer': 'he_normal', 'padding': 'same'}
 
 
 @contextlib.contextmanager
-def computing_in(precision: str) -> Iterator[None]:
-    """Layers that are made within it compute in 'float32', 'bfloat16' or 'float16'; their weights are float32."""
+def computing_in(precision: str, weights: str = 'float32') -> Iterator[None]:
+    """Layers that are made within it compute in 'float32', 'bfloat16' or 'float16'.
+
+    Their weights are float32 for training, or of the same precision for inference, which need not convert them then.
+    """
     mixed_precision = keras.mixed_precision
     outside = mixed_precision.global_policy()
-    mixed_precision.set_global_policy('float32' if precision == 'float32' else f'mixed_{precision}')
+    mixed_precision.set_global_policy(precision if weights == precision else f'mixed_{precision}')
     try:
         yield
     finally:
@@ -57,17 +60,17 @@ class InstanceNorm(_InstanceNormalization):
         It is the batch normalization of one image that has the channels of all faces: a single operation, forward and
         backward, whose statistics are float32 whatever the inputs are.
         """
-        faces, (height, width, channels) = tf.shape(inputs)[0], inputs.shape[1:]
+        faces, (height, width, channels) = tf.shape(inputs)[:1], inputs.shape[1:]
         normalized = tf.raw_ops.FusedBatchNormV3(
-            x=tf.reshape(tf.transpose(inputs, [1, 2, 0, 3]), [1, height, width, faces * channels]),
-            scale=tf.tile(self.gamma, [faces]),
-            offset=tf.tile(self.beta, [faces]),
+            x=tf.reshape(tf.transpose(inputs, [1, 2, 0, 3]), [1, height, width, -1]),
+            scale=tf.tile(self.gamma, faces),
+            offset=tf.tile(self.beta, faces),
             mean=[],
             variance=[],
             epsilon=self.epsilon,
             is_training=True,
         ).y
-        return tf.reshape(normalized, [height, width, faces, channels])
+        return tf.reshape(normalized, [height, width, -1, channels])
 
 
 def instance_norm(x: tf.Tensor, name: str | None = None) -> tf.Tensor:
@@ -76,7 +79,7 @@ def instance_norm(x: tf.Tensor, name: str | None = None) -> tf.Tensor:
 
 
 class LeakyRelu(tf.keras.layers.Layer):
-    """Leaky relu. Its gradient takes the outputs: so a convolution computes it in the same pass, and no input is kept."""
+    """Leaky relu whose gradient takes the outputs: a convolution can then compute it in the same pass."""
 
     def __init__(self, slope: float):
         super().__init__()
@@ -122,7 +125,7 @@ def mask_conv(filters: int, size: int, name: str | None = None) -> tf.keras.laye
 
 
 def deconv(filters: int, spectral: bool = False, name: str | None = None) -> tf.keras.layers.Layer:
-    """A transposed convolution layer, 4x4 with stride 2, which doubles height and width; for instance_norm to follow."""
+    """A transposed convolution layer before instance_norm, 4x4 with stride 2, which doubles height and width."""
     layer = SpectralConv2DTranspose if spectral else Upconvolution
     return layer(filters, 4, 2, name=name, **_INIT)
 
@@ -157,10 +160,9 @@ class Upconvolution(tf.keras.layers.Conv2DTranspose):
     """
 
     def call(self, inputs: Any) -> tf.Tensor:
-        batch, height, width, _ = tf.unstack(tf.shape(inputs))
-        stride = self.strides[0]
-        output_shape = [batch, height * stride, width * stride, self.filters]
-        return tf.nn.conv2d_transpose(inputs, self.kernel_like(inputs), output_shape, stride)
+        height, width = (stride * side for stride, side in zip(self.strides, inputs.shape[1:3]))
+        output_shape = [tf.shape(inputs)[0], height, width, self.filters]
+        return tf.nn.conv2d_transpose(inputs, self.kernel_like(inputs), output_shape, self.strides)
 
     def kernel_like(self, inputs: tf.Tensor) -> tf.Tensor:
         """The kernel [k, k, filters, channels] that is used, in the dtype of the inputs."""

@@ -18,7 +18,6 @@ from gaze_tf import config as config_lib
 from gaze_tf.errors import GazeError
 from gaze_tf.files import new_file, reason
 from gaze_tf.models.gaze_model import GazeModel
-from gaze_tf.models.layers import computing_in
 
 FOLDER = pathlib.Path(__file__).parent
 # kernels with at least this many weights are stored in 8 bits
@@ -28,10 +27,10 @@ WEIGHTS, CONFIG, CARD = 'people.npz', 'people.json', 'MODEL_CARD.md'
 MAX_MB = 25
 
 
-def load_model(folder: pathlib.Path | str = FOLDER, precision: str = 'float32') -> GazeModel:
+def load_model(folder: pathlib.Path | str = FOLDER) -> GazeModel:
     """The model in a folder, by default the one that comes with gaze_tf, without discriminators.
 
-    `precision`: what it computes in. Raises GazeError if a file is missing or damaged, or does not fit the other.
+    Raises GazeError if a file is missing or damaged, or does not fit the other.
     """
     folder = pathlib.Path(folder)
     arrays = _read(folder / WEIGHTS)
@@ -40,8 +39,7 @@ def load_model(folder: pathlib.Path | str = FOLDER, precision: str = 'float32') 
         config = found['model']
     except (GazeError, KeyError) as error:
         raise _refusal(folder / CONFIG, 'is missing or damaged') from error
-    with computing_in(precision):
-        model = GazeModel(config, native_crops=False, discriminators=False)
+    model = GazeModel(config, native_crops=False, discriminators=False)
     variables = _named(model)
     wrong = sorted(set(arrays) ^ set(variables)) or [
         name for name, variable in variables.items() if arrays[name].shape != tuple(variable.shape)

@@ -11,6 +11,7 @@ from gaze_tf.config import GanConfig, PamConfig
 from gaze_tf.data.pipeline import to_uint8
 from gaze_tf.export import export
 from gaze_tf.export.export import load_model
+from gaze_tf.export.painting import serving_variables
 from gaze_tf.export.signatures import serving_module
 from gaze_tf.inference.network import Network
 from gaze_tf.models import layers
@@ -164,3 +165,6 @@ def test_a_model_is_exported_in_16_bits(pictures, gan_dir, tmp_path, monkeypatch
     assert main(['export', f'--checkpoint={gan_dir}', f'--output_dir={tmp_path}/model', '--precision=float16']) == 0
     found = Network(tmp_path / 'model').correct(FACES[0].numpy(), FACES[1])
     assert tiny.same_pixels(found, pictures['float16']) and np.any(pictures['float16'] != pictures['float32'])
+    # half of the float32 weights' bytes
+    size = sum(path.stat().st_size for path in (tmp_path / 'model/1/variables').iterdir())
+    assert size < 0.6 * sum(4 * np.prod(variable.shape) for variable in serving_variables(load_model(gan_dir)))

@@ -31,7 +31,7 @@ UPDATES = {
 
 def forward(model):
     """Floating-point operations of one forward pass of a functional model, in GFLOP."""
-    from gaze_tf.models.layers import EyePainter
+    from gaze_tf.models.layers import EyePainter, Upconvolution
 
     total = 0
     for layer in model.layers:
@@ -40,7 +40,8 @@ def forward(model):
             halo = layer.conv.kernel_size[0] - 1
             total += 2 * (windows[2] - halo) * (windows[3] - halo) * math.prod(layer.conv.kernel.shape)
         elif hasattr(layer, 'kernel'):
-            places = layer.input_shape if 'Transpose' in type(layer).__name__ else layer.output_shape
+            # a transposed convolution takes its products where its inputs are
+            places = layer.input_shape if isinstance(layer, Upconvolution) else layer.output_shape
             # as many input channels as there are: the mask is one
             kernel = [*layer.kernel.shape[:-2], layer.input_shape[-1], layer.output_shape[-1]]
             total += math.prod(places[1:-1]) * math.prod(kernel)

@@ -114,7 +114,7 @@ def _serving(batch):
     from gaze_tf.models.layers import computing_in
 
     image, eyes = _batch(batch)[:2]
-    with computing_in(flags.FLAGS.precision):
+    with computing_in(flags.FLAGS.precision, weights=flags.FLAGS.precision):
         model = GazeModel(ModelConfig(), native_crops=False, discriminators=False)
     return serving_module(model), to_uint8(image), eyes
 
