@@ -148,7 +148,9 @@ class Dual:
         found = {}
         for loss in losses & set(_TRAINED):
             variables = self.step.variables[_TRAINED[loss]]
-            for variable, gradient in zip(variables, tape.gradient(totals[loss], variables)):
+            for variable, gradient in zip(
+                variables, tape.gradient(totals[loss], variables, unconnected_gradients='zero')
+            ):
                 gradient = gradient.numpy().astype(np.float64)
                 found[f'grad/{loss}/{names[variable.ref()]}'] = [
                     np.linalg.norm(gradient),

@@ -37,7 +37,7 @@ def load_model(checkpoint_dir: pathlib.Path | str, precision: str = 'float32') -
 
     It has no discriminators. `precision`: what it computes in, and keeps its weights in. Raises GazeError.
     """
-    return _in(precision, _restored(checkpoints.latest(checkpoint_dir)))
+    return in_precision(_restored(checkpoints.latest(checkpoint_dir)), precision)
 
 
 def _restored(path: str) -> GazeModel:
@@ -49,7 +49,7 @@ def _restored(path: str) -> GazeModel:
     return model
 
 
-def _in(precision: str, model: GazeModel) -> GazeModel:
+def in_precision(model: GazeModel, precision: str) -> GazeModel:
     """A model that computes what a float32 model does in another precision, in which it also keeps its weights."""
     if precision == 'float32':
         return model
@@ -85,14 +85,19 @@ def export(checkpoint_dir: pathlib.Path | str, output_dir: pathlib.Path | str, p
     """
     version = _next_version(pathlib.Path(output_dir))
     path = checkpoints.latest(checkpoint_dir)
-    _write(version, _in(precision, _restored(path)), precision, functools.partial(model_card.write, checkpoint=path))
+    _write(
+        version,
+        in_precision(_restored(path), precision),
+        precision,
+        functools.partial(model_card.write, checkpoint=path),
+    )
     return Exported(version, checkpoints.holds(path, 'averages'))
 
 
 def export_pretrained(output_dir: pathlib.Path | str, precision: str = 'float32') -> pathlib.Path:
     """`export` of the model that comes with gaze_tf, with its own card. Returns the path of the new version."""
     version = _next_version(pathlib.Path(output_dir))
-    _write(version, _in(precision, weights.load_model()), precision, model_card.write_pretrained)
+    _write(version, in_precision(weights.load_model(), precision), precision, model_card.write_pretrained)
     return version
 
 

@@ -114,6 +114,31 @@ def test_instance_statistics_are_float32(precision):
     )
 
 
+@pytest.mark.parametrize('precision', ('float32', *PRECISIONS))
+@pytest.mark.parametrize('xla', [False, True])
+def test_leaky_relu_and_its_gradients(precision, xla):
+    rng = np.random.default_rng(5)
+    x, weight, direction = (tf.constant(rng.normal(size=(3, 17)), precision) for _ in range(3))
+    with layers.computing_in(precision):
+        layer = layers.LeakyRelu(0.2)
+
+    def values(x):
+        with tf.GradientTape() as outer:
+            outer.watch(weight)
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                found = layer(x)
+            gradient = tape.gradient(found, x, output_gradients=weight)
+        # the gradient of a gradient, which penalties take
+        return found, gradient, outer.gradient(gradient, weight, output_gradients=direction)
+
+    exact = [value.numpy().astype(float) for value in (x, weight, direction)]
+    slopes = np.where(exact[0] > 0, 1, 0.2)
+    for found, value in zip(tf.function(values, jit_compile=xla)(x), exact):
+        assert found.dtype == precision
+        np.testing.assert_allclose(tf.cast(found, tf.float64), slopes * value, rtol=2.0**-7)
+
+
 @pytest.mark.parametrize('precision', PRECISIONS)
 def test_spectral_norms_are_float32(precision):
     with layers.computing_in(precision):

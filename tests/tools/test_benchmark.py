@@ -10,6 +10,8 @@ import pytest
 from tools.benchmarks import operations, timing
 
 pytestmark = pytest.mark.slow
+# side of the input, channels of input and output
+DECONVOLUTIONS = (8, 512, 256), (16, 512, 128), (32, 256, 64), (64, 128, 32), (128, 64, 16)
 
 
 def test_a_part_is_measured(tmp_path, monkeypatch, capsys):
@@ -41,5 +43,8 @@ def test_operations_are_counted(capsys):
     counts = {row[0]: dict(zip(names[1:], map(float, row[1:]))) for row in rows}
     # VGG-16's convolutions are known to take 15.35 billion multiply-adds on 224 pixels; here two crops of 64
     assert abs(counts['forward']['VGG'] - 2 * 2 * 15.35 * (64 / 224) ** 2) < 0.02
+    # five transposed convolutions, four taps for each pixel that they give; a dense layer; both eye boxes
+    decoder = sum(2 * 16 * side**2 * a * b for side, a, b in DECONVOLUTIONS) + 2 * 768 * 8 * 8 * 256
+    assert abs(counts['forward']['G.decoder'] - (decoder + 2 * 2 * 30 * 50 * 7 * 7 * 16 * 3) / 1e9) < 0.01
     for name in names[1:]:
         assert abs(sum(counts[update][name] for update in ('D_x', 'D_y', 'G_x', 'G_y')) - counts['step'][name]) < 0.03

@@ -48,6 +48,12 @@ def forward(model):
     return 2 * total / 1e9
 
 
+def correction(model):
+    """GFLOP of correcting one face with a GazeModel. It sees two eyes."""
+    eyes = forward(model.content_encoder) + (forward(model.palette_encoder) if model.palette_encoder else 0)
+    return 2 * eyes + forward(model.g_x.encoder) + forward(model.g_x.decoder)
+
+
 def networks():
     """GFLOP of one forward pass of each network on one face."""
     from gaze_tf.config import ModelConfig

@@ -11,6 +11,8 @@ machines: what as many seconds of matrix products would have computed.
   pretrain   one step of PAM, likewise
   correct    the SavedModel's computation, uint8 in and out
   animate    the same, 10 frames of each face
+  shipped    one face corrected by the model that comes with gaze_tf, and that time as a multiple of its floor: its
+             multiplications and additions at the rate of float32 matrix products
   lite       one face corrected, and 10 frames of it, by the SavedModel's computation and by the files of `gaze-tf lite`
   pipeline   960 JPEGs from the training stream (one domain), and from the bare decoder
   photo      correcting one photo of 1,024 pixels, beside finding its face and the network alone
@@ -36,6 +38,7 @@ from absl import app, flags
 import gaze_tf  # noqa: F401 (before TensorFlow, as it says how that is to start)
 from gaze_tf.files import write_text
 from tools.benchmarks import editing as benchmark_editing
+from tools.benchmarks import operations
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
@@ -45,6 +48,7 @@ BATCHES = {
     'pretrain': (16,),
     'correct': (1, 8),
     'animate': (1, 8),
+    'shipped': (1,),
     'lite': (1,),
     'pipeline': (16,),
     'photo': (1,),
@@ -74,13 +78,13 @@ def matmul_rate(repeats):
     return 2 * 2048**3 / statistics.median(seconds_of(lambda: product().numpy(), repeats)) / 1e9
 
 
-def _batch(count):
+def _batch(count, size=256):
     import tensorflow as tf
 
     from gaze_tf.data.pipeline import Batch
 
     return Batch(
-        tf.random.stateless_uniform([count, 256, 256, 3], [0, count], -1, 1),
+        tf.random.stateless_uniform([count, size, size, 3], [0, count], -1, 1),
         tf.tile([[78.0, 93.0, 178.0, 93.0]], [count, 1]),
     )
 
@@ -130,6 +134,22 @@ def animate(batch, repeats):
     module, images, eyes = _serving(batch)
     alphas = tf.tile([tf.linspace(0.0, 1.0, FRAMES)], [batch, 1])
     return seconds_of(lambda: module.animate(images, eyes, alphas)['frames'].numpy(), repeats)
+
+
+def shipped(batch, repeats):
+    from gaze_tf.data.pipeline import to_uint8
+    from gaze_tf.export.export import in_precision
+    from gaze_tf.export.signatures import serving_module
+    from gaze_tf.pretrained import weights
+
+    model = in_precision(weights.load_model(), flags.FLAGS.precision)
+    size, shares = model.config.img_size, model.config.eye_shares
+    images = to_uint8(_batch(batch, size).image)
+    eyes = size * np.tile(np.array(shares, np.float32), [batch, 1])
+    module, rate = serving_module(model), matmul_rate(3 * repeats)
+    seconds = seconds_of(lambda: module.correct(images, eyes)['images'].numpy(), 10 * repeats)
+    floor = batch * operations.correction(model) / rate
+    return {'shipped': seconds}, {'multiple of the floor': statistics.median(seconds) / floor}
 
 
 def lite(batch, repeats):
@@ -236,8 +256,10 @@ def video(batch, repeats):
     return benchmark_editing.video(flags.FLAGS.model, repeats, seconds_of)
 
 
-COMPUTED = ('train', 'pretrain', 'correct', 'animate')
-PARTS = {part.__name__: part for part in (train, pretrain, correct, animate, lite, pipeline, photo, video, startup)}
+COMPUTED = ('train', 'pretrain', 'correct', 'animate', 'shipped')
+PARTS = {
+    part.__name__: part for part in (train, pretrain, correct, animate, shipped, lite, pipeline, photo, video, startup)
+}
 
 
 def measure(part, batch, repeats):
