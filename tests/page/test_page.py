@@ -30,6 +30,7 @@ MOVE = """async ([label, value]) => {
   const pictures = PICTURES;
   const slider = [...document.querySelectorAll('input[type=range]')].find(
     (each) => each.offsetParent && each.getAttribute('aria-label').includes(label));
+  while (!pictures()) await new Promise(requestAnimationFrame);
   const before = pictures(), start = performance.now();
   slider.value = value;
   slider.dispatchEvent(new Event('input', { bubbles: true }));
@@ -160,7 +161,7 @@ def test_two_tabs_at_once(open_page, files, server):
     (first,) = kept() - earlier
     opened(other, files / 'portrait.png')
     one.get_by_text('Face 2 was not chosen').wait_for()
-    of_one_face = one.evaluate(PICTURES)
+    of_one_face = one.wait_for_function(PICTURES).json_value()
     one.get_by_label('Face 2').locator('visible=true').check()
     one.get_by_text('Face 2 is changed').wait_for()
     before, after = shown(one, of_one_face)
