@@ -23,7 +23,8 @@ class _Export(Options):
     output_dir: str = option('', "Folder for the model's versions; the next one is added.")
     precision: str = option(
         'float32',
-        'What its networks compute in. 16 bits are for processors that have units for them.',
+        'What its networks compute in, and store their weights in. 16 bits are for processors that have units for '
+        'them.',
         choices=('float32', 'bfloat16', 'float16'),
     )
 
